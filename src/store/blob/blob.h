@@ -1,0 +1,75 @@
+/* blob: message bodies, immutable. Small ones are gathered in packs that are only ever appended to; a body over
+ * BLOB_OWN_FILE gets a pack of its own. Compression (zstd) and checksums are done here, above the drivers.
+ *
+ * A body comes in through a stage (streamed, hashed, compressed), becomes durable with others in one blob_flush(), and is
+ * referred to by a location, which the caller keeps in meta. Nothing here knows who refers to it. */
+#ifndef BLOB_H
+#define BLOB_H
+
+#include "span.h"
+
+struct blob_store;
+struct blob_stage;
+struct blob_reader;
+
+enum { BLOB_OWN_FILE = 256 * 1024, BLOB_CHUNK = 256 * 1024 };
+
+struct blob_location {
+	int64_t pack;   /* minted id; names node, boot epoch and sequence (mint.h) */
+	int64_t offset; /* of the record's header in the pack */
+	int64_t stored; /* bytes of the record, header included */
+};
+
+struct blob_options {
+	const char *dir;       /* the node's data folder */
+	const char *node_name; /* packs go below the folder of this name */
+	struct mint *mint;     /* ids for packs; not owned */
+	int64_t pack_bytes;    /* a pack is closed past this size; 0: the default of 64 MiB */
+};
+
+/* url: file:FOLDER, or failing:URL (tests). Repairs the torn tails of packs that an earlier start left open. */
+int blob_open(const char *url, const struct blob_options *o, struct blob_store **out);
+void blob_close(struct blob_store **s);
+
+/* A new stage. Bodies up to BLOB_OWN_FILE stay in memory until flushed; larger ones stream into a file as they come. */
+int blob_stage_new(struct blob_store *s, struct blob_stage **out);
+int blob_stage_write(struct blob_stage *st, struct span bytes);
+/* The body is whole: its size and SHA-256 are known, and it is compressed. Not durable yet. */
+int blob_stage_finish(struct blob_stage *st);
+uint64_t blob_stage_size(const struct blob_stage *st);
+const unsigned char *blob_stage_sha256(const struct blob_stage *st); /* 32 bytes, after finish */
+/* What blob_flush made of it: OK and the location, or why it is not durable. */
+int blob_stage_result(const struct blob_stage *st, struct blob_location *where);
+/* A stage that was never flushed leaves nothing behind. Takes the pointer's address, sets it NULL. */
+void blob_stage_free(struct blob_stage **st);
+
+/* Writes finished stages and returns when all of them are on stable storage, with one sync for those in a pack. A
+   stage that was flushed before is left alone. After a failed sync the pack is abandoned: its name is never used again,
+   and what it held unsynced is written anew elsewhere when flushed again. Called by one thread at a time. */
+void blob_flush(struct blob_store *s, struct blob_stage *const *stages, size_t n);
+
+/* Reading. Every byte handed out was verified against its checksum: ERR_CORRUPT otherwise, ERR_UNAVAILABLE when the
+   store does not answer, ERR_NOT_FOUND only when the store says that there is no such pack. */
+int blob_reader_open(struct blob_store *s, const struct blob_location *at, struct blob_reader **out);
+uint64_t blob_reader_size(const struct blob_reader *r);
+const unsigned char *blob_reader_sha256(const struct blob_reader *r); /* as the record claims */
+/* The bytes from offset on, as many as lie in one chunk (empty at the end). Valid until the next call. */
+int blob_reader_at(struct blob_reader *r, uint64_t offset, struct span *out);
+void blob_reader_close(struct blob_reader **r);
+
+/* For check: every record of every pack of the store, in order; stops when fn returns non-zero. Each record is read
+   whole and its SHA-256 compared (result). */
+struct blob_record {
+	struct blob_location at;
+	uint64_t size;
+	unsigned char sha256[32];
+	int result; /* OK, ERR_CORRUPT, ERR_UNAVAILABLE */
+};
+int blob_scan(struct blob_store *s, int (*fn)(void *ctx, const struct blob_record *r), void *ctx);
+
+struct blob_stats {
+	uint64_t flushes, syncs, records, bytes_raw, bytes_stored, packs;
+};
+void blob_stats(struct blob_store *s, struct blob_stats *out);
+
+#endif

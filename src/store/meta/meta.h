@@ -1,0 +1,85 @@
+/* meta: accounts, collections, items, versions, journal and positions in SQL.
+ *
+ * One schema (schema.sql) and one set of statements (statements.def), written in the SQL that SQLite and MariaDB share;
+ * a driver below runs them. Callers name a statement, never its text.
+ *
+ * A transaction is a function that can be run again: the runner may call it several times (a group that rolled back, a
+ * refused commit, a lost connection), so it must have no side effects but its statements and what it writes into its
+ * argument, which it must set afresh each time. It returns OK to commit; anything else rolls its own changes back and is
+ * handed to the caller. meta_run() returns OK only after the changes are on stable storage. */
+#ifndef META_H
+#define META_H
+
+#include "span.h"
+
+struct meta;
+struct meta_txn;
+
+typedef int meta_fn(struct meta_txn *t, void *arg);
+
+/* The statements, by name: META_HEAD_GET, ... */
+enum meta_sql {
+#define STATEMENT(name, sql) META_##name,
+#include "statements.def"
+#undef STATEMENT
+	META_STATEMENTS
+};
+
+struct meta_options {
+	const char *dir; /* the node's data folder; relative store URLs are below it */
+	/* Called by the driver with the companions of all transactions of a group, before the first of them runs; they
+	   must be on stable storage when it returns. Each companion keeps its own failure (see store.c). May be NULL. */
+	void (*before_group)(void *ctx, void **companions, size_t n);
+	/* Asked right before fn runs: a companion that failed ends its transaction with this error. May be NULL. */
+	int (*companion_error)(void *companion);
+	void *ctx;
+};
+
+/* url: sqlite:FILE, or failing:URL (tests). Creates the schema in an empty database; refuses one of another version. */
+int meta_open(const char *url, const struct meta_options *o, struct meta **out);
+/* Waits for running transactions; later ones get ERR_STOPPED. Takes the pointer's address, sets it NULL. */
+void meta_close(struct meta **m);
+
+/* Runs fn in a transaction and waits until it is durable. companion (may be NULL): what must be durable first. */
+int meta_run(struct meta *m, meta_fn *fn, void *arg, void *companion);
+/* Somebody prepares a transaction that will be handed to meta_run soon (begin), or gave up on it (end; meta_run ends it
+   by itself). The group commit waits a moment for those announced, so that they share its sync. Cheap. */
+void meta_announce(struct meta *m);
+void meta_unannounce(struct meta *m);
+/* Runs fn on one consistent state, read-only. Must be short: no socket, no waiting, under 50 ms. */
+int meta_read(struct meta *m, meta_fn *fn, void *arg);
+
+/* Arguments follow types: 'i' int64_t, 's' struct span as text, 'b' struct span as bytes (.p NULL is NULL for both).
+   A write that finds the disk full, the database gone, ... fails with its code; a duplicate key with ERR_EXISTS. */
+int meta_do(struct meta_txn *t, enum meta_sql stmt, const char *types, ...);
+/* Rows changed by the last meta_do. */
+int64_t meta_changed(const struct meta_txn *t);
+
+struct meta_rows {
+	struct meta_txn *txn;
+	void *stmt; /* the driver's */
+};
+int meta_query(struct meta_txn *t, struct meta_rows *r, enum meta_sql stmt, const char *types, ...);
+/* 1: on a row; 0: no more; < 0: failed. */
+int meta_next(struct meta_rows *r);
+/* Column values of the row; spans live until the next meta_next or meta_done. NULL reads as 0 or an empty span. */
+int64_t meta_int(const struct meta_rows *r, int column);
+struct span meta_span(const struct meta_rows *r, int column);
+/* Always, also after a failure. One statement can be open once per transaction. */
+void meta_done(struct meta_rows *r);
+/* meta_query for at most one row: OK with r on it, ERR_NOT_FOUND, or a failure. meta_done(r) after OK only. */
+int meta_one(struct meta_txn *t, struct meta_rows *r, enum meta_sql stmt, const char *types, ...);
+
+/* Integrity of the database file itself; each line of trouble goes to say(). Runs beside readers and writers. */
+int meta_verify(struct meta *m, void (*say)(void *ctx, const char *line), void *ctx);
+
+struct meta_stats {
+	uint64_t commits;      /* transactions made durable */
+	uint64_t groups;       /* commits of the database: several transactions share one */
+	uint64_t checkpoints;
+	uint64_t failures;
+	uint64_t bytes;        /* size of the database */
+};
+void meta_stats(struct meta *m, struct meta_stats *out);
+
+#endif

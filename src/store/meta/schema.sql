@@ -1,0 +1,213 @@
+-- The log of versions. Portable between SQLite and MariaDB: integers, text, bytes; every key leads with the account or
+-- grows at its end, so that an account's rows lie together and no key is random.
+--
+-- head: one row per account, the counters of its log. change and stamp are those of the last journal row; tree is the
+-- change that last altered a collection's definition; floor is the purge floor.
+CREATE TABLE head (
+  account INTEGER NOT NULL PRIMARY KEY,
+  tenant INTEGER NOT NULL,
+  domain INTEGER NOT NULL,          -- dedupe domain of its blobs
+  change_no INTEGER NOT NULL,
+  stamp INTEGER NOT NULL,
+  tree INTEGER NOT NULL,
+  floor INTEGER NOT NULL,
+  next_collection INTEGER NOT NULL,
+  next_email INTEGER NOT NULL,
+  next_uidvalidity INTEGER NOT NULL,
+  messages INTEGER NOT NULL,        -- entries that show, and their bytes
+  bytes INTEGER NOT NULL
+);
+
+-- collection: the folders, address books, ... that exist now. begin_no: the change that gave it this definition.
+-- change_no: its last change of any kind (HIGHESTMODSEQ). The counters are no versions: they move with every delivery.
+CREATE TABLE collection (
+  account INTEGER NOT NULL,
+  id INTEGER NOT NULL,
+  begin_no INTEGER NOT NULL,
+  created_no INTEGER NOT NULL,
+  kind INTEGER NOT NULL,
+  parent INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  attributes INTEGER NOT NULL,      -- bits: subscribed, not selectable, special-use
+  uidvalidity INTEGER NOT NULL,
+  uidnext INTEGER NOT NULL,
+  change_no INTEGER NOT NULL,
+  recent INTEGER NOT NULL,          -- UIDs below it are not \Recent any more
+  messages INTEGER NOT NULL,
+  unseen INTEGER NOT NULL,
+  bytes INTEGER NOT NULL,
+  keywords TEXT,                    -- ever used in it, blank-separated
+  PRIMARY KEY (account, id)
+) WITHOUT ROWID;
+
+-- What collection rows were before end_no. A collection that was deleted whole keeps its entries in live: its last row
+-- here is all that says so, and putting that row back brings everything back.
+CREATE TABLE collection_past (
+  account INTEGER NOT NULL,
+  end_no INTEGER NOT NULL,
+  id INTEGER NOT NULL,
+  begin_no INTEGER NOT NULL,
+  created_no INTEGER NOT NULL,
+  kind INTEGER NOT NULL,
+  parent INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  attributes INTEGER NOT NULL,
+  uidvalidity INTEGER NOT NULL,
+  uidnext INTEGER NOT NULL,
+  change_no INTEGER NOT NULL,
+  recent INTEGER NOT NULL,
+  messages INTEGER NOT NULL,
+  unseen INTEGER NOT NULL,
+  bytes INTEGER NOT NULL,
+  keywords TEXT,
+  PRIMARY KEY (account, end_no, id)
+) WITHOUT ROWID;
+
+-- live: the current version of each entry. created_no: when it came into the collection; change_no: when it got this
+-- version (MODSEQ). viewer: 0, or whose overlay of flags this is. name, data: items that are not mail.
+CREATE TABLE live (
+  account INTEGER NOT NULL,
+  collection INTEGER NOT NULL,
+  viewer INTEGER NOT NULL,
+  uid INTEGER NOT NULL,
+  created_no INTEGER NOT NULL,
+  change_no INTEGER NOT NULL,
+  kind INTEGER NOT NULL,
+  flags INTEGER NOT NULL,
+  keywords TEXT,
+  date INTEGER NOT NULL,            -- INTERNALDATE, us
+  saved INTEGER NOT NULL,           -- when it came into this collection, us
+  email INTEGER NOT NULL,
+  size INTEGER NOT NULL,
+  name TEXT,
+  data BLOB,
+  PRIMARY KEY (account, collection, viewer, uid)
+) WITHOUT ROWID;
+
+-- past: versions that a change replaced or ended. The state at change N: live and past rows with
+-- change_no <= N, and for past rows N < end_no.
+CREATE TABLE past (
+  account INTEGER NOT NULL,
+  collection INTEGER NOT NULL,
+  end_no INTEGER NOT NULL,
+  viewer INTEGER NOT NULL,
+  uid INTEGER NOT NULL,
+  created_no INTEGER NOT NULL,
+  change_no INTEGER NOT NULL,
+  kind INTEGER NOT NULL,
+  gone INTEGER NOT NULL,            -- 1: the entry ended with this version; 0: another version followed
+  flags INTEGER NOT NULL,
+  keywords TEXT,
+  date INTEGER NOT NULL,
+  saved INTEGER NOT NULL,
+  email INTEGER NOT NULL,
+  size INTEGER NOT NULL,
+  name TEXT,
+  data BLOB,
+  PRIMARY KEY (account, collection, end_no, viewer, uid)
+) WITHOUT ROWID;
+
+-- names: live items that are found by name (addresses, snapshots, DAV resources).
+CREATE TABLE names (
+  account INTEGER NOT NULL,
+  collection INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  uid INTEGER NOT NULL,
+  PRIMARY KEY (account, collection, name)
+) WITHOUT ROWID;
+
+-- email: what entries that show the same message share. id is account << 32 | number. summary: see mime_summary.h.
+CREATE TABLE email (
+  id INTEGER NOT NULL PRIMARY KEY,
+  blob INTEGER NOT NULL,
+  size INTEGER NOT NULL,            -- of the message, bytes
+  thread INTEGER NOT NULL,
+  sent INTEGER NOT NULL,            -- Date:, seconds; INTEGER minimum where there is none
+  created_no INTEGER NOT NULL,
+  key_id INTEGER NOT NULL,
+  summary BLOB NOT NULL
+);
+
+-- journal: one row per change. kind says what was done, body (see log_body.h) to what.
+CREATE TABLE journal (
+  account INTEGER NOT NULL,
+  change_no INTEGER NOT NULL,
+  stamp INTEGER NOT NULL,           -- us, never decreasing within an account
+  changeset INTEGER NOT NULL,       -- the operation this change is a part of
+  kind INTEGER NOT NULL,
+  actor TEXT NOT NULL,
+  session INTEGER NOT NULL,
+  client TEXT NOT NULL,
+  key_id INTEGER NOT NULL,
+  body BLOB NOT NULL,
+  PRIMARY KEY (account, change_no)
+) WITHOUT ROWID;
+
+-- changeset: operations that are cut into several transactions and not finished yet.
+CREATE TABLE changeset (
+  account INTEGER NOT NULL,
+  id INTEGER NOT NULL,
+  kind INTEGER NOT NULL,
+  plan BLOB NOT NULL,               -- what to do, with every name and time already resolved
+  progress BLOB NOT NULL,           -- how far it got
+  PRIMARY KEY (account, id)
+) WITHOUT ROWID;
+
+-- blob: where the bytes of a message lie. hash: the first 8 bytes of the SHA-256, as an integer.
+CREATE TABLE blob (
+  id INTEGER NOT NULL PRIMARY KEY,
+  domain INTEGER NOT NULL,
+  hash INTEGER NOT NULL,
+  sha256 BLOB NOT NULL,
+  size INTEGER NOT NULL,
+  pack INTEGER NOT NULL,
+  offset INTEGER NOT NULL,
+  stored INTEGER NOT NULL,          -- bytes of the record in the pack
+  state INTEGER NOT NULL,           -- 0 linked, 1 condemned by purge
+  since INTEGER NOT NULL
+);
+CREATE INDEX blob_hash ON blob (hash);
+
+-- blob_use: which emails hold on to a blob.
+CREATE TABLE blob_use (
+  blob INTEGER NOT NULL,
+  email INTEGER NOT NULL,
+  PRIMARY KEY (blob, email)
+) WITHOUT ROWID;
+
+-- delivery: what was delivered already. hash: 16 bytes over (recipient as given, sender, SHA-256 of the bytes).
+CREATE TABLE delivery (
+  account INTEGER NOT NULL,
+  hash BLOB NOT NULL,
+  stamp INTEGER NOT NULL,
+  change_no INTEGER NOT NULL,
+  PRIMARY KEY (account, hash)
+) WITHOUT ROWID;
+
+-- position: how far a follower has read an account's journal. dirty: accounts that changed in a 10 s slot.
+CREATE TABLE position (
+  follower TEXT NOT NULL,
+  account INTEGER NOT NULL,
+  change_no INTEGER NOT NULL,
+  PRIMARY KEY (follower, account)
+) WITHOUT ROWID;
+CREATE TABLE dirty (
+  slot INTEGER NOT NULL,
+  account INTEGER NOT NULL,
+  PRIMARY KEY (slot, account)
+) WITHOUT ROWID;
+
+-- node: who writes to this store. epoch: counts its starts; ids are minted from (id, epoch).
+CREATE TABLE node (
+  id INTEGER NOT NULL PRIMARY KEY,
+  name TEXT NOT NULL,
+  epoch INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX node_name ON node (name);
+
+-- facts: the schema's version and the like.
+CREATE TABLE facts (
+  name TEXT NOT NULL,
+  value TEXT NOT NULL,
+  PRIMARY KEY (name)
+) WITHOUT ROWID;

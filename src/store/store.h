@@ -1,0 +1,27 @@
+/* The two stores of a node, opened together and committed in lock-step: what a transaction refers to is durable before
+   the transaction runs, whatever the pair of drivers. */
+#ifndef STORE_H
+#define STORE_H
+
+#include "blob.h"
+#include "meta.h"
+#include "mint.h"
+
+struct store {
+	struct meta *meta;
+	struct blob_store *blob;
+	struct mint mint;
+};
+
+struct store_options {
+	const char *dir, *node_name, *meta_url, *blob_url;
+};
+
+/* Gives this start of the node its boot epoch, so two starts never mint the same id. */
+int store_open(const struct store_options *o, struct store **out);
+void store_close(struct store **s);
+
+/* Makes the stages durable (those that fn's changes refer to), then runs fn; OK when all of it is on stable storage. */
+int store_commit(struct store *s, struct blob_stage *const *stages, size_t n, meta_fn *fn, void *arg);
+
+#endif

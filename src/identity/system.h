@@ -1,0 +1,15 @@
+/* Account 0, the system log: what is not mail is kept as items in its collections, so that history, recovery and the
+   vault cover it too. The numbers are part of the store's format. */
+#ifndef SYSTEM_H
+#define SYSTEM_H
+
+enum {
+	SYSTEM_ACCOUNT = 0,
+	SYSTEM_ACCOUNTS = 1,    /* uid: the account's id; name: its address, lower case; data: settings, "name=value" lines */
+	SYSTEM_CREDENTIALS = 2, /* uid: the account's id; data: "scheme=verifier" lines (password.h) */
+	SYSTEM_SNAPSHOTS = 3,   /* name: the snapshot's; date: the instant, us; data: "name=value" lines */
+	SYSTEM_SETTINGS = 4,    /* cluster-wide settings; name, data: value */
+	SYSTEM_COLLECTIONS = 4,
+};
+
+#endif

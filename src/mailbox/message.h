@@ -1,0 +1,50 @@
+/* Message bytes, in and out. */
+#ifndef MESSAGE_H
+#define MESSAGE_H
+
+#include "service.h"
+
+/* A message on its way in: bytes are hashed, scanned and streamed to the store as they come, never held whole. */
+struct incoming;
+int incoming_new(struct service *s, struct incoming **out);
+/* After a failure further bytes are ignored and incoming_finish gives the failure again. */
+int incoming_write(struct incoming *in, struct span bytes);
+/* All bytes are there. */
+int incoming_finish(struct incoming *in);
+uint64_t incoming_size(const struct incoming *in);
+/* Leaves nothing behind when it was not delivered or appended. Takes the pointer's address, sets it NULL. */
+void incoming_free(struct incoming **in);
+
+/* Delivery of one message to several accounts. Each recipient has its own outcome; those that are OK are durable when
+   deliver returns. The same bytes from the same sender to the same recipient as given are stored once: the repeat is OK
+   and duplicate. */
+struct recipient {
+	int64_t account;
+	struct span address; /* as given, with detail */
+	struct span folder;  /* path; INBOX when empty or not there */
+	int result;          /* out */
+	bool duplicate;      /* out */
+	uint32_t uid;        /* out */
+};
+int deliver(struct service *s, struct incoming *in, struct span sender, struct recipient *r, size_t n,
+            const struct actor *a);
+
+struct append_result {
+	int64_t uidvalidity;
+	uint32_t uid;
+	int64_t change;
+};
+/* keywords: canonical text; date: us, 0 for now. ERR_NOT_FOUND: no such folder (TRYCREATE). */
+int append(struct service *s, int64_t account, struct span path, struct incoming *in, uint64_t flags,
+           struct span keywords, int64_t date, const struct actor *a, struct append_result *out);
+
+/* Reading a message by its EMAILID. ERR_UNAVAILABLE when the store is down, ERR_CORRUPT when its bytes are wrong:
+   a reply never holds less than was promised. */
+struct message;
+int message_open(struct service *s, int64_t email, struct message **out);
+uint64_t message_size(const struct message *m);
+/* The bytes from offset on, as many as are at hand; empty at the end. Valid until the next call. */
+int message_at(struct message *m, uint64_t offset, struct span *out);
+void message_close(struct message **m);
+
+#endif

@@ -1,0 +1,43 @@
+/* The mailbox service: the only way protocols read or change user data.
+ *
+ * Everything below it is a log per account: a call that changes something writes one change (or a changeset of several,
+ * when it is large), and returns OK only after that is on stable storage. Protocols see accounts, folders, views and
+ * messages; never a store. */
+#ifndef SERVICE_H
+#define SERVICE_H
+
+#include "span.h"
+
+struct service;
+struct store;
+
+int service_open(struct store *store, struct service **out);
+void service_close(struct service **s);
+/* The store below; for protect and admin, not for protocols. */
+struct store *service_store(struct service *s);
+
+/* Who changes something, as history will tell it. Strings are the caller's and must live through the call. */
+struct actor {
+	const char *name;   /* an address, or "admin", or "" for deliveries */
+	int64_t session;    /* minted at connect (service_mint) */
+	const char *client; /* "lmtp", "imap", "imap Thunderbird 128", "perdura" */
+};
+int64_t service_mint(struct service *s);
+
+/* Now, as the log sees it: later than every stamp given out on this node, whatever the clock does. us. */
+int64_t service_now(struct service *s);
+
+/* Notices: fn(ctx) is called (on any thread, after the change is durable; it must only wake somebody) when a collection
+   of the account changes. collection 0: any collection. They are an optimisation: whoever waits also polls. */
+struct watch;
+int service_watch(struct service *s, int64_t account, int64_t collection, void (*fn)(void *ctx), void *ctx,
+                  struct watch **out);
+/* After it returns, fn is not running and will not be called. */
+void service_unwatch(struct service *s, struct watch **w);
+
+struct service_stats {
+	uint64_t deliveries, duplicates, changes;
+};
+void service_stats(struct service *s, struct service_stats *out);
+
+#endif

@@ -1,0 +1,103 @@
+/* A view: a session's picture of one mailbox. It holds a map from message numbers to UIDs (shared with other sessions
+ * that see the same state) and two change numbers: up to where flags and new messages were told, and up to where
+ * expunges were. What was expunged by others but not told yet can still be read: nothing is lost by a change.
+ *
+ * A view belongs to one session and is used by one thread at a time. */
+#ifndef VIEW_H
+#define VIEW_H
+
+#include "folder.h"
+#include "imap_set.h"
+#include "instant.h"
+
+struct view;
+
+enum { VIEW_READ_ONLY = 1 };
+
+/* path: a folder of the account, or "#at/WHEN/path" for the past (then read-only, and VIEW_PAST of view_info is set).
+   A read-write open takes the \Recent mark along. ERR_NOT_FOUND, ERR_INVALID (a bad WHEN; detail), ERR_CANNOT (a name
+   that cannot be selected). */
+int view_open(struct service *s, int64_t account, struct span path, int flags, struct view **out);
+void view_close(struct view **v);
+
+struct view_info {
+	struct folder folder;   /* spans live as long as the view */
+	bool past, read_only;
+	struct instant at;      /* when past */
+	uint32_t recent_from;   /* UIDs from here on are \Recent in this session */
+	char id[24];            /* MAILBOXID; differs between past and present */
+};
+const struct view_info *view_info(const struct view *v);
+int64_t view_account(const struct view *v);
+
+/* Messages as numbered for this session. Numbers run from 1; 0 is none. */
+uint32_t view_count(const struct view *v);
+uint32_t view_uid(const struct view *v, uint32_t number);
+uint32_t view_number(const struct view *v, uint32_t uid);
+/* The number of the first message with a UID >= uid; view_count + 1 when there is none. */
+uint32_t view_number_from(const struct view *v, uint32_t uid);
+uint32_t view_recent(const struct view *v);
+/* Number of the first message without \Seen, or 0. */
+int view_first_unseen(struct view *v, uint32_t *number);
+
+/* Brings the view up to date and tells what became different. With expunges false, messages that are gone keep their
+   numbers until a later call. ERR_NOT_FOUND: the mailbox itself is gone (the session ends with BYE). */
+struct view_delta {
+	uint32_t *expunged; /* message numbers, in the order to announce them (each as numbered after those before it) */
+	size_t n_expunged;
+	uint32_t *changed;  /* UIDs whose flags changed since, ascending; without new messages */
+	size_t n_changed;
+	bool exists;        /* view_count grew */
+};
+int view_sync(struct view *v, bool expunges, struct view_delta *out);
+void view_delta_free(struct view_delta *d);
+/* The change number the view was last brought to. */
+int64_t view_change(const struct view *v);
+
+/* One message in a mailbox. */
+struct entry {
+	uint32_t uid;
+	int64_t created, change; /* change: MODSEQ */
+	uint64_t flags;          /* bits of flags.h, \Recent aside */
+	struct span keywords;    /* others, blank-separated */
+	int64_t date;            /* INTERNALDATE, us */
+	int64_t saved;           /* us */
+	int64_t email;           /* EMAILID */
+	uint64_t size;           /* RFC822.SIZE */
+	struct span summary;     /* mime_summary.h; only when asked for */
+};
+
+/* Entries of the view with from <= uid <= to, ascending, at most max of them; spans live in the arena. Fewer than max
+   (and below to) means that there are no more. Entries that are gone but untold are read from the past. */
+int view_read(struct view *v, uint32_t from, uint32_t to, size_t max, bool with_summary, struct arena *arena,
+              struct entry **out, size_t *n);
+
+enum store_op { STORE_REPLACE, STORE_ADD, STORE_REMOVE };
+struct store_request {
+	const struct imap_set *uids; /* resolved UIDs */
+	enum store_op op;
+	uint64_t flags;
+	struct span keywords;        /* canonical text (flags.h) */
+	int64_t unchanged_since;     /* 0: no condition... see has_unchanged_since */
+	bool has_unchanged_since;
+};
+struct store_result {
+	int64_t first, last;         /* change numbers it took; 0 when nothing changed */
+	struct imap_set *modified;   /* may be NULL; UIDs that failed the condition are added */
+};
+/* ERR_CANNOT in a read-only view. */
+int view_store(struct view *v, const struct store_request *r, const struct actor *a, struct store_result *out);
+
+struct copy_result {
+	int64_t uidvalidity; /* of the target */
+	uint32_t *from, *to; /* pairs, ascending in from; free() each */
+	size_t n;
+};
+/* Into folder path of the view's account. ERR_NOT_FOUND: no such target (TRYCREATE). Out of the past, \Deleted is left
+   behind. move: the source entries end in the same changes. */
+int view_copy(struct view *v, const struct imap_set *uids, struct span path, bool move, const struct actor *a,
+              struct copy_result *out);
+/* Ends the messages that carry \Deleted; only those among uids when that is not NULL. */
+int view_expunge(struct view *v, const struct imap_set *uids, const struct actor *a);
+
+#endif

@@ -78,12 +78,13 @@ struct store_request {
 	enum store_op op;
 	uint64_t flags;
 	struct span keywords;        /* canonical text (flags.h) */
-	int64_t unchanged_since;     /* 0: no condition... see has_unchanged_since */
-	bool has_unchanged_since;
+	bool has_unchanged_since;    /* only entries whose change is <= unchanged_since */
+	int64_t unchanged_since;
 };
 struct store_result {
 	int64_t first, last;         /* change numbers it took; 0 when nothing changed */
-	struct imap_set *modified;   /* may be NULL; UIDs that failed the condition are added */
+	uint32_t *modified;          /* UIDs that failed the condition, ascending; free() */
+	size_t n_modified;
 };
 /* ERR_CANNOT in a read-only view. */
 int view_store(struct view *v, const struct store_request *r, const struct actor *a, struct store_result *out);

@@ -1,0 +1,72 @@
+/* What a driver of meta provides. Only meta.c and the drivers include this: callers see meta.h.
+ *
+ * The facade owns the contract towards callers (arguments, reruns, stopping, counting failures); a driver runs one try
+ * of a transaction and translates its database's errors into ours. */
+#ifndef META_DRIVER_H
+#define META_DRIVER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "meta.h"
+
+enum { META_ARGUMENTS = 32 };
+
+struct meta_value {
+	char type; /* 'i', 's', 'b' */
+	int64_t i;
+	struct span s;
+};
+
+struct meta_driver {
+	const char *scheme;
+	/* url is what follows "scheme:". */
+	int (*open)(const char *url, const struct meta_options *o, struct meta **out);
+	void (*close)(struct meta *m); /* nothing runs any more */
+	/* One try, durable when it returns OK. ERR_CONFLICT asks for another. */
+	int (*run)(struct meta *m, meta_fn *fn, void *arg, void *companion);
+	int (*read)(struct meta *m, meta_fn *fn, void *arg);
+	void (*announce)(struct meta *m, int by); /* 1 or -1 */
+	int (*verify)(struct meta *m, void (*say)(void *ctx, const char *line), void *ctx);
+	void (*stats)(struct meta *m, struct meta_stats *out);
+	/* Statements. execute runs one to its end, values need not outlive the call; query leaves *stmt before its first
+	   row with values copied. */
+	int (*execute)(struct meta_txn *t, enum meta_sql stmt, const struct meta_value *v, size_t n, int64_t *changed);
+	int (*query)(struct meta_txn *t, enum meta_sql stmt, const struct meta_value *v, size_t n, void **out);
+	int (*next)(struct meta_txn *t, void *stmt);
+	int64_t (*column_int)(const void *stmt, int column);
+	struct span (*column_span)(const void *stmt, int column);
+	void (*done)(struct meta_txn *t, void *stmt);
+};
+
+/* The first member of each driver's own struct; the facade fills it in. */
+struct meta {
+	const struct meta_driver *driver;
+	pthread_rwlock_t running; /* shared by every call in progress, taken whole by meta_close */
+	atomic_bool stopping;
+	atomic_uint_fast64_t failures;
+};
+
+/* The first member of each driver's own transaction, made by meta_txn_init. */
+struct meta_txn {
+	const struct meta_driver *driver;
+	int failed; /* the first failure of a statement that spoils the whole transaction; OK while there is none */
+	int open;   /* rows not yet given back with meta_done */
+	int64_t changed;
+};
+
+void meta_txn_init(struct meta_txn *t, const struct meta_driver *d);
+/* Runs fn; a failed statement outranks what fn made of it, so that nothing half-done is committed. */
+int meta_txn_call(struct meta_txn *t, meta_fn *fn, void *arg);
+
+/* Opens the store of a whole url, without the facade's part: for drivers that wrap another. */
+int meta_driver_open(const char *url, const struct meta_options *o, struct meta **out);
+/* The text of a statement, and the schema, as they are written. */
+const char *meta_sql_text(enum meta_sql stmt);
+const char *meta_schema_text(void);
+/* The value of key in "k=v&k=v", into out; false when it is not there. */
+bool meta_url_parameter(const char *query, const char *key, char *out, size_t n);
+
+extern const struct meta_driver meta_sqlite, meta_failing;
+
+#endif

@@ -1,0 +1,374 @@
+#include "sqlite_commit.h"
+
+#include <errno.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "clock.h"
+#include "fail.h"
+
+enum {
+	GROUP_JOBS = 64,
+	GROUP_US = 4000,  /* no job is begun in a group that has been running for longer */
+	GATHER_US = 1000, /* the longest wait for announced jobs */
+	/* Frames in the log: checkpointed from here on; at this step when readers stood in the way; by holding the
+	   readers, which alone is sure to make room, at the bound. */
+	CHECKPOINT_FRAMES = 1000,
+	CHECKPOINT_STEP = 500,
+	CHECKPOINT_BOUND = 8000,
+};
+
+/* Lives on its caller's stack until done is posted. */
+struct job {
+	struct job *next;
+	meta_fn *fn;
+	void *arg, *companion;
+	int result;
+	char detail[512];
+	sem_t done;
+};
+
+enum sleep { AWAKE, FOR_A_JOB, FOR_ANNOUNCED };
+
+struct committer {
+	struct conn *conn;
+	struct readers *readers;
+	const struct meta_driver *driver;
+	const struct meta_options *options;
+	pthread_t thread;
+
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	struct job *first, **last;
+	int queued;
+	int announced; /* jobs somebody prepares */
+	int stalled;   /* of these, how many the last wait did not live to see: not waited for again */
+	enum sleep sleep;
+	bool stop;
+
+	int checkpoint_at; /* frames */
+	atomic_uint_fast64_t commits, groups, checkpoints;
+};
+
+/* --- The queue --- */
+
+static bool gathered(const struct committer *c)
+{
+	return c->queued >= GROUP_JOBS || c->announced <= c->stalled || c->stop;
+}
+
+static void nudge(struct committer *c)
+{
+	if ((c->sleep == FOR_A_JOB && (c->queued || c->stop)) || (c->sleep == FOR_ANNOUNCED && gathered(c))) {
+		c->sleep = AWAKE;
+		pthread_cond_signal(&c->wake);
+	}
+}
+
+static void announced_by(struct committer *c, int by)
+{
+	c->announced += by;
+	if (c->announced < 0) /* one that was never announced: this is a hint, not an account */
+		c->announced = 0;
+	if (c->stalled > c->announced)
+		c->stalled = c->announced;
+}
+
+void committer_announce(struct committer *c, int by)
+{
+	pthread_mutex_lock(&c->lock);
+	announced_by(c, by);
+	nudge(c);
+	pthread_mutex_unlock(&c->lock);
+}
+
+int committer_run(struct committer *c, meta_fn *fn, void *arg, void *companion)
+{
+	struct job job = { .fn = fn, .arg = arg, .companion = companion };
+	sem_init(&job.done, 0, 0);
+	pthread_mutex_lock(&c->lock);
+	*c->last = &job;
+	c->last = &job.next;
+	c->queued++;
+	announced_by(c, -1);
+	nudge(c);
+	pthread_mutex_unlock(&c->lock);
+	while (sem_wait(&job.done))
+		;
+	sem_destroy(&job.done);
+	if (job.result)
+		fail_set_detail(job.detail);
+	return job.result;
+}
+
+/* Those that prepare a job get a moment to join, so that they share the group's sync. One that does not come within
+   it is not waited for again until it has come: a client that announces and stalls costs the others one wait. */
+static void gather(struct committer *c)
+{
+	struct timespec until;
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += GATHER_US * 1000L;
+	if (until.tv_nsec >= 1000000000L)
+		until.tv_sec++, until.tv_nsec -= 1000000000L;
+	int late = 0;
+	while (!gathered(c) && !late) {
+		c->sleep = FOR_ANNOUNCED;
+		late = pthread_cond_timedwait(&c->wake, &c->lock, &until) == ETIMEDOUT;
+	}
+	c->sleep = AWAKE;
+	if (late)
+		c->stalled = c->announced;
+}
+
+/* Takes at most n jobs into group, in the order they came; 0 when the committer is to stop. */
+static int next_group(struct committer *c, struct job **group, int n)
+{
+	pthread_mutex_lock(&c->lock);
+	while (!c->queued && !c->stop) {
+		c->sleep = FOR_A_JOB;
+		pthread_cond_wait(&c->wake, &c->lock);
+	}
+	c->sleep = AWAKE;
+	if (c->queued)
+		gather(c);
+	int taken = 0;
+	for (; taken < n && c->first; taken++) {
+		group[taken] = c->first;
+		c->first = c->first->next;
+	}
+	if (!c->first)
+		c->last = &c->first;
+	c->queued -= taken;
+	pthread_mutex_unlock(&c->lock);
+	return taken;
+}
+
+/* Back to the front of the queue. */
+static void put_back(struct committer *c, struct job **group, int n)
+{
+	if (!n)
+		return;
+	pthread_mutex_lock(&c->lock);
+	if (!c->first)
+		c->last = &group[n - 1]->next;
+	for (int i = n; i-- > 0; c->first = group[i])
+		group[i]->next = c->first;
+	c->queued += n;
+	pthread_mutex_unlock(&c->lock);
+}
+
+static void answer(struct job **group, int n)
+{
+	for (int i = 0; i < n; i++)
+		sem_post(&group[i]->done);
+}
+
+/* --- A group --- */
+
+static void end_job(struct job *j, int result)
+{
+	j->result = result;
+	if (result)
+		snprintf(j->detail, sizeof j->detail, "%s", fail_detail());
+}
+
+static void call_job(struct committer *c, struct job *j)
+{
+	struct sqlite_txn t = { .conn = c->conn };
+	meta_txn_init(&t.base, c->driver);
+	fail_set_detail("");
+	int r = j->companion && c->options->companion_error ? c->options->companion_error(j->companion) : OK;
+	if (!r)
+		r = meta_txn_call(&t.base, j->fn, j->arg);
+	end_job(j, r);
+}
+
+/* One job among others: what it did is undone alone when it fails. A result other than OK is the group's failure. */
+static int run_in_savepoint(struct committer *c, struct job *j)
+{
+	int r = conn_control(c->conn, SAVEPOINT);
+	if (r)
+		return r;
+	call_job(c, j);
+	if (!conn_in_transaction(c->conn)) /* SQLite rolls back all of it after some failures */
+		return j->result;
+	if (j->result)
+		r = conn_control(c->conn, SAVEPOINT_UNDO);
+	return r ? r : conn_control(c->conn, SAVEPOINT_RELEASE);
+}
+
+/* Runs jobs until the time is up; *ran says how many. */
+static int run_jobs(struct committer *c, struct job **group, int n, int *ran)
+{
+	if (n == 1) {
+		call_job(c, group[0]);
+		return group[0]->result;
+	}
+	int64_t start = clock_mono();
+	int r = OK;
+	for (*ran = 0; !r && *ran < n; ++*ran) {
+		if (*ran && clock_mono() - start > GROUP_US)
+			break;
+		r = run_in_savepoint(c, group[*ran]);
+	}
+	return r;
+}
+
+/* A writer that cannot even roll back is opened anew. */
+static void recover(struct committer *c)
+{
+	if (!c->conn->db || !conn_rollback(c->conn))
+		conn_reopen(c->conn);
+}
+
+/* One transaction: OK when all of it is durable, else nothing of it happened. */
+static int try_group(struct committer *c, struct job **group, int n, int *ran)
+{
+	*ran = n;
+	int r = c->conn->db ? OK : conn_reopen(c->conn);
+	if (!r)
+		r = conn_control(c->conn, BEGIN_WRITE);
+	if (!r)
+		r = run_jobs(c, group, n, ran);
+	if (!r)
+		r = conn_control(c->conn, COMMIT);
+	if (r)
+		recover(c);
+	return r;
+}
+
+static void count_group(struct committer *c, struct job **group, int n)
+{
+	uint64_t good = 0;
+	for (int i = 0; i < n; i++)
+		good += group[i]->result == OK;
+	if (good) {
+		atomic_fetch_add(&c->commits, good);
+		atomic_fetch_add(&c->groups, 1);
+	}
+}
+
+/* When the group as a whole failed, each job is tried alone, so that only those meet the failure that it is about. */
+static void run_group(struct committer *c, struct job **group, int n)
+{
+	int ran;
+	int r = try_group(c, group, n, &ran);
+	if (r && n > 1) {
+		for (int i = 0; i < n; i++)
+			run_group(c, group + i, 1);
+		return;
+	}
+	if (r)
+		end_job(group[0], r);
+	count_group(c, group, ran);
+	put_back(c, group + ran, n - ran);
+	answer(group, ran);
+}
+
+static void make_companions_durable(struct committer *c, struct job **group, int n)
+{
+	void *companions[GROUP_JOBS];
+	size_t k = 0;
+	for (int i = 0; i < n; i++)
+		if (group[i]->companion)
+			companions[k++] = group[i]->companion;
+	if (k && c->options->before_group)
+		c->options->before_group(c->options->ctx, companions, k);
+}
+
+/* --- Checkpoints --- */
+
+/* True when the whole log is in the database now, so that the next commit starts it over. */
+static bool checkpoint(struct committer *c)
+{
+	int in_log = 0, done = 0;
+	int rc = sqlite3_wal_checkpoint_v2(c->conn->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_log, &done);
+	atomic_fetch_add(&c->checkpoints, 1);
+	return rc == SQLITE_OK && in_log == done;
+}
+
+static void keep_log_short(struct committer *c)
+{
+	int frames = c->conn->db ? c->conn->wal_frames : 0;
+	if (frames < c->checkpoint_at)
+		return;
+	bool done = false;
+	if (frames < CHECKPOINT_BOUND) {
+		done = checkpoint(c);
+	} else {
+		readers_hold(c->readers);
+		done = checkpoint(c);
+		readers_release(c->readers);
+	}
+	c->checkpoint_at = done ? CHECKPOINT_FRAMES : frames + CHECKPOINT_STEP;
+}
+
+static void *committer_main(void *arg)
+{
+	struct committer *c = arg;
+	struct job *group[GROUP_JOBS];
+	int n;
+	while ((n = next_group(c, group, GROUP_JOBS))) {
+		make_companions_durable(c, group, n);
+		run_group(c, group, n);
+		keep_log_short(c);
+	}
+	return NULL;
+}
+
+static void init_sync(struct committer *c)
+{
+	pthread_condattr_t a;
+	pthread_condattr_init(&a);
+	pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
+	pthread_cond_init(&c->wake, &a);
+	pthread_condattr_destroy(&a);
+	pthread_mutex_init(&c->lock, NULL);
+}
+
+int committer_start(struct conn *writer, struct readers *readers, const struct meta_driver *d,
+	const struct meta_options *o, struct committer **out)
+{
+	struct committer *c = calloc(1, sizeof *c);
+	if (!c)
+		return fail_with(ERR_UNAVAILABLE, "out of memory");
+	c->conn = writer;
+	c->readers = readers;
+	c->driver = d;
+	c->options = o;
+	c->last = &c->first;
+	c->checkpoint_at = CHECKPOINT_FRAMES;
+	init_sync(c);
+	int e = pthread_create(&c->thread, NULL, committer_main, c);
+	if (e) {
+		free(c);
+		return fail_with(ERR_UNAVAILABLE, "no thread for the committer: %s", strerror(e));
+	}
+	*out = c;
+	return OK;
+}
+
+void committer_stop(struct committer **pc)
+{
+	struct committer *c = *pc;
+	*pc = NULL;
+	if (!c)
+		return;
+	pthread_mutex_lock(&c->lock);
+	c->stop = true;
+	nudge(c);
+	pthread_mutex_unlock(&c->lock);
+	pthread_join(c->thread, NULL);
+	pthread_cond_destroy(&c->wake);
+	pthread_mutex_destroy(&c->lock);
+	free(c);
+}
+
+void committer_stats(struct committer *c, struct meta_stats *out)
+{
+	out->commits = atomic_load(&c->commits);
+	out->groups = atomic_load(&c->groups);
+	out->checkpoints = atomic_load(&c->checkpoints);
+}

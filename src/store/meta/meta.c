@@ -1,0 +1,269 @@
+#include "meta.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "fail.h"
+#include "meta_driver.h"
+
+enum { TRIES = 8 };
+
+static const struct meta_driver *const drivers[] = { &meta_sqlite };
+
+static const char *const statements[] = {
+#define STATEMENT(name, sql) sql,
+#include "statements.def"
+#undef STATEMENT
+};
+
+static const char schema[] =
+#include "schema_text.inc"
+	;
+
+const char *meta_sql_text(enum meta_sql stmt)
+{
+	return statements[stmt];
+}
+
+const char *meta_schema_text(void)
+{
+	return schema;
+}
+
+bool meta_url_parameter(const char *query, const char *key, char *out, size_t n)
+{
+	size_t k = strlen(key);
+	for (const char *p = query; p && *p; p = *p == '&' ? p + 1 : p) {
+		size_t len = strcspn(p, "&");
+		if (len > k && p[k] == '=' && !strncmp(p, key, k) && len - k - 1 < n) {
+			memcpy(out, p + k + 1, len - k - 1);
+			out[len - k - 1] = 0;
+			return true;
+		}
+		p += len;
+	}
+	return false;
+}
+
+int meta_driver_open(const char *url, const struct meta_options *o, struct meta **out)
+{
+	size_t n = strcspn(url, ":");
+	for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++) {
+		const struct meta_driver *d = drivers[i];
+		if (url[n] == ':' && strlen(d->scheme) == n && !strncmp(d->scheme, url, n))
+			return d->open(url + n + 1, o, out);
+	}
+	return fail_with(ERR_INVALID, "meta.url: no store is called '%.*s' (sqlite:FILE is)", (int)n, url);
+}
+
+int meta_open(const char *url, const struct meta_options *o, struct meta **out)
+{
+	struct meta *m;
+	int r = meta_driver_open(url, o, &m);
+	if (r)
+		return r;
+	pthread_rwlock_init(&m->running, NULL);
+	atomic_init(&m->stopping, false);
+	atomic_init(&m->failures, 0);
+	*out = m;
+	return OK;
+}
+
+void meta_close(struct meta **pm)
+{
+	struct meta *m = *pm;
+	*pm = NULL;
+	if (!m)
+		return;
+	atomic_store(&m->stopping, true);
+	pthread_rwlock_wrlock(&m->running);
+	pthread_rwlock_unlock(&m->running);
+	pthread_rwlock_destroy(&m->running);
+	m->driver->close(m);
+}
+
+/* Entered by every call; leave() follows when it returned OK. */
+static int enter(struct meta *m)
+{
+	if (!atomic_load(&m->stopping)) {
+		pthread_rwlock_rdlock(&m->running);
+		if (!atomic_load(&m->stopping))
+			return OK;
+		pthread_rwlock_unlock(&m->running);
+	}
+	return fail_with(ERR_STOPPED, "meta: closed");
+}
+
+static int leave(struct meta *m, int r)
+{
+	if (r == ERR_FULL || r == ERR_UNAVAILABLE || r == ERR_CORRUPT)
+		atomic_fetch_add(&m->failures, 1);
+	pthread_rwlock_unlock(&m->running);
+	return r;
+}
+
+static int given_up(void)
+{
+	char why[400];
+	snprintf(why, sizeof why, "%s", fail_detail());
+	return fail_with(ERR_UNAVAILABLE, "gave up after %d tries: %s", TRIES, why);
+}
+
+int meta_run(struct meta *m, meta_fn *fn, void *arg, void *companion)
+{
+	int r = enter(m);
+	if (r)
+		return r;
+	r = ERR_CONFLICT;
+	for (int i = 0; i < TRIES && r == ERR_CONFLICT; i++)
+		r = m->driver->run(m, fn, arg, companion);
+	return leave(m, r == ERR_CONFLICT ? given_up() : r);
+}
+
+int meta_read(struct meta *m, meta_fn *fn, void *arg)
+{
+	int r = enter(m);
+	if (r)
+		return r;
+	r = ERR_CONFLICT;
+	for (int i = 0; i < TRIES && r == ERR_CONFLICT; i++)
+		r = m->driver->read(m, fn, arg);
+	return leave(m, r == ERR_CONFLICT ? given_up() : r);
+}
+
+void meta_announce(struct meta *m)
+{
+	m->driver->announce(m, 1);
+}
+
+void meta_unannounce(struct meta *m)
+{
+	m->driver->announce(m, -1);
+}
+
+void meta_txn_init(struct meta_txn *t, const struct meta_driver *d)
+{
+	*t = (struct meta_txn){ .driver = d };
+}
+
+int meta_txn_call(struct meta_txn *t, meta_fn *fn, void *arg)
+{
+	int r = fn(t, arg);
+	assert(t->open == 0); /* a meta_done is missing */
+	return t->failed ? t->failed : r;
+}
+
+static size_t take_values(struct meta_value *v, const char *types, va_list ap)
+{
+	size_t n = 0;
+	for (; types[n]; n++) {
+		assert(n < META_ARGUMENTS);
+		v[n].type = types[n];
+		if (types[n] == 'i') {
+			v[n].i = va_arg(ap, int64_t);
+		} else {
+			assert(types[n] == 's' || types[n] == 'b');
+			v[n].s = va_arg(ap, struct span);
+		}
+	}
+	return n;
+}
+
+/* A taken key is an answer; anything else that goes wrong spoils the transaction, whatever fn makes of it. */
+static int spoil(struct meta_txn *t, int r)
+{
+	if (r < 0 && r != ERR_EXISTS && !t->failed)
+		t->failed = r;
+	return r;
+}
+
+int meta_do(struct meta_txn *t, enum meta_sql stmt, const char *types, ...)
+{
+	struct meta_value v[META_ARGUMENTS];
+	va_list ap;
+	va_start(ap, types);
+	size_t n = take_values(v, types, ap);
+	va_end(ap);
+	t->changed = 0;
+	return spoil(t, t->driver->execute(t, stmt, v, n, &t->changed));
+}
+
+int64_t meta_changed(const struct meta_txn *t)
+{
+	return t->changed;
+}
+
+static int query(struct meta_txn *t, struct meta_rows *r, enum meta_sql stmt, const char *types, va_list ap)
+{
+	struct meta_value v[META_ARGUMENTS];
+	size_t n = take_values(v, types, ap);
+	*r = (struct meta_rows){ .txn = t };
+	int code = spoil(t, t->driver->query(t, stmt, v, n, &r->stmt));
+	if (!code)
+		t->open++;
+	else
+		r->stmt = NULL;
+	return code;
+}
+
+int meta_query(struct meta_txn *t, struct meta_rows *r, enum meta_sql stmt, const char *types, ...)
+{
+	va_list ap;
+	va_start(ap, types);
+	int code = query(t, r, stmt, types, ap);
+	va_end(ap);
+	return code;
+}
+
+int meta_next(struct meta_rows *r)
+{
+	return spoil(r->txn, r->txn->driver->next(r->txn, r->stmt));
+}
+
+int64_t meta_int(const struct meta_rows *r, int column)
+{
+	return r->txn->driver->column_int(r->stmt, column);
+}
+
+struct span meta_span(const struct meta_rows *r, int column)
+{
+	return r->txn->driver->column_span(r->stmt, column);
+}
+
+void meta_done(struct meta_rows *r)
+{
+	if (!r->stmt)
+		return;
+	r->txn->driver->done(r->txn, r->stmt);
+	r->txn->open--;
+	r->stmt = NULL;
+}
+
+int meta_one(struct meta_txn *t, struct meta_rows *r, enum meta_sql stmt, const char *types, ...)
+{
+	va_list ap;
+	va_start(ap, types);
+	int code = query(t, r, stmt, types, ap);
+	va_end(ap);
+	if (code)
+		return code;
+	code = meta_next(r);
+	if (code == 1)
+		return OK;
+	meta_done(r);
+	return code == 0 ? ERR_NOT_FOUND : code;
+}
+
+int meta_verify(struct meta *m, void (*say)(void *ctx, const char *line), void *ctx)
+{
+	int r = enter(m);
+	return r ? r : leave(m, m->driver->verify(m, say, ctx));
+}
+
+void meta_stats(struct meta *m, struct meta_stats *out)
+{
+	*out = (struct meta_stats){ 0 };
+	m->driver->stats(m, out);
+	out->failures = atomic_load(&m->failures);
+}

@@ -1,0 +1,316 @@
+#include "imap_fetch.h"
+
+#include "imap_chars.h"
+#include "imap_quote.h"
+
+static const struct name {
+	struct span word;
+	enum imap_fetch_kind kind;
+	enum imap_section_text text;
+	bool peek;
+} names[] = {
+	{ { "FLAGS", 5 }, FETCH_FLAGS, SECTION_ALL, true },
+	{ { "INTERNALDATE", 12 }, FETCH_INTERNALDATE, SECTION_ALL, true },
+	{ { "ENVELOPE", 8 }, FETCH_ENVELOPE, SECTION_ALL, true },
+	{ { "BODY", 4 }, FETCH_BODY, SECTION_ALL, true },
+	{ { "BODYSTRUCTURE", 13 }, FETCH_BODYSTRUCTURE, SECTION_ALL, true },
+	{ { "UID", 3 }, FETCH_UID, SECTION_ALL, true },
+	{ { "MODSEQ", 6 }, FETCH_MODSEQ, SECTION_ALL, true },
+	{ { "EMAILID", 7 }, FETCH_EMAILID, SECTION_ALL, true },
+	{ { "THREADID", 8 }, FETCH_THREADID, SECTION_ALL, true },
+	{ { "RFC822.SIZE", 11 }, FETCH_RFC822_SIZE, SECTION_ALL, true },
+	{ { "RFC822", 6 }, FETCH_RFC822, SECTION_ALL, false },
+	{ { "RFC822.HEADER", 13 }, FETCH_RFC822_HEADER, SECTION_HEADER, true },
+	{ { "RFC822.TEXT", 11 }, FETCH_RFC822_TEXT, SECTION_TEXT, false },
+};
+
+static const struct section_name {
+	struct span word;
+	enum imap_section_text text;
+} section_names[] = {
+	{ { "HEADER", 6 }, SECTION_HEADER },
+	{ { "HEADER.FIELDS", 13 }, SECTION_FIELDS },
+	{ { "HEADER.FIELDS.NOT", 17 }, SECTION_FIELDS_NOT },
+	{ { "MIME", 4 }, SECTION_MIME },
+	{ { "TEXT", 4 }, SECTION_TEXT },
+};
+
+/* FULL is all three, ALL without BODY, FAST without ENVELOPE too. */
+static const struct imap_fetch_item full[] = {
+	{ .kind = FETCH_FLAGS, .peek = true },         { .kind = FETCH_INTERNALDATE, .peek = true },
+	{ .kind = FETCH_RFC822_SIZE, .peek = true },   { .kind = FETCH_ENVELOPE, .peek = true },
+	{ .kind = FETCH_BODY, .peek = true },
+};
+static const struct macro {
+	struct span word;
+	size_t n;
+} macros[] = { { { "FAST", 4 }, 3 }, { { "ALL", 3 }, 4 }, { { "FULL", 4 }, 5 } };
+
+/* A list that grows in the arena. */
+struct items {
+	struct imap_fetch_item *v;
+	size_t n, cap;
+};
+
+static struct imap_fetch_item *add(struct imap_args *a, struct items *l)
+{
+	if (l->n == FETCH_ITEMS_MAX) {
+		imap_bad(a, "too many items to fetch");
+		return NULL;
+	}
+	if (l->n == l->cap) {
+		size_t cap = l->cap ? l->cap * 2 : 8;
+		struct imap_fetch_item *v = arena_alloc(a->arena, cap * sizeof *v);
+		if (!v) {
+			imap_bad(a, "the command is too large");
+			return NULL;
+		}
+		if (l->n)
+			memcpy(v, l->v, l->n * sizeof *v);
+		l->v = v;
+		l->cap = cap;
+	}
+	return &l->v[l->n++];
+}
+
+/* Letters, digits and dots. */
+static struct span take_name(struct imap_args *a)
+{
+	size_t n = 0;
+	while (n < a->rest.n) {
+		char c = a->rest.p[n], l = ascii_lower(c);
+		if (!imap_is_digit(c) && c != '.' && !(l >= 'a' && l <= 'z'))
+			break;
+		n++;
+	}
+	struct span name = span_sub(a->rest, 0, n);
+	a->rest = span_sub(a->rest, n, a->rest.n);
+	return name;
+}
+
+/* Takes one number of a part's path, and the dot behind it, off the front of name. */
+static bool take_part(struct imap_args *a, struct span *name, uint32_t *part)
+{
+	size_t n = 0;
+	while (n < name->n && imap_is_digit(name->p[n]))
+		n++;
+	uint64_t v;
+	if (!span_u64(span_sub(*name, 0, n), UINT32_MAX, &v) || v == 0)
+		return imap_bad(a, "part numbers begin at 1");
+	bool dot = n < name->n;
+	if (dot && (name->p[n] != '.' || n + 1 == name->n))
+		return imap_bad(a, "no such section");
+	*part = (uint32_t)v;
+	*name = span_sub(*name, n + dot, name->n);
+	return true;
+}
+
+/* "1.2.3.MIME" comes as one name: takes the numbers off its front. */
+static bool take_path(struct imap_args *a, struct span *name, struct imap_section *s)
+{
+	uint32_t path[FETCH_DEPTH_MAX];
+	for (; name->n && imap_is_digit(name->p[0]); s->depth++) {
+		if (s->depth == FETCH_DEPTH_MAX)
+			return imap_bad(a, "the part's path is too long");
+		if (!take_part(a, name, &path[s->depth]))
+			return false;
+	}
+	if (s->depth == 0)
+		return true;
+	uint32_t *copy = arena_alloc(a->arena, s->depth * sizeof *path);
+	if (!copy)
+		return imap_bad(a, "the command is too large");
+	s->path = memcpy(copy, path, s->depth * sizeof *path);
+	return true;
+}
+
+static bool take_text(struct imap_args *a, struct span name, struct imap_section *s)
+{
+	if (name.n == 0)
+		return true;
+	for (size_t i = 0; i < sizeof section_names / sizeof *section_names; i++) {
+		if (!span_ieq(name, section_names[i].word))
+			continue;
+		s->text = section_names[i].text;
+		if (s->text == SECTION_MIME && s->depth == 0)
+			return imap_bad(a, "MIME needs the number of a part");
+		return true;
+	}
+	return imap_bad(a, "no such section");
+}
+
+static bool take_fields(struct imap_args *a, struct imap_section *s)
+{
+	struct span fields[FETCH_FIELDS_MAX];
+	size_t n = 0;
+	if (!imap_sp(a) || !imap_list_open(a))
+		return false;
+	while (imap_list_next(a)) {
+		if (n == FETCH_FIELDS_MAX)
+			return imap_bad(a, "too many header fields");
+		if (!imap_astring(a, &fields[n]))
+			return false;
+		n++;
+	}
+	if (n == 0)
+		return imap_bad(a, "the name of a header field expected");
+	struct span *copy = arena_alloc(a->arena, n * sizeof *copy);
+	if (!copy)
+		return imap_bad(a, "the command is too large");
+	s->fields = memcpy(copy, fields, n * sizeof *copy);
+	s->n_fields = n;
+	return true;
+}
+
+/* Behind the '[', up to and with the ']'. */
+static bool take_section(struct imap_args *a, struct imap_section *s)
+{
+	struct span name = take_name(a);
+	if (!take_path(a, &name, s) || !take_text(a, name, s))
+		return false;
+	if ((s->text == SECTION_FIELDS || s->text == SECTION_FIELDS_NOT) && !take_fields(a, s))
+		return false;
+	return imap_take(a, ']') || imap_bad(a, "a section is not closed");
+}
+
+static bool take_partial(struct imap_args *a, struct imap_fetch_item *item)
+{
+	if (!imap_take(a, '<'))
+		return true;
+	item->partial = true;
+	if (!imap_number(a, &item->offset) || !imap_take(a, '.') || !imap_nz_number(a, &item->length) ||
+	    !imap_take(a, '>'))
+		return imap_bad(a, "a range like <0.1024> expected");
+	return true;
+}
+
+static const struct name *find_name(struct span word)
+{
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (span_ieq(word, names[i].word))
+			return &names[i];
+	return NULL;
+}
+
+static bool take_item(struct imap_args *a, struct items *l)
+{
+	struct span word = take_name(a);
+	struct imap_fetch_item *item = add(a, l);
+	if (!item)
+		return false;
+	bool peek = span_ieq(word, SPAN("BODY.PEEK"));
+	if ((peek || span_ieq(word, SPAN("BODY"))) && imap_take(a, '[')) {
+		*item = (struct imap_fetch_item){ .kind = FETCH_SECTION, .peek = peek };
+		return take_section(a, &item->section) && take_partial(a, item);
+	}
+	const struct name *name = find_name(word);
+	if (!name)
+		return imap_bad(a, "no such item to fetch");
+	*item = (struct imap_fetch_item){ .kind = name->kind, .peek = name->peek, .section.text = name->text };
+	return true;
+}
+
+/* *took stays false when the next word is no macro. */
+static bool take_macro(struct imap_args *a, struct items *l, bool *took)
+{
+	for (size_t i = 0; i < sizeof macros / sizeof *macros; i++) {
+		if (!imap_take_word(a, macros[i].word))
+			continue;
+		*took = true;
+		for (size_t k = 0; k < macros[i].n; k++) {
+			struct imap_fetch_item *item = add(a, l);
+			if (!item)
+				return false;
+			*item = full[k];
+		}
+		break;
+	}
+	return true;
+}
+
+static bool take_items(struct imap_args *a, struct items *l)
+{
+	bool macro = false;
+	if (!take_macro(a, l, &macro) || macro)
+		return macro;
+	if (!imap_take(a, '('))
+		return take_item(a, l);
+	while (imap_list_next(a))
+		if (!take_item(a, l))
+			return false;
+	return l->n || imap_bad(a, "something to fetch expected");
+}
+
+/* RFC 7162: (CHANGEDSINCE 5 VANISHED) */
+static bool take_modifiers(struct imap_args *a, struct imap_fetch *f)
+{
+	if (!imap_sp(a) || !imap_list_open(a))
+		return false;
+	while (imap_list_next(a)) {
+		if (imap_take_word(a, SPAN("VANISHED")))
+			f->vanished = true;
+		else if (!imap_take_word(a, SPAN("CHANGEDSINCE")))
+			return imap_bad(a, "CHANGEDSINCE expected");
+		else if (!imap_sp(a) || !imap_number64(a, &f->modseq))
+			return false;
+		else
+			f->changedsince = true;
+	}
+	return f->changedsince || imap_bad(a, "CHANGEDSINCE expected");
+}
+
+bool imap_fetch_parse(struct imap_args *a, struct imap_fetch *out)
+{
+	struct items l = { 0 };
+	struct imap_fetch f = { 0 };
+	if (!take_items(a, &l))
+		return false;
+	if (span_trim(a->rest).n && !take_modifiers(a, &f))
+		return false;
+	if (!imap_end(a))
+		return false;
+	for (size_t i = 0; i < l.n; i++)
+		f.sets_seen |= !l.v[i].peek;
+	f.items = l.v;
+	f.n = l.n;
+	*out = f;
+	return true;
+}
+
+static void put_fields(struct buffer *b, const struct imap_section *s)
+{
+	for (size_t i = 0; i < s->n_fields; i++) {
+		buffer_puts(b, i ? " " : " (");
+		imap_put_astring(b, s->fields[i]);
+	}
+	if (s->n_fields)
+		buffer_putc(b, ')');
+}
+
+static void put_section(struct buffer *b, const struct imap_section *s)
+{
+	buffer_puts(b, "BODY[");
+	for (size_t i = 0; i < s->depth; i++) {
+		if (i)
+			buffer_putc(b, '.');
+		buffer_put_u64(b, s->path[i]);
+	}
+	if (s->depth && s->text != SECTION_ALL)
+		buffer_putc(b, '.');
+	for (size_t i = 0; i < sizeof section_names / sizeof *section_names; i++)
+		if (section_names[i].text == s->text)
+			buffer_put_span(b, section_names[i].word);
+	put_fields(b, s);
+	buffer_putc(b, ']');
+}
+
+void imap_fetch_put_name(struct buffer *b, const struct imap_fetch_item *item)
+{
+	if (item->kind == FETCH_SECTION)
+		put_section(b, &item->section);
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (names[i].kind == item->kind)
+			buffer_put_span(b, names[i].word);
+	if (item->partial)
+		buffer_printf(b, "<%u>", item->offset);
+}

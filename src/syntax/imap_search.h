@@ -1,0 +1,53 @@
+/* SEARCH keys as a tree in the arena (RFC 3501, 6.4.4; RFC 5032, 7162, 8474). Keys that say the same in other words
+   are gone: UNSEEN is NOT Seen, FROM is a header field, ON is a range of days. */
+#ifndef IMAP_SEARCH_H
+#define IMAP_SEARCH_H
+
+#include "imap_args.h"
+
+enum { SEARCH_DEPTH_MAX = 50, SEARCH_KEYS_MAX = 1000 };
+
+enum imap_search_op {
+	SEARCH_ALL,
+	SEARCH_AND,     /* of all children; at least one */
+	SEARCH_OR,      /* of two children */
+	SEARCH_NOT,     /* of one child */
+	SEARCH_FLAG,    /* number: the bit */
+	SEARCH_KEYWORD, /* text: one that has no bit */
+	SEARCH_RECENT,
+	SEARCH_HEADER,   /* name: the field; text: a part of its value, empty for any */
+	SEARCH_BODY,     /* text */
+	SEARCH_TEXT,     /* text, in header or body */
+	SEARCH_INTERNAL, /* the day of the internal date, the time zone disregarded: from <= day < to */
+	SEARCH_SENT,     /* the day of the Date field: the same */
+	SEARCH_LARGER,   /* number: bytes */
+	SEARCH_SMALLER,
+	SEARCH_SET, /* set: sequence numbers; not resolved */
+	SEARCH_UID, /* set: UIDs; not resolved */
+	SEARCH_YOUNGER, /* number: seconds */
+	SEARCH_OLDER,
+	SEARCH_MODSEQ,   /* number: at least this */
+	SEARCH_EMAILID,  /* text */
+	SEARCH_THREADID, /* text */
+};
+
+struct imap_search {
+	enum imap_search_op op;
+	struct imap_search *child; /* of AND, OR, NOT: the first */
+	struct imap_search *next;  /* the next child of the same parent */
+	struct span name, text;
+	uint64_t number;
+	int64_t from, to; /* days since 1970; INT64_MIN and INT64_MAX where open */
+	struct imap_set set;
+};
+
+struct imap_search_query {
+	struct span charset; /* as sent; empty when none was. The caller refuses those it does not know. */
+	struct imap_search *root;
+	bool modseq; /* MODSEQ was asked: the reply names the highest mod-sequence */
+};
+
+/* Everything behind "SEARCH ", to the end of the command. */
+bool imap_search_parse(struct imap_args *a, struct imap_search_query *out);
+
+#endif

@@ -1,0 +1,658 @@
+#include "unit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "fail.h"
+#include "flags.h"
+#include "imap_args.h"
+#include "imap_date.h"
+#include "imap_fetch.h"
+#include "imap_frame.h"
+#include "imap_quote.h"
+#include "imap_search.h"
+#include "imap_set.h"
+#include "imap_store.h"
+
+static void assert_text(const struct buffer *b, const char *want)
+{
+	struct span got = buffer_span(b);
+	if (!span_eq(got, span_of(want)))
+		fail_msg("got '%.*s', want '%s'", SPAN_ARG(got), want);
+}
+
+/* ---- flags ---- */
+
+static void flag_names(void **state)
+{
+	static const struct { const char *name; int rc; uint64_t bit; } cases[] = {
+		{ "\\Seen", OK, FLAG_SEEN }, { "\\sEEN", OK, 1 }, { "\\Answered", OK, 2 }, { "\\Flagged", OK, 4 },
+		{ "\\Deleted", OK, 8 }, { "\\Draft", OK, 16 }, { "$Forwarded", OK, 32 }, { "$mdnsent", OK, 64 },
+		{ "$Junk", OK, 128 }, { "$NotJunk", OK, 256 }, { "$Phishing", OK, 512 }, { "$Important", OK, 1024 },
+		{ "$SubmitPending", OK, 2048 }, { "$Submitted", OK, 4096 }, { "Seen", OK, 0 }, { "NonJunk", OK, 0 },
+		{ "$label1", OK, 0 }, { "\\Recent", ERR_CANNOT, 0 }, { "\\Foo", ERR_INVALID, 0 }, { "\\", ERR_INVALID, 0 },
+		{ "", ERR_INVALID, 0 }, { "a b", ERR_INVALID, 0 }, { "a]", ERR_INVALID, 0 }, { "\xc3\xa4", ERR_INVALID, 0 },
+		{ "a\x01", ERR_INVALID, 0 }, { "a*", ERR_INVALID, 0 },
+		{ "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", OK, 0 },
+		{ "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", ERR_INVALID, 0 },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		uint64_t bit = 0;
+		assert_int_equal(flag_parse(span_of(cases[i].name), &bit), cases[i].rc);
+		assert_int_equal(bit, cases[i].bit);
+	}
+}
+
+static void keyword_sets(void **state)
+{
+	static const struct { const char *a, *b, *sum, *rest; } cases[] = {
+		{ "", "", "", "" },
+		{ "a", "", "a", "a" },
+		{ "", "a", "a", "" },
+		{ "a B c", "b D", "a B c D", "a c" },
+		{ "A", "a", "A", "" },
+		{ "a b c", "a b c", "a b c", "" },
+		{ "a aa", "aaa", "a aa aaa", "a aa" },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct buffer b = { 0 };
+		assert_int_equal(keywords_union(&b, span_of(cases[i].a), span_of(cases[i].b)), OK);
+		assert_text(&b, cases[i].sum);
+		buffer_reset(&b);
+		keywords_minus(&b, span_of(cases[i].a), span_of(cases[i].b));
+		assert_text(&b, cases[i].rest);
+		buffer_free(&b);
+	}
+	assert_true(keywords_contains(SPAN("a Bc d"), SPAN("bC")));
+	assert_false(keywords_contains(SPAN("a Bc d"), SPAN("b")));
+	assert_false(keywords_contains(SPAN(""), SPAN("b")));
+}
+
+static void flags_collected(void **state)
+{
+	struct arena a = { 0 };
+	struct flags_builder f = { 0 };
+	static const char *const names[] = { "zeta", "\\Seen", "Alpha", "$junk", "\\Recent", "ALPHA", "beta" };
+	for (size_t i = 0; i < COUNT(names); i++)
+		assert_int_equal(flags_add(&f, span_of(names[i])), OK);
+	struct imap_flags flags;
+	assert_int_equal(flags_finish(&f, &a, &flags), OK);
+	struct buffer b = { 0 };
+	flags_put(&b, &flags, false);
+	assert_text(&b, "\\Seen $Junk Alpha beta zeta");
+	buffer_reset(&b);
+	flags_put(&b, &(struct imap_flags){ 0 }, true);
+	assert_text(&b, "\\Recent");
+	char many[51][8];
+	f = (struct flags_builder){ 0 };
+	for (int i = 0; i < 51; i++) {
+		snprintf(many[i], sizeof many[i], "k%d", i);
+		assert_int_equal(flags_add(&f, span_of(many[i])), i < 50 ? OK : ERR_LIMIT);
+	}
+	assert_int_equal(flags_add(&f, SPAN("K7")), OK);
+	buffer_reset(&b);
+	assert_int_equal(flags_finish(&f, &a, &flags), OK);
+	assert_int_equal(keywords_union(&b, flags.keywords, SPAN("zzz")), ERR_LIMIT);
+	buffer_free(&b);
+	arena_free(&a);
+}
+
+/* ---- framing ---- */
+
+struct frame_case {
+	const char *in;
+	size_t n; /* 0: strlen */
+	const char *answers; /* M is left out; + continue, . done, ! bad, A append, B too big, L too long, and at last m */
+	size_t length;
+	uint64_t literal;
+	bool sync;
+};
+
+static char letter(enum imap_frame_answer a)
+{
+	return "m+.!ABL"[a];
+}
+
+/* Feeds the input in pieces and writes down the answers; a final MORE is 'm'. */
+static void run_frame(struct span in, size_t piece, bool tail, char *out, struct imap_frame_event *ev)
+{
+	struct imap_frame f = { .tail = tail };
+	size_t got = 0;
+	enum imap_frame_answer answer;
+	for (;;) {
+		answer = imap_frame_next(&f, span_sub(in, 0, got), 100, ev);
+		if (answer == IMAP_FRAME_CONTINUE)
+			*out++ = '+';
+		else if (answer != IMAP_FRAME_MORE || got == in.n)
+			break;
+		else
+			got = got + piece < in.n ? got + piece : in.n;
+	}
+	*out++ = letter(answer);
+	*out = 0;
+}
+
+static void framing(void **state)
+{
+	static const struct frame_case cases[] = {
+		{ "", 0, "m" },
+		{ "a NOOP", 0, "m" },
+		{ "a NOOP\r\nb", 0, ".", 8 },
+		{ "a NOOP\nb", 0, ".", 7 },
+		{ "\r\n", 0, ".", 2 },
+		{ "a LOGIN {3}\r\nabc {2}\r\nxy\r\nz", 0, "++.", 26 },
+		{ "a LOGIN {3+}\r\nabc {2+}\r\nxy\r\nz", 0, ".", 28 },
+		{ "a LOGIN {3+}\r\na\nb {0+}\r\n\r\nz", 0, ".", 26 },
+		{ "a LOGIN {3+}\r\na\n", 0, "m" },
+		{ "a X {101}\r\n", 0, "B", 11, 101, true },
+		{ "a X {60+}\r\n123456789012345678901234567890123456789012345678901234567890 {41+}\r\n", 0, "B", 79, 41, false },
+		{ "a X {99999999999999999999999}\r\n", 0, "B", 31, UINT64_MAX, true },
+		{ "a X {-1}\r\n", 0, ".", 10 },
+		{ "a X {}\r\n", 0, ".", 8 },
+		{ "a X {+}\r\n", 0, ".", 9 },
+		{ "a X {5}x\r\n", 0, ".", 10 },
+		{ "a X \"{3}\r\nabc\r\n", 0, "+.", 15 },
+		{ "a APPEND INBOX {310}\r\n", 0, "A", 22, 310, true },
+		{ "a APPEND INBOX {310+}\r\nFrom", 0, "A", 23, 310, false },
+		{ "a append \"Sent {5}\" (\\Seen) {10}\r\n", 0, "A", 34, 10, true },
+		{ "a APPEND {5}\r\nINBOX {310}\r\n", 0, "+A", 27, 310, true },
+		{ "a APPEND {5+}\r\nINBOX (\\Seen) \"17-Jul-1996 02:44:25 -0700\" {310+}\r\n", 0, "A", 66, 310, false },
+		{ "a  APPEND  {2}\r\nab {0}\r\n", 0, "+A", 24, 0, true },
+		{ "a APPEND INBOX\r\n", 0, ".", 16 },
+		{ "a APPENDX INBOX {5}\r\nhello\r\n", 0, "+.", 28 },
+		{ "APPEND INBOX {5}\r\nhello\r\n", 0, "+.", 25 },
+		{ "a NO\0OP\r\n", 9, "!", 9 },
+		{ "a X {3+}\r\na\0b\r\n", 15, "!", 15 },
+		{ "a X ~{3+}\r\na\0b\r\n", 16, ".", 16 },
+		{ "a X ~{3+}\r\na\0b\0\r\n", 17, "!", 17 },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++)
+		for (size_t piece = 1; piece < 80; piece += 6) {
+			const struct frame_case *c = &cases[i];
+			struct imap_frame_event ev = { 0 };
+			char got[32];
+			run_frame(span_from(c->in, c->n ? c->n : strlen(c->in)), piece, false, got, &ev);
+			if (strcmp(got, c->answers) != 0)
+				fail_msg("%s: got %s, want %s", c->in, got, c->answers);
+			if (strpbrk(got, ".!AB") && ev.length != c->length)
+				fail_msg("%s: length %zu", c->in, ev.length);
+			if (strpbrk(got, "AB")) {
+				assert_true(ev.literal == c->literal);
+				assert_int_equal(ev.sync, c->sync);
+			}
+		}
+}
+
+static void framing_tail_and_limits(void **state)
+{
+	struct imap_frame_event ev;
+	char got[32];
+	run_frame(SPAN("\r\nb NOOP\r\n"), 1, true, got, &ev);
+	assert_string_equal(got, ".");
+	assert_int_equal(ev.length, 2);
+	run_frame(SPAN("a APPEND INBOX {5+}\r\nhello\r\n"), 3, true, got, &ev);
+	assert_string_equal(got, ".");
+	size_t n = IMAP_TEXT_MAX + 100;
+	char *big = malloc(n);
+	memset(big, 'x', n);
+	run_frame(span_from(big, IMAP_TEXT_MAX), 4000, false, got, &ev);
+	assert_string_equal(got, "m");
+	run_frame(span_from(big, n), 4000, false, got, &ev);
+	assert_string_equal(got, "L");
+	for (size_t i = 0; i + 6 <= n; i += 6)
+		memcpy(big + i, "{0+}\r\n", 6);
+	run_frame(span_from(big, n), 1000, false, got, &ev);
+	assert_string_equal(got, "L");
+	free(big);
+}
+
+/* ---- arguments ---- */
+
+static void strings(void **state)
+{
+	enum { ATOM, ASTRING, STRING, NSTRING, LIST };
+	static const struct { int kind; const char *in, *out, *rest; } cases[] = {
+		{ ATOM, "abc def", "abc", " def" }, { ATOM, "a]b", "a", "]b" }, { ATOM, "(", NULL }, { ATOM, "", NULL },
+		{ ASTRING, "a]b c", "a]b", " c" }, { ASTRING, "\"a b\" c", "a b", " c" }, { ASTRING, "\"\"", "", "" },
+		{ ASTRING, "\"a\\\"b\\\\\"x", "a\"b\\", "x" }, { ASTRING, "\"a\\nb\"", NULL }, { ASTRING, "\"abc", NULL },
+		{ ASTRING, "\"a\\", NULL }, { ASTRING, "\"a\\\"", NULL }, { ASTRING, "\"a\r\nb\"", NULL },
+		{ ASTRING, "{3}\r\na b)", "a b", ")" }, { ASTRING, "{3+}\r\n\"\r\n)", "\"\r\n", ")" },
+		{ ASTRING, "{3}\nabc", "abc", "" }, { ASTRING, "~{1}\r\nx", "x", "" }, { ASTRING, "{4}\r\nabc", NULL },
+		{ ASTRING, "{0}\r\n", "", "" }, { ASTRING, "{x}\r\nabc", NULL }, { ASTRING, "{3} abc", NULL },
+		{ ASTRING, "{99999999999999999999}\r\nabc", NULL }, { ASTRING, "p\xc3\xa4ss", "p\xc3\xa4ss", "" },
+		{ ASTRING, "~a", "~a", "" }, { ASTRING, "a%", "a", "%" }, { ASTRING, "NIL", "NIL", "" },
+		{ STRING, "abc", NULL }, { STRING, "\"abc\"", "abc", "" }, { LIST, "a%*]b c", "a%*]b", " c" },
+		{ LIST, "\"%\"", "%", "" }, { LIST, "*", "*", "" }, { NSTRING, "\"x\"", "x", "" }, { NSTRING, "NILL", NULL },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct arena arena = { 0 };
+		struct imap_args a = { .rest = span_of(cases[i].in), .arena = &arena };
+		bool (*const parse[])(struct imap_args *, struct span *) = { imap_atom, imap_astring, imap_string, imap_nstring,
+			                                                     imap_list_mailbox };
+		struct span got = SPAN("untouched");
+		bool ok = parse[cases[i].kind](&a, &got);
+		if (ok != (cases[i].out != NULL))
+			fail_msg("%s: %s", cases[i].in, ok ? "taken" : a.bad);
+		assert_true(span_eq(got, span_of(ok ? cases[i].out : "untouched")));
+		if (ok)
+			assert_true(span_eq(a.rest, span_of(cases[i].rest)));
+		else
+			assert_non_null(a.bad);
+		arena_free(&arena);
+	}
+	struct imap_args nil = { .rest = SPAN("nil") };
+	struct span s = SPAN("x");
+	assert_true(imap_nstring(&nil, &s));
+	assert_null(s.p);
+}
+
+static void numbers(void **state)
+{
+	static const struct { const char *in; bool n, nz, n64; } cases[] = {
+		{ "0", true, false, true }, { "1", true, true, true }, { "4294967295", true, true, true },
+		{ "4294967296", false, false, true }, { "9223372036854775807", false, false, true },
+		{ "9223372036854775808", false, false, false }, { "", false, false, false }, { "-1", false, false, false },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		uint32_t v;
+		uint64_t v64;
+		struct imap_args a[3] = { { span_of(cases[i].in) }, { span_of(cases[i].in) }, { span_of(cases[i].in) } };
+		assert_int_equal(imap_number(&a[0], &v), cases[i].n);
+		assert_int_equal(imap_nz_number(&a[1], &v), cases[i].nz);
+		assert_int_equal(imap_number64(&a[2], &v64), cases[i].n64);
+	}
+}
+
+static void dates(void **state)
+{
+	static const struct { const char *in; bool ok; int64_t us; const char *out; } cases[] = {
+		{ "17-Jul-1996 02:44:25 -0700", true, 837596665, "\"17-Jul-1996 09:44:25 +0000\"" },
+		{ " 1-Jan-1970 00:00:00 +0000", true, 0, "\"01-Jan-1970 00:00:00 +0000\"" },
+		{ "1-jan-1970 00:00:00 +0000", true, 0, "\"01-Jan-1970 00:00:00 +0000\"" },
+		{ "29-Feb-2024 23:59:60 +0530", true, 1709231400, "\"29-Feb-2024 18:30:00 +0000\"" },
+		{ "31-Dec-1969 23:59:59 +0000", true, -1, "\"31-Dec-1969 23:59:59 +0000\"" },
+		{ "29-Feb-2023 00:00:00 +0000", false }, { "00-Jan-2023 00:00:00 +0000", false },
+		{ "1-Foo-2023 00:00:00 +0000", false }, { "1-Jan-23 00:00:00 +0000", false },
+		{ "1-Jan-2023 24:00:00 +0000", false }, { "1-Jan-2023 00:00:00", false },
+		{ "1-Jan-2023 00:00:00 GMT", false }, { "1-Jan-2023 00:00:00 +00000", false }, { "", false },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		int64_t us = -7;
+		assert_int_equal(imap_date_time_parse(span_of(cases[i].in), &us), cases[i].ok);
+		if (!cases[i].ok)
+			continue;
+		assert_true(us == cases[i].us * 1000000);
+		struct buffer b = { 0 };
+		imap_date_time_put(&b, us);
+		assert_text(&b, cases[i].out);
+		buffer_free(&b);
+	}
+	int64_t day;
+	assert_true(imap_date_parse(SPAN("1-Feb-1994"), &day));
+	assert_int_equal(day, 8797);
+	assert_false(imap_date_parse(SPAN("1-Feb-1994 "), &day));
+	struct buffer b = { 0 };
+	imap_date_time_put(&b, INT64_MAX);
+	imap_date_time_put(&b, INT64_MIN);
+	assert_text(&b, "\"31-Dec-9999 23:59:59 +0000\"\"01-Jan-0000 00:00:00 +0000\"");
+	buffer_free(&b);
+}
+
+static void append_heads(void **state)
+{
+	static const struct { const char *in, *mailbox, *flags; int64_t seconds; uint64_t size; bool sync; } cases[] = {
+		{ "a APPEND INBOX {310}\r\n", "INBOX", "", 0, 310, true },
+		{ "a append \"Sent Mail\" (\\Seen $x) {0+}\r\n", "Sent Mail", "\\Seen $x", 0, 0, false },
+		{ "a APPEND {5}\r\nINBOX () \" 2-Jan-1970 00:00:00 +0000\" ~{7}\r\n", "INBOX", "", 86400, 7, true },
+		{ "a APPEND x  (\\Recent)  {1}\r\n", "x", "", 0, 1, true },
+		{ "a APPEND x (\\Foo) {1}\r\n" }, { "a APPEND x \\Seen {1}\r\n" }, { "a APPEND x (\\Seen {1}\r\n" },
+		{ "a APPEND x \"1-Jan-1970\" {1}\r\n" }, { "a APPEND x y{1}\r\n" }, { "a APPEND x CATENATE (TEXT {1}\r\n" },
+		{ "a APPEND x(\\Seen) {1}\r\n" },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct arena arena = { 0 };
+		struct imap_args a;
+		struct imap_append h = { 0 };
+		imap_args_init(&a, span_of(cases[i].in), &arena);
+		assert_int_equal(imap_append_head(&a, &h), cases[i].mailbox != NULL);
+		if (cases[i].mailbox) {
+			struct buffer b = { 0 };
+			flags_put(&b, &h.flags, false);
+			assert_text(&b, cases[i].flags);
+			buffer_free(&b);
+			assert_true(span_eq(h.tag, SPAN("a")));
+			assert_true(span_eq(h.mailbox, span_of(cases[i].mailbox)));
+			assert_int_equal(h.date_us, cases[i].seconds * 1000000);
+			assert_int_equal(h.size, cases[i].size);
+			assert_int_equal(h.sync, cases[i].sync);
+		} else {
+			assert_non_null(a.bad);
+		}
+		arena_free(&arena);
+	}
+}
+
+/* ---- sets ---- */
+
+static void sets(void **state)
+{
+	static const struct { const char *in; int rc; uint32_t max; const char *out; uint64_t count; } cases[] = {
+		{ "1", OK, 9, "1", 1 }, { "1:*", OK, 9, "1:9", 9 }, { "*", OK, 9, "9", 1 }, { "*:1", OK, 9, "1:9", 9 },
+		{ "1:*,5,7:9", OK, 6, "1:9", 9 }, { "9:7,5,3", OK, 9, "3,5,7:9", 5 }, { "5:*", OK, 3, "3:5", 3 },
+		{ "*", OK, 0, "", 0 }, { "3,*:*", OK, 0, "3", 1 }, { "1,2,3,5", OK, 9, "1:3,5", 4 },
+		{ "1:4294967295", OK, 9, "1:4294967295", 4294967295u }, { "4294967295,1", OK, 9, "1,4294967295", 2 },
+		{ "1:5,2:3,4:10", OK, 9, "1:10", 10 },
+		{ "", ERR_INVALID }, { "0", ERR_INVALID }, { "1,", ERR_INVALID }, { ",1", ERR_INVALID }, { "1:", ERR_INVALID },
+		{ "1:2:3", ERR_INVALID }, { "4294967296", ERR_INVALID }, { "a", ERR_INVALID }, { "-1", ERR_INVALID },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct arena a = { 0 };
+		struct imap_set s;
+		assert_int_equal(imap_set_parse(&a, span_of(cases[i].in), &s), cases[i].rc);
+		if (cases[i].rc == OK) {
+			imap_set_resolve(&s, cases[i].max);
+			struct buffer b = { 0 };
+			struct imap_set_writer w = { .b = &b };
+			for (size_t k = 0; k < s.n; k++)
+				imap_set_add_range(&w, s.ranges[k]);
+			imap_set_finish(&w);
+			assert_text(&b, cases[i].out);
+			assert_true(imap_set_count(&s) == cases[i].count);
+			buffer_free(&b);
+		}
+		arena_free(&a);
+	}
+}
+
+static void set_walks(void **state)
+{
+	struct arena a = { 0 };
+	struct imap_set s;
+	assert_int_equal(imap_set_parse(&a, SPAN("3:5,9,4294967295"), &s), OK);
+	imap_set_resolve(&s, 1);
+	static const uint32_t want[] = { 3, 4, 5, 9, UINT32_MAX };
+	size_t n = 0;
+	for (uint32_t v = imap_set_next(&s, 0); v; v = imap_set_next(&s, (uint64_t)v + 1))
+		assert_int_equal(v, want[n++]);
+	assert_int_equal(n, COUNT(want));
+	assert_true(imap_set_contains(&s, 4));
+	assert_false(imap_set_contains(&s, 6));
+	assert_true(imap_set_last(&s) == UINT32_MAX);
+	struct buffer b = { 0 };
+	static const uint32_t uids[] = { 1, 2, 3, 7, 9, 10, 4 };
+	imap_set_put(&b, uids, COUNT(uids));
+	assert_text(&b, "1:3,7,9:10,4");
+	buffer_reset(&b);
+	for (int i = 0; i < IMAP_SET_RANGES_MAX; i++)
+		buffer_puts(&b, "7,");
+	buffer_puts(&b, "7");
+	assert_int_equal(imap_set_parse(&a, buffer_span(&b), &s), ERR_LIMIT);
+	buffer_free(&b);
+	arena_free(&a);
+}
+
+/* ---- FETCH, STORE, SEARCH ---- */
+
+static void fetches(void **state)
+{
+	static const struct { const char *in, *out; bool seen; } cases[] = {
+		{ "FLAGS", "FLAGS", false },
+		{ "(flags uid rfc822.size)", "FLAGS UID RFC822.SIZE", false },
+		{ "FAST", "FLAGS INTERNALDATE RFC822.SIZE", false },
+		{ "ALL", "FLAGS INTERNALDATE RFC822.SIZE ENVELOPE", false },
+		{ "full", "FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODY", false },
+		{ "RFC822", "RFC822", true },
+		{ "(RFC822.HEADER RFC822.TEXT)", "RFC822.HEADER RFC822.TEXT", true },
+		{ "(BODYSTRUCTURE BODY EMAILID THREADID MODSEQ)", "BODYSTRUCTURE BODY EMAILID THREADID MODSEQ", false },
+		{ "BODY[]", "BODY[]", true },
+		{ "BODY.PEEK[]", "BODY[]", false },
+		{ "body.peek[header]", "BODY[HEADER]", false },
+		{ "BODY[]<0.100>", "BODY[]<0>", true },
+		{ "BODY[1.2.3]", "BODY[1.2.3]", true },
+		{ "BODY.PEEK[1.2.MIME]<5.1>", "BODY[1.2.MIME]<5>", false },
+		{ "BODY.PEEK[4.TEXT]", "BODY[4.TEXT]", false },
+		{ "BODY.PEEK[HEADER.FIELDS (From \"To\" \"a b\")]", "BODY[HEADER.FIELDS (From To \"a b\")]", false },
+		{ "BODY.PEEK[1.HEADER.FIELDS.NOT (Received)]", "BODY[1.HEADER.FIELDS.NOT (Received)]", false },
+		{ "(UID BODY.PEEK[HEADER.FIELDS ({4}\r\nDate)] FLAGS)", "UID BODY[HEADER.FIELDS (Date)] FLAGS", false },
+		{ "(FLAGS) ", "FLAGS", false },
+		{ "FLAGS (CHANGEDSINCE 5)", "FLAGS", false },
+		{ "(UID FLAGS) (CHANGEDSINCE 9223372036854775807 VANISHED)", "UID FLAGS", false },
+		{ "" }, { "()" }, { "(" }, { "(FLAGS" }, { "FOO" }, { "FLAGS UID" }, { "(ALL)" }, { "BODY[" }, { "BODY[1" },
+		{ "BODY[0]" }, { "BODY[1.]" }, { "BODY[.1]" }, { "BODY[MIME]" }, { "BODY[1TEXT]" }, { "BODY[TEXT.1]" },
+		{ "BODY[HEADER.FIELDS]" }, { "BODY[HEADER.FIELDS ()]" }, { "BODY[HEADER.FIELDS From]" }, { "BODY[HEADER.FOO]" },
+		{ "BODY[]<0>" }, { "BODY[]<0.0>" }, { "BODY[]<-1.5>" }, { "BODY.PEEK" }, { "RFC822.PEEK" },
+		{ "BODY[4294967296]" }, { "BODY[]<4294967296.1>" }, { "FLAGS (CHANGEDSINCE)" }, { "FLAGS ()" }, { "FLAGS (X 1)" },
+		{ "FLAGS (VANISHED)" }, { "FLAGS[]" },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct arena arena = { 0 };
+		struct imap_args a = { .rest = span_of(cases[i].in), .arena = &arena };
+		struct imap_fetch f = { 0 };
+		bool ok = imap_fetch_parse(&a, &f);
+		if (ok != (cases[i].out != NULL))
+			fail_msg("%s: %s", cases[i].in, ok ? "taken" : a.bad);
+		struct buffer b = { 0 };
+		for (size_t k = 0; k < f.n; k++) {
+			if (k)
+				buffer_putc(&b, ' ');
+			imap_fetch_put_name(&b, &f.items[k]);
+		}
+		assert_text(&b, ok ? cases[i].out : "");
+		assert_int_equal(f.sets_seen, cases[i].seen);
+		buffer_free(&b);
+		arena_free(&arena);
+	}
+}
+
+static void fetch_limits(void **state)
+{
+	struct arena arena = { .limit = 1 << 20 };
+	struct buffer b = { 0 };
+	struct imap_fetch f;
+	buffer_puts(&b, "(");
+	for (int i = 0; i <= FETCH_ITEMS_MAX; i++)
+		buffer_puts(&b, "BODY[] ");
+	buffer_puts(&b, ")");
+	struct imap_args a = { .rest = buffer_span(&b), .arena = &arena };
+	assert_false(imap_fetch_parse(&a, &f));
+	buffer_reset(&b);
+	buffer_puts(&b, "BODY[1");
+	for (int i = 0; i < FETCH_DEPTH_MAX; i++)
+		buffer_puts(&b, ".1");
+	buffer_puts(&b, "]");
+	a = (struct imap_args){ .rest = buffer_span(&b), .arena = &arena };
+	assert_false(imap_fetch_parse(&a, &f));
+	buffer_reset(&b);
+	buffer_puts(&b, "BODY[HEADER.FIELDS (");
+	for (int i = 0; i <= FETCH_FIELDS_MAX; i++)
+		buffer_puts(&b, "x ");
+	buffer_puts(&b, ")]");
+	a = (struct imap_args){ .rest = buffer_span(&b), .arena = &arena };
+	assert_false(imap_fetch_parse(&a, &f));
+	buffer_free(&b);
+	arena_free(&arena);
+}
+
+static void stores(void **state)
+{
+	static const struct { const char *in; int mode; bool silent; const char *flags; uint64_t since; } cases[] = {
+		{ "FLAGS (\\Seen)", STORE_REPLACE, false, "\\Seen", 0 },
+		{ "+FLAGS \\Seen \\Deleted x", STORE_ADD, false, "\\Seen \\Deleted x", 0 },
+		{ "-flags.silent ()", STORE_REMOVE, true, "", 0 },
+		{ "FLAGS.SILENT (b A)", STORE_REPLACE, true, "A b", 0 },
+		{ "(UNCHANGEDSINCE 12345) +FLAGS.SILENT (\\Seen)", STORE_ADD, true, "\\Seen", 12345 },
+		{ "+FLAGS \\Seen ", STORE_ADD, false, "\\Seen", 0 },
+		{ "FLAGS" }, { "FLAGS " }, { "+FLAGS (\\Foo)" }, { "+FLAG (\\Seen)" }, { "*FLAGS (\\Seen)" }, { "FLAGS (\\Seen" },
+		{ "(UNCHANGEDSINCE) FLAGS ()" }, { "(X 1) FLAGS ()" }, { "FLAGS (a) b" }, { "" }, { "FLAGS \\" },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct arena arena = { 0 };
+		struct imap_args a = { .rest = span_of(cases[i].in), .arena = &arena };
+		struct imap_store s = { 0 };
+		if (imap_store_parse(&a, &s) != (cases[i].flags != NULL))
+			fail_msg("%s: %s", cases[i].in, a.bad ? a.bad : "taken");
+		if (cases[i].flags) {
+			struct buffer b = { 0 };
+			flags_put(&b, &s.flags, false);
+			assert_text(&b, cases[i].flags);
+			assert_int_equal(s.mode, cases[i].mode);
+			assert_int_equal(s.silent, cases[i].silent);
+			assert_int_equal(s.unchangedsince, cases[i].since);
+			assert_int_equal(s.has_unchangedsince, cases[i].since != 0);
+			buffer_free(&b);
+		} else {
+			assert_non_null(a.bad);
+		}
+		arena_free(&arena);
+	}
+}
+
+static void show(struct buffer *b, const struct imap_search *s)
+{
+	static const char *const ops[] = { "all", "and", "or", "not", "flag", "keyword", "recent", "header", "body", "text",
+		                           "internal", "sent", "larger", "smaller", "set", "uid", "younger", "older", "modseq",
+		                           "emailid", "threadid" };
+	buffer_puts(b, ops[s->op]);
+	if (s->child) {
+		buffer_puts(b, "(");
+		for (const struct imap_search *c = s->child; c; c = c->next) {
+			if (c != s->child)
+				buffer_puts(b, " ");
+			show(b, c);
+		}
+		buffer_puts(b, ")");
+	}
+	if (s->name.n)
+		buffer_printf(b, ":%.*s", SPAN_ARG(s->name));
+	if (s->text.p)
+		buffer_printf(b, "=%.*s", SPAN_ARG(s->text));
+	if (s->number)
+		buffer_printf(b, "#%llu", (unsigned long long)s->number);
+	if (s->from != s->to)
+		buffer_printf(b, "[%lld,%lld)", s->from == INT64_MIN ? -1LL : (long long)s->from,
+		              s->to == INT64_MAX ? -1LL : (long long)s->to);
+	if (s->set.n)
+		buffer_printf(b, "<%u:%u>", s->set.ranges[0].first, s->set.ranges[0].last);
+}
+
+static void searches(void **state)
+{
+	static const struct { const char *in, *out, *charset; } cases[] = {
+		{ "ALL", "all" },
+		{ "UNSEEN", "not(flag#1)" },
+		{ "seen deleted", "and(flag#1 flag#8)" },
+		{ "NEW", "and(recent not(flag#1))" },
+		{ "OLD", "not(recent)" },
+		{ "1:*", "set<1:0>" },
+		{ "UID 5:9 UNANSWERED", "and(uid<5:9> not(flag#2))" },
+		{ "OR SEEN FLAGGED", "or(flag#1 flag#4)" },
+		{ "OR (SEEN DRAFT) NOT FLAGGED", "or(and(flag#1 flag#16) not(flag#4))" },
+		{ "NOT UNSEEN", "not(not(flag#1))" },
+		{ "FROM anna", "header:From=anna" },
+		{ "CC \"a b\" BCC {3}\r\nx\ny TO \"\"", "and(header:Cc=a b header:Bcc=x\ny header:To=)" },
+		{ "SUBJECT {2+}\r\n()", "header:Subject=()" },
+		{ "HEADER X-Foo \"\"", "header:X-Foo=" },
+		{ "HEADER Message-ID <a@b>", "header:Message-ID=<a@b>" },
+		{ "BODY x TEXT y", "and(body=x text=y)" },
+		{ "KEYWORD $Junk KEYWORD foo UNKEYWORD bar", "and(flag=$Junk#128 keyword=foo not(keyword=bar))" },
+		{ "BEFORE 2-Jan-1970", "internal[-1,1)" },
+		{ "ON \"2-Jan-1970\"", "internal[1,2)" },
+		{ "SINCE 2-Jan-1970", "internal[1,-1)" },
+		{ "SENTBEFORE 02-Jan-1970 SENTON 2-Jan-1970 SENTSINCE 2-Jan-1970", "and(sent[-1,1) sent[1,2) sent[1,-1))" },
+		{ "LARGER 100 SMALLER 4294967296", "and(larger#100 smaller#4294967296)" },
+		{ "YOUNGER 60 OLDER 5", "and(younger#60 older#5)" },
+		{ "MODSEQ 620", "modseq#620" },
+		{ "MODSEQ \"/flags/\\\\Seen\" all 620", "modseq#620" },
+		{ "EMAILID M1 THREADID T1", "and(emailid=M1 threadid=T1)" },
+		{ "CHARSET UTF-8 SUBJECT \"\xc3\xa4\"", "header:Subject=\xc3\xa4", "UTF-8" },
+		{ "((((SEEN))))", "flag#1" },
+		{ "SEEN ", "flag#1" },
+		{ "" }, { "()" }, { "(SEEN" }, { "SEEN)" }, { "FOO" }, { "SEENX" }, { "FROM" }, { "NOT" }, { "OR SEEN" },
+		{ "CHARSET UTF-8" }, { "BEFORE 32-Jan-1970" }, { "ON" }, { "LARGER x" }, { "LARGER -1" }, { "UID" }, { "UID 0" },
+		{ "0" }, { "1,," }, { "YOUNGER 0" }, { "KEYWORD \\Seen\"" }, { "KEYWORD" }, { "MODSEQ" }, { "MODSEQ \"x\" 5" },
+		{ "SEEN(DRAFT)" }, { "HEADER X" },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct arena arena = { 0 };
+		struct imap_args a = { .rest = span_of(cases[i].in), .arena = &arena };
+		struct imap_search_query q = { 0 };
+		bool ok = imap_search_parse(&a, &q);
+		if (ok != (cases[i].out != NULL))
+			fail_msg("%s: %s", cases[i].in, ok ? "taken" : a.bad);
+		if (ok) {
+			struct buffer b = { 0 };
+			show(&b, q.root);
+			assert_text(&b, cases[i].out);
+			assert_true(span_eq(q.charset, span_of(cases[i].charset)));
+			assert_int_equal(q.modseq, strstr(cases[i].in, "MODSEQ") != NULL);
+			buffer_free(&b);
+		} else {
+			assert_non_null(a.bad);
+		}
+		arena_free(&arena);
+	}
+}
+
+static void search_limits(void **state)
+{
+	static const struct { const char *word; int times; const char *end; bool ok; } cases[] = {
+		{ "NOT ", 49, "SEEN", true }, { "NOT ", 50, "SEEN", false }, { "NOT ", 10000, "SEEN", false },
+		{ "(", 49, "SEEN", false }, { "(", 60000, "", false }, { "OR SEEN ", 49, "SEEN", true },
+		{ "OR SEEN ", 50, "SEEN", false }, { "SEEN ", 998, "SEEN", true }, { "SEEN ", 1000, "SEEN", false },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct arena arena = { .limit = 1 << 20 };
+		struct buffer b = { 0 };
+		for (int k = 0; k < cases[i].times; k++)
+			buffer_puts(&b, cases[i].word);
+		buffer_puts(&b, cases[i].end);
+		struct imap_args a = { .rest = buffer_span(&b), .arena = &arena };
+		struct imap_search_query q;
+		assert_int_equal(imap_search_parse(&a, &q), cases[i].ok);
+		buffer_free(&b);
+		arena_free(&arena);
+	}
+}
+
+static void quoting(void **state)
+{
+	static const struct { struct span in; const char *string, *astring; } cases[] = {
+		{ { "abc", 3 }, "\"abc\"", "abc" },
+		{ { "", 0 }, "\"\"", "\"\"" },
+		{ { "a b", 3 }, "\"a b\"", "\"a b\"" },
+		{ { "a\"\\", 3 }, "\"a\\\"\\\\\"", "\"a\\\"\\\\\"" },
+		{ { "nil", 3 }, "\"nil\"", "\"nil\"" },
+		{ { "a\r\nb", 4 }, "{4}\r\na\r\nb", "{4}\r\na\r\nb" },
+		{ { "\xc3\xa4", 2 }, "{2}\r\n\xc3\xa4", "{2}\r\n\xc3\xa4" },
+		{ { "a\0b", 3 }, "\"a?b\"", "\"a?b\"" },
+		{ { "\n\0", 2 }, "{2}\r\n\n?", "{2}\r\n\n?" },
+		{ { "a]", 2 }, "\"a]\"", "\"a]\"" },
+	};
+	struct buffer b = { 0 };
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		buffer_reset(&b);
+		imap_put_string(&b, cases[i].in);
+		assert_text(&b, cases[i].string);
+		buffer_reset(&b);
+		imap_put_astring(&b, cases[i].in);
+		assert_text(&b, cases[i].astring);
+	}
+	buffer_reset(&b);
+	imap_put_nstring(&b, (struct span){ 0 });
+	imap_put_mailbox(&b, SPAN("Entw\xc3\xbcrfe & mehr"));
+	imap_put_text(&b, SPAN("a\r\nb\xc3"));
+	assert_text(&b, "NIL\"Entw&APw-rfe &- mehr\"a  b?");
+	buffer_free(&b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(flag_names), cmocka_unit_test(keyword_sets), cmocka_unit_test(flags_collected),
+		cmocka_unit_test(framing), cmocka_unit_test(framing_tail_and_limits), cmocka_unit_test(strings),
+		cmocka_unit_test(numbers), cmocka_unit_test(dates), cmocka_unit_test(append_heads), cmocka_unit_test(sets),
+		cmocka_unit_test(set_walks), cmocka_unit_test(fetches), cmocka_unit_test(fetch_limits), cmocka_unit_test(stores),
+		cmocka_unit_test(searches), cmocka_unit_test(search_limits), cmocka_unit_test(quoting),
+	};
+	return cmocka_run_group_tests_name("imap_syntax", tests, NULL, NULL);
+}

@@ -69,6 +69,8 @@ int blob_scan(struct blob_store *s, int (*fn)(void *ctx, const struct blob_recor
 
 struct blob_stats {
 	uint64_t flushes, syncs, records, bytes_raw, bytes_stored, packs;
+	/* Found at open: packs that an earlier start left without an end, and what was cut off them (never answered). */
+	uint64_t torn_packs, torn_bytes;
 };
 void blob_stats(struct blob_store *s, struct blob_stats *out);
 

@@ -1,0 +1,242 @@
+#include <stdlib.h>
+
+#include "fail.h"
+
+#include "store_inside.h"
+
+enum { PACK_BYTES = 64 * 1024 * 1024, GROUP_MOST = 1000, ID_TRIES = 1000 };
+
+int store_create_pack(struct blob_store *s, int64_t *id, struct blob_pack **out)
+{
+	int r = ERR_EXISTS;
+	/* An id is taken only when metadata older than the blobs was put back: then the ids run over old ones. */
+	for (int i = 0; i < ID_TRIES && r == ERR_EXISTS; i++) {
+		*id = mint_id(s->mint);
+		r = driver_of(s)->create(s->backend, *id, out);
+	}
+	if (r)
+		return r == ERR_EXISTS ? fail_with(ERR_UNAVAILABLE, "no free pack id: the metadata is older than the blobs") : r;
+	pthread_mutex_lock(&s->lock);
+	s->stats.packs++;
+	pthread_mutex_unlock(&s->lock);
+	return OK;
+}
+
+int store_sync_pack(struct blob_store *s, struct blob_pack *p, bool name, unsigned costs)
+{
+	int r = driver_of(s)->sync(s->backend, p, name);
+	pthread_mutex_lock(&s->lock);
+	s->stats.syncs += costs;
+	pthread_mutex_unlock(&s->lock);
+	return r;
+}
+
+static void open_pack_set(struct blob_store *s, struct blob_pack *file, int64_t id, int64_t synced)
+{
+	pthread_mutex_lock(&s->lock);
+	s->open = (struct open_pack){ file, id, synced };
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* No more records: the pack is full, or doubtful after a failure and never written again. */
+static void open_pack_leave(struct blob_store *s)
+{
+	struct blob_pack *file = s->open.file;
+	if (!file)
+		return;
+	open_pack_set(s, NULL, 0, 0);
+	driver_of(s)->done(s->backend, file);
+}
+
+static int open_pack_ready(struct blob_store *s)
+{
+	struct blob_pack *file;
+	int64_t id;
+	if (s->open.file)
+		return OK;
+	int r = store_create_pack(s, &id, &file);
+	if (!r)
+		open_pack_set(s, file, id, 0);
+	return r;
+}
+
+/* One write and one sync of records that follow each other in the open pack. */
+struct group {
+	struct blob_stage *stages[GROUP_MOST];
+	struct iovec parts[GROUP_MOST + 2];
+	unsigned char header[PACK_HEADER], seal[PACK_SEAL];
+	int n_stages, n_parts;
+	int64_t at; /* where the next part goes */
+	bool sealed;
+};
+
+static void group_part(struct group *g, void *p, size_t n)
+{
+	g->parts[g->n_parts++] = (struct iovec){ p, n };
+	g->at += (int64_t)n;
+}
+
+static void group_stage(struct blob_store *s, struct group *g, struct blob_stage *st)
+{
+	st->at = (struct blob_location){ s->open.id, g->at, (int64_t)st->header.stored };
+	st->header.synced = (uint64_t)s->open.synced;
+	record_header_put(st->chunk, &st->header, s->open.id, g->at);
+	group_part(g, st->chunk, st->header.stored);
+	g->stages[g->n_stages++] = st;
+}
+
+static bool is_pending(const struct blob_stage *st)
+{
+	return st->state == STAGE_FINISHED && !st->own.id;
+}
+
+/* As many pending stages as the pack takes; the one that fills it brings the seal along. Returns how many it saw. */
+static size_t group_fill(struct blob_store *s, struct group *g, struct blob_stage *const *stages, size_t n)
+{
+	size_t i;
+	g->n_stages = g->n_parts = 0;
+	g->at = s->open.synced;
+	if (!g->at) {
+		pack_header_put(g->header, s->open.id);
+		group_part(g, g->header, PACK_HEADER);
+	}
+	for (i = 0; i < n && g->n_stages < GROUP_MOST && g->at < s->pack_bytes; i++)
+		if (is_pending(stages[i]))
+			group_stage(s, g, stages[i]);
+	if ((g->sealed = g->at >= s->pack_bytes)) {
+		pack_seal_put(g->seal, s->open.id, g->at);
+		group_part(g, g->seal, PACK_SEAL);
+	}
+	return i;
+}
+
+static int group_write(struct blob_store *s, struct group *g)
+{
+	bool first = !s->open.synced;
+	int r = driver_of(s)->write(s->backend, s->open.file, g->parts, g->n_parts, s->open.synced);
+	if (!r)
+		r = store_sync_pack(s, s->open.file, true, first ? 2 : 1);
+	if (r || g->sealed)
+		open_pack_leave(s);
+	else
+		open_pack_set(s, s->open.file, s->open.id, g->at);
+	return r;
+}
+
+static void stage_durable(struct blob_store *s, struct blob_stage *st)
+{
+	st->state = STAGE_DURABLE;
+	st->result = OK;
+	pthread_mutex_lock(&s->lock);
+	s->stats.records++;
+	s->stats.bytes_raw += st->header.raw;
+	s->stats.bytes_stored += st->header.stored;
+	pthread_mutex_unlock(&s->lock);
+}
+
+static size_t flush_group(struct blob_store *s, struct group *g, struct blob_stage *const *stages, size_t n)
+{
+	size_t seen = n;
+	g->n_stages = 0;
+	int r = open_pack_ready(s);
+	if (!r) {
+		seen = group_fill(s, g, stages, n);
+		r = group_write(s, g);
+	} else {
+		for (seen = 0; seen < n && g->n_stages < GROUP_MOST; seen++)
+			if (is_pending(stages[seen]))
+				g->stages[g->n_stages++] = stages[seen];
+	}
+	for (int i = 0; i < g->n_stages; i++) {
+		if (r)
+			stage_failed(g->stages[i], r);
+		else
+			stage_durable(s, g->stages[i]);
+	}
+	return seen;
+}
+
+static void flush_small(struct blob_store *s, struct blob_stage *const *stages, size_t n)
+{
+	struct group g;
+	while (n) {
+		while (n && !is_pending(*stages))
+			stages++, n--;
+		size_t seen = n ? flush_group(s, &g, stages, n) : 0;
+		stages += seen, n -= seen;
+	}
+}
+
+void blob_flush(struct blob_store *s, struct blob_stage *const *stages, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (stages[i]->state == STAGE_FINISHED && stages[i]->own.id && !stage_publish(stages[i]))
+			stage_durable(s, stages[i]);
+	flush_small(s, stages, n);
+	pthread_mutex_lock(&s->lock);
+	s->stats.flushes++;
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* A seal spares the next start the reading of the pack; without it nothing is lost. */
+static void open_pack_seal(struct blob_store *s)
+{
+	unsigned char seal[PACK_SEAL];
+	struct iovec part = { seal, sizeof seal };
+	if (!s->open.file || !s->open.synced)
+		return;
+	pack_seal_put(seal, s->open.id, s->open.synced);
+	if (!driver_of(s)->write(s->backend, s->open.file, &part, 1, s->open.synced))
+		driver_of(s)->sync(s->backend, s->open.file, true);
+}
+
+void blob_close(struct blob_store **sp)
+{
+	struct blob_store *s = *sp;
+	*sp = NULL;
+	if (!s)
+		return;
+	if (s->backend) {
+		open_pack_seal(s);
+		open_pack_leave(s);
+		driver_of(s)->close(s->backend);
+	}
+	EVP_MD_free(s->sha256);
+	pool_free(&s->pool);
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}
+
+static int store_set_up(struct blob_store *s, const char *url, const struct blob_options *o)
+{
+	struct blob_driver_options d = { .dir = o->dir, .node_name = o->node_name, .node = mint_node(o->mint->base) };
+	if (!s->sha256)
+		return fail_with(ERR_UNAVAILABLE, "OpenSSL has no SHA-256");
+	int r = blob_driver_open(url, &d, &s->backend);
+	return r ? r : store_repair(s);
+}
+
+int blob_open(const char *url, const struct blob_options *o, struct blob_store **out)
+{
+	struct blob_store *s = calloc(1, sizeof *s);
+	if (!s)
+		return fail_with(ERR_UNAVAILABLE, "out of memory");
+	s->mint = o->mint;
+	s->pack_bytes = o->pack_bytes ? o->pack_bytes : PACK_BYTES;
+	s->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+	pthread_mutex_init(&s->lock, NULL);
+	pool_init(&s->pool);
+	int r = store_set_up(s, url, o);
+	if (r)
+		blob_close(&s);
+	else
+		*out = s;
+	return r;
+}
+
+void blob_stats(struct blob_store *s, struct blob_stats *out)
+{
+	pthread_mutex_lock(&s->lock);
+	*out = s->stats;
+	pthread_mutex_unlock(&s->lock);
+}

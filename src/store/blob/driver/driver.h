@@ -1,0 +1,79 @@
+/* Where packs are kept: what a driver below the blob facade does. Compression, checksums and the format of a pack are
+ * the facade's; a driver stores bytes under a pack's id.
+ *
+ * A pack is created, written (each byte once; only its first PACK_HEADER + RECORD_HEADER bytes may come last), synced,
+ * and closed. It is there for others, and after a power cut, once it was synced with its name. One thread at a time
+ * uses a pack that is being written; different packs and all reads go side by side.
+ *
+ * How an S3 driver fits: a body with a pack of its own is a multipart upload: write collects parts (the first part, which
+ * the late header is in, is kept until the end), sync without the name uploads what is left, sync with the name
+ * completes the upload; done before that aborts it. A gathered pack is written and synced in small groups, which S3 cannot
+ * append: there the driver's write keeps the group's bytes in the replicated database under (pack, offset) and sync
+ * commits them; when the pack is closed, its object is put whole and the rows go. read looks for the rows first, then at
+ * the object, by range. Objects are whole or absent, so repair only ends packs whose rows an earlier start left. */
+#ifndef DRIVER_H
+#define DRIVER_H
+
+#include <sys/uio.h>
+
+#include "span.h"
+
+struct blob_driver;
+
+/* A driver's own struct begins with this one. */
+struct blob_backend {
+	const struct blob_driver *driver;
+};
+
+struct blob_pack; /* being written; the driver's */
+
+struct blob_driver_options {
+	const char *dir, *node_name;
+	int64_t node; /* number of this node, as in the ids of its packs */
+};
+
+/* What the facade found in a pack that was left without a seal. */
+struct pack_mend {
+	bool leave;      /* nothing to do */
+	int64_t length;  /* what comes after is cut off ... */
+	struct span end; /* ... and this is put there */
+};
+
+typedef int pack_fn(void *ctx, int64_t pack, int64_t size);
+typedef int pack_inspect_fn(void *ctx, int64_t pack, int64_t size, struct pack_mend *out);
+
+struct blob_driver {
+	const char *scheme;
+	/* where: the URL without its scheme and query. */
+	int (*open)(const char *where, const struct blob_driver_options *o, struct blob_backend **out);
+	void (*close)(struct blob_backend *b);
+
+	/* Exclusive: ERR_EXISTS when the id was ever used. */
+	int (*create)(struct blob_backend *b, int64_t pack, struct blob_pack **out);
+	int (*write)(struct blob_backend *b, struct blob_pack *p, const struct iovec *v, int n, int64_t offset);
+	/* What was written is on stable storage; with `name`, so is the pack's name. */
+	int (*sync)(struct blob_backend *b, struct blob_pack *p, bool name);
+	/* No more writes. A pack that was never synced with its name leaves nothing behind. */
+	void (*done)(struct blob_backend *b, struct blob_pack *p);
+
+	/* Exactly n bytes. ERR_NOT_FOUND: there is no such pack. ERR_CORRUPT: it ends before. ERR_UNAVAILABLE: who knows. */
+	int (*read)(struct blob_backend *b, int64_t pack, void *to, size_t n, int64_t offset);
+	/* All packs with their sizes, of every node, by id; stops when fn returns non-zero, and returns that. */
+	int (*list)(struct blob_backend *b, pack_fn *fn, void *ctx);
+	/* Hands packs that earlier starts of this node may not have ended to fn and mends them as it says. At open only. */
+	int (*repair)(struct blob_backend *b, pack_inspect_fn *fn, void *ctx);
+};
+
+extern const struct blob_driver blob_driver_file;
+
+/* Finds the driver of a URL and opens it, with what the URL wraps around it: failing:URL (failing.h), URL?powercut=1. */
+int blob_driver_open(const char *url, const struct blob_driver_options *o, struct blob_backend **out);
+/* The value of key in a=1&b=2, cut to n - 1 bytes; false when it is not there. */
+bool blob_query_get(const char *query, const char *key, char *out, size_t n);
+int64_t blob_query_int(const char *query, const char *key, int64_t otherwise);
+
+/* Power cuts for tests: appended data is held in memory until its sync, so that a killed process forgets what a machine
+   without power may forget. With seed=N a random part of it, in random pieces, is in the file nonetheless. Takes *b. */
+int blob_powercut_wrap(const char *query, struct blob_backend **b);
+
+#endif

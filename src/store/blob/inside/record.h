@@ -1,0 +1,72 @@
+/* The bytes of a pack, as docs/pack-format.md has them: a header, records, and a seal once nothing more will come.
+   Pure functions over memory; all numbers are little-endian. */
+#ifndef RECORD_H
+#define RECORD_H
+
+#include <zstd.h>
+
+#include "blob.h"
+
+enum {
+	PACK_HEADER = 32,
+	PACK_SEAL = 32,
+	RECORD_HEADER = 88,
+	CHUNK_HEADER = 16,
+	RECORD_ALIGN = 8,
+	TABLE_ENTRY = 8,
+	RECORD_BODY = RECORD_HEADER + CHUNK_HEADER, /* where the bytes of a one-chunk record begin */
+	RECORD_SMALL = RECORD_BODY + BLOB_CHUNK,    /* no one-chunk record is longer */
+};
+
+enum { CODEC_ZSTD = 1 };
+
+#define RECORD_RAW_MAX (UINT64_C(1) << 44)
+
+struct record_header {
+	uint32_t dictionary, key; /* 0: none */
+	uint64_t raw;             /* bytes of the body */
+	uint64_t stored;          /* bytes of the record, this header and the padding included */
+	uint32_t chunks;
+	uint64_t synced; /* this much of the pack was on stable storage before the record was written */
+	unsigned char sha256[32];
+};
+
+static inline uint64_t record_padded(uint64_t n)
+{
+	return (n + RECORD_ALIGN - 1) & ~(uint64_t)(RECORD_ALIGN - 1);
+}
+
+void pack_header_put(unsigned char *to, int64_t pack);
+int pack_header_get(const unsigned char *from, int64_t pack);
+/* A seal stands at the very end of a file and says that the records before it are all there will be. */
+void pack_seal_put(unsigned char *to, int64_t pack, int64_t at);
+bool pack_seal_ok(const unsigned char *from, int64_t pack, int64_t at);
+
+/* The checksum covers pack and offset too, so that bytes that look like a header elsewhere are none. */
+void record_header_put(unsigned char *to, const struct record_header *h, int64_t pack, int64_t offset);
+/* ERR_CORRUPT, or ERR_UNAVAILABLE for a sound header of a format this version does not know. */
+int record_header_get(const unsigned char *from, int64_t pack, int64_t offset, struct record_header *h);
+
+static inline size_t record_chunk_raw(const struct record_header *h, uint64_t index)
+{
+	return index + 1 < h->chunks ? (size_t)BLOB_CHUNK : (size_t)(h->raw - index * BLOB_CHUNK);
+}
+
+/* Compresses n bytes to the place after the header of the chunk at `to`: their length there, or 0 when it is not worth it. */
+size_t chunk_compress(ZSTD_CCtx *z, unsigned char *to, size_t cap, const unsigned char *raw, size_t n);
+/* Puts the header of a chunk whose `stored` bytes follow at to + CHUNK_HEADER. */
+void chunk_header_put(unsigned char *to, size_t raw, size_t stored, uint64_t index);
+
+struct chunk {
+	const unsigned char *p;
+	size_t n;
+	bool plain; /* not compressed */
+};
+/* Takes chunk number `index` of `raw` bytes off the front of n bytes and verifies it. */
+int chunk_get(const unsigned char *from, size_t n, uint64_t index, size_t raw, struct chunk *out);
+int chunk_expand(ZSTD_DCtx *z, const struct chunk *c, unsigned char *to, size_t raw);
+
+void table_entry_put(unsigned char *to, uint64_t at);
+uint64_t table_entry_get(const unsigned char *from);
+
+#endif

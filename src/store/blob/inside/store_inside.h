@@ -1,0 +1,77 @@
+/* What the files of the blob facade share and nobody else sees. */
+#ifndef STORE_INSIDE_H
+#define STORE_INSIDE_H
+
+#include <openssl/evp.h>
+#include <pthread.h>
+
+#include "buffer.h"
+
+#include "mint.h"
+
+#include "blob.h"
+#include "driver.h"
+#include "pool.h"
+#include "record.h"
+
+/* The pack that small bodies go to. Only the thread in blob_flush (or close) writes to it; id and synced are read by
+   blob_scan under the store's lock. */
+struct open_pack {
+	struct blob_pack *file; /* NULL: the next flush makes one */
+	int64_t id;
+	int64_t synced; /* its bytes on stable storage */
+};
+
+struct blob_store {
+	struct blob_backend *backend;
+	struct mint *mint;
+	int64_t pack_bytes;
+	EVP_MD *sha256;
+	struct pool pool;
+	struct open_pack open;
+	pthread_mutex_t lock; /* open.id, open.synced, stats */
+	struct blob_stats stats;
+};
+
+static inline const struct blob_driver *driver_of(const struct blob_store *s)
+{
+	return s->backend->driver;
+}
+
+/* A pack under an id that was never used. */
+int store_create_pack(struct blob_store *s, int64_t *id, struct blob_pack **out);
+/* costs: how many syncs of the system it amounts to, for the statistics. */
+int store_sync_pack(struct blob_store *s, struct blob_pack *p, bool name, unsigned costs);
+
+/* stage.c, for blob_flush. */
+enum stage_state { STAGE_OPEN, STAGE_FINISHED, STAGE_DURABLE, STAGE_FAILED };
+
+struct own_pack {
+	struct blob_pack *file; /* until it has its name */
+	int64_t id;             /* 0: the body is a small one */
+	int64_t at;          /* where the next chunk goes */
+	struct buffer table; /* where each chunk began, within the record */
+};
+
+struct blob_stage {
+	struct blob_store *store;
+	enum stage_state state;
+	int result;
+	char *detail; /* of result */
+	EVP_MD_CTX *hash;
+	unsigned char *chunk; /* the chunk being filled, its bytes from RECORD_BODY on; finished and small: the record */
+	size_t filled;
+	uint64_t chunks;
+	struct record_header header;
+	struct own_pack own;
+	struct blob_location at;
+};
+
+void stage_failed(struct blob_stage *st, int r);
+/* A finished large body gets its name. */
+int stage_publish(struct blob_stage *st);
+
+/* scan.c, for blob_open: ends the packs that earlier starts left open. */
+int store_repair(struct blob_store *s);
+
+#endif

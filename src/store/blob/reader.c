@@ -1,0 +1,155 @@
+#include <stdlib.h>
+
+#include "fail.h"
+
+#include "store_inside.h"
+
+struct blob_reader {
+	struct blob_store *store;
+	struct blob_location at;
+	struct record_header header;
+	unsigned char *stored; /* what was read: a record of one chunk, or the chunk at hand */
+	unsigned char *raw;    /* a chunk expanded */
+	struct span chunk;     /* the chunk at hand, verified; .p NULL: none */
+	uint64_t index;        /* its number */
+};
+
+static int read_at(struct blob_reader *r, void *to, size_t n, uint64_t offset)
+{
+	return driver_of(r->store)->read(r->store->backend, r->at.pack, to, n, r->at.offset + (int64_t)offset);
+}
+
+static bool is_small(const struct blob_reader *r)
+{
+	return r->at.stored <= (int64_t)record_padded(RECORD_SMALL);
+}
+
+/* A record that fits is read whole at once; of a larger one the header alone. */
+static int reader_start(struct blob_reader *r)
+{
+	if (r->at.offset < PACK_HEADER || r->at.offset % RECORD_ALIGN || r->at.stored < RECORD_HEADER)
+		return fail_with(ERR_CORRUPT, "no record can be at %lld", (long long)r->at.offset);
+	r->stored = pool_take(&r->store->pool);
+	if (!r->stored)
+		return fail_with(ERR_UNAVAILABLE, "out of memory");
+	int e = read_at(r, r->stored, is_small(r) ? (size_t)r->at.stored : RECORD_HEADER, 0);
+	if (!e)
+		e = record_header_get(r->stored, r->at.pack, r->at.offset, &r->header);
+	if (e)
+		return e;
+	if (r->header.stored != (uint64_t)r->at.stored)
+		return fail_with(ERR_CORRUPT, "pack %llx: the record at %lld is another one", (long long)r->at.pack,
+			(long long)r->at.offset);
+	return OK;
+}
+
+int blob_reader_open(struct blob_store *s, const struct blob_location *at, struct blob_reader **out)
+{
+	struct blob_reader *r = calloc(1, sizeof *r);
+	if (!r)
+		return fail_with(ERR_UNAVAILABLE, "out of memory");
+	r->store = s;
+	r->at = *at;
+	int e = reader_start(r);
+	if (e)
+		blob_reader_close(&r);
+	else
+		*out = r;
+	return e;
+}
+
+void blob_reader_close(struct blob_reader **rp)
+{
+	struct blob_reader *r = *rp;
+	*rp = NULL;
+	if (!r)
+		return;
+	pool_give(&r->store->pool, &r->stored);
+	pool_give(&r->store->pool, &r->raw);
+	free(r);
+}
+
+uint64_t blob_reader_size(const struct blob_reader *r)
+{
+	return r->header.raw;
+}
+
+const unsigned char *blob_reader_sha256(const struct blob_reader *r)
+{
+	return r->header.sha256;
+}
+
+/* Where chunk `index` of many begins and ends in the record, by the table at the record's end. The table has no checksum:
+   a wrong entry leads to bytes that are not this chunk, and the chunk's own checksum says so. */
+static int chunk_bounds(struct blob_reader *r, uint64_t index, uint64_t *from, uint64_t *to)
+{
+	unsigned char entries[2 * TABLE_ENTRY];
+	uint64_t table = r->header.stored - (uint64_t)r->header.chunks * TABLE_ENTRY;
+	bool last = index + 1 == r->header.chunks;
+	int e = read_at(r, entries, last ? TABLE_ENTRY : 2 * TABLE_ENTRY, table + index * TABLE_ENTRY);
+	if (e)
+		return e;
+	*from = table_entry_get(entries);
+	*to = last ? table : table_entry_get(entries + TABLE_ENTRY);
+	if (*from < RECORD_HEADER || *from >= *to || *to > table || *to - *from > POOL_BUFFER)
+		return fail_with(ERR_CORRUPT, "pack %llx: table of the record at %lld", (long long)r->at.pack,
+			(long long)r->at.offset);
+	return OK;
+}
+
+/* The stored bytes of a chunk: in r->stored, *n of them at *p. */
+static int chunk_fetch(struct blob_reader *r, uint64_t index, const unsigned char **p, size_t *n)
+{
+	uint64_t from, to;
+	*p = r->stored;
+	if (r->header.chunks == 1 && is_small(r)) {
+		*p += RECORD_HEADER;
+		*n = r->header.stored - RECORD_HEADER;
+		return OK;
+	}
+	int e = chunk_bounds(r, index, &from, &to);
+	if (e)
+		return e;
+	*n = to - from;
+	return read_at(r, r->stored, *n, from);
+}
+
+static int chunk_load(struct blob_reader *r, uint64_t index)
+{
+	size_t n, raw = record_chunk_raw(&r->header, index);
+	const unsigned char *p;
+	struct chunk c;
+	r->chunk.p = NULL;
+	int e = chunk_fetch(r, index, &p, &n);
+	if (!e)
+		e = chunk_get(p, n, index, raw, &c);
+	if (e)
+		return e;
+	if (!c.plain) {
+		if (!r->raw && !(r->raw = pool_take(&r->store->pool)))
+			return fail_with(ERR_UNAVAILABLE, "out of memory");
+		ZSTD_DCtx *z = pool_take_expand(&r->store->pool);
+		if (!z)
+			return fail_with(ERR_UNAVAILABLE, "out of memory");
+		e = chunk_expand(z, &c, r->raw, raw);
+		pool_give_expand(&r->store->pool, z);
+	}
+	if (e)
+		return e;
+	r->chunk = span_from(c.plain ? c.p : r->raw, raw);
+	r->index = index;
+	return OK;
+}
+
+int blob_reader_at(struct blob_reader *r, uint64_t offset, struct span *out)
+{
+	if (offset >= r->header.raw) {
+		*out = SPAN("");
+		return OK;
+	}
+	uint64_t index = offset / BLOB_CHUNK;
+	int e = r->chunk.p && r->index == index ? OK : chunk_load(r, index);
+	if (!e)
+		*out = span_sub(r->chunk, (size_t)(offset % BLOB_CHUNK), SIZE_MAX);
+	return e;
+}

@@ -1,0 +1,91 @@
+#include "directory.h"
+
+#include <stdio.h>
+
+#include "fail.h"
+#include "identity_private.h"
+#include "meta.h"
+#include "system.h"
+
+struct find {
+	struct span name;
+	int64_t id;
+	struct account account;
+};
+
+static int take_account(struct meta_rows *r, struct account *out)
+{
+	struct span name = meta_span(r, 2);
+	int rc = OK;
+	out->id = meta_int(r, 0);
+	out->tenant = meta_int(r, 1);
+	if (name.n < sizeof out->address)
+		snprintf(out->address, sizeof out->address, "%.*s", SPAN_ARG(name));
+	else
+		rc = fail_with(ERR_CORRUPT, "the address of account %lld is too long", (long long)out->id);
+	meta_done(r);
+	return rc;
+}
+
+static int find_name(struct meta_txn *t, void *arg)
+{
+	struct find *f = arg;
+	struct meta_rows r;
+	int rc = meta_one(t, &r, META_DIRECTORY_BY_NAME, "iis", (int64_t)SYSTEM_ACCOUNT, (int64_t)SYSTEM_ACCOUNTS, f->name);
+	return rc ? rc : take_account(&r, &f->account);
+}
+
+static int find_id(struct meta_txn *t, void *arg)
+{
+	struct find *f = arg;
+	struct meta_rows r;
+	int rc = meta_one(t, &r, META_DIRECTORY_BY_ID, "iii", (int64_t)SYSTEM_ACCOUNT, (int64_t)SYSTEM_ACCOUNTS, f->id);
+	return rc ? rc : take_account(&r, &f->account);
+}
+
+static int read_account(struct identity *i, meta_fn *fn, struct find *f, struct account *out)
+{
+	int rc = meta_read(i->meta, fn, f);
+	if (rc == OK)
+		*out = f->account;
+	return rc;
+}
+
+int directory_find(struct identity *i, struct span address, struct account *out)
+{
+	char name[ADDRESS_MAX];
+	if (address_complete(address, span_of(i->domain), name))
+		return ERR_NOT_FOUND;
+	struct find f = { .name = span_of(name) };
+	return read_account(i, find_name, &f, out);
+}
+
+int directory_find_id(struct identity *i, int64_t id, struct account *out)
+{
+	struct find f = { .id = id };
+	return read_account(i, find_id, &f, out);
+}
+
+static int find_without_detail(struct identity *i, const struct address_parts *parts, struct account *out)
+{
+	char base[ADDRESS_MAX];
+	struct span domain = parts->domain.p ? parts->domain : span_of(i->domain);
+	if (span_find(parts->local, '@') >= 0 || address_complete(parts->local, domain, base))
+		return ERR_NOT_FOUND;
+	return directory_find(i, span_of(base), out);
+}
+
+int directory_find_recipient(struct identity *i, struct span address, struct account *out, struct span *detail)
+{
+	struct address_parts parts;
+	int rc = directory_find(i, address, out);
+	if (rc == OK)
+		*detail = (struct span){ "", 0 };
+	address_split(address, &parts);
+	if (rc != ERR_NOT_FOUND || !parts.has_detail)
+		return rc;
+	rc = find_without_detail(i, &parts, out);
+	if (rc == OK)
+		*detail = parts.detail;
+	return rc;
+}

@@ -1,0 +1,15 @@
+/* The directory: which account an address names. ERR_NOT_FOUND only when the store said so; a store that does not
+   answer is ERR_UNAVAILABLE (or what else it failed with). Addresses are completed first (address.h); what is no
+   address is ERR_NOT_FOUND. */
+#ifndef DIRECTORY_H
+#define DIRECTORY_H
+
+#include "identity.h"
+
+int directory_find(struct identity *i, struct span address, struct account *out);
+int directory_find_id(struct identity *i, int64_t id, struct account *out);
+/* For a delivery: the account of this very address, or else without its "+detail". *detail is a span into address,
+   spelled as given, and empty for an exact match. */
+int directory_find_recipient(struct identity *i, struct span address, struct account *out, struct span *detail);
+
+#endif

@@ -1,0 +1,20 @@
+/* What login and directory share; not for users of the library. */
+#ifndef IDENTITY_PRIVATE_H
+#define IDENTITY_PRIVATE_H
+
+#include <openssl/types.h>
+
+#include "hash_pool.h"
+#include "identity.h"
+#include "login_cache.h"
+
+struct identity {
+	struct meta *meta;
+	char domain[ADDRESS_MAX];
+	struct hash_pool *pool;
+	struct login_cache *cache;
+	EVP_MAC_CTX *mac;      /* HMAC-SHA256 with the key of this process; copied for each use, never changed */
+	int64_t remember;      /* us */
+};
+
+#endif

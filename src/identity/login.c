@@ -1,0 +1,101 @@
+#include "login.h"
+
+#include <openssl/evp.h>
+#include <stdio.h>
+
+#include "buffer.h"
+#include "clock.h"
+#include "fail.h"
+#include "identity_private.h"
+#include "meta.h"
+#include "password.h"
+#include "system.h"
+
+enum { CREDENTIALS_MAX = 64 * 1024 };
+
+struct credentials {
+	char address[ADDRESS_MAX];
+	bool known;
+	int64_t account, tenant;
+	int64_t version;     /* the change that set them; 0: none set */
+	struct buffer text;
+};
+
+static int read_credentials(struct meta_txn *t, void *arg)
+{
+	struct credentials *c = arg;
+	struct meta_rows r;
+	buffer_reset(&c->text);
+	c->known = false;
+	int rc = meta_one(t, &r, META_DIRECTORY_LOGIN, "iiis", (int64_t)SYSTEM_CREDENTIALS, (int64_t)SYSTEM_ACCOUNT,
+		(int64_t)SYSTEM_ACCOUNTS, span_of(c->address));
+	if (rc)
+		return rc;
+	c->known = true;
+	c->account = meta_int(&r, 0);
+	c->tenant = meta_int(&r, 1);
+	c->version = meta_int(&r, 2);
+	buffer_put_span(&c->text, meta_span(&r, 3));
+	meta_done(&r);
+	return buffer_ok(&c->text) ? OK : fail_with(ERR_CORRUPT, "the credentials of %s are too long", c->address);
+}
+
+/* An unknown user is no failure here: it goes the whole way with empty credentials, which no password fits. */
+static int find_credentials(struct identity *i, struct span user, struct credentials *c)
+{
+	if (address_complete(user, span_of(i->domain), c->address))
+		return OK;
+	int rc = meta_read(i->meta, read_credentials, c);
+	return rc == ERR_NOT_FOUND ? OK : rc;
+}
+
+static int make_tag(struct identity *i, const struct credentials *c, struct span password, unsigned char *tag)
+{
+	const int64_t head[2] = { c->account, c->version };
+	size_t n;
+	EVP_MAC_CTX *ctx = EVP_MAC_CTX_dup(i->mac);
+	bool made = ctx && EVP_MAC_update(ctx, (const unsigned char *)head, sizeof head) &&
+		EVP_MAC_update(ctx, (const unsigned char *)password.p, password.n) && EVP_MAC_final(ctx, tag, &n, LOGIN_TAG);
+	EVP_MAC_CTX_free(ctx);
+	return made ? OK : fail_with(ERR_UNAVAILABLE, "login: no memory");
+}
+
+static int hash_and_compare(struct identity *i, struct span text, struct span password, struct span peer)
+{
+	int rc = hash_pool_enter(i->pool, peer);
+	if (rc)
+		return rc;
+	rc = password_verify(text, password);
+	hash_pool_leave(i->pool);
+	return rc;
+}
+
+static int check(struct identity *i, const struct credentials *c, struct span password, struct span peer)
+{
+	unsigned char tag[LOGIN_TAG];
+	if (password.n > PASSWORD_MAX)
+		return fail_with(ERR_DENIED, "a password that nobody can have");
+	int rc = make_tag(i, c, password, tag);
+	if (rc || login_cache_has(i->cache, tag, clock_mono()))
+		return rc;
+	rc = hash_and_compare(i, buffer_span(&c->text), password, peer);
+	if (rc == OK && i->remember)
+		login_cache_put(i->cache, tag, clock_mono() + i->remember);
+	return rc == ERR_DENIED && !c->known ? fail_with(ERR_DENIED, "no such account") : rc;
+}
+
+int identity_login_plain(struct identity *i, struct span user, struct span password, struct span peer,
+	struct account *out)
+{
+	struct credentials c = { .account = -1, .text.limit = CREDENTIALS_MAX };
+	int rc = find_credentials(i, user, &c);
+	if (rc == OK)
+		rc = check(i, &c, password, peer);
+	if (rc == OK) {
+		out->id = c.account;
+		out->tenant = c.tenant;
+		memcpy(out->address, c.address, sizeof c.address);
+	}
+	buffer_free(&c.text);
+	return rc;
+}

@@ -17,16 +17,16 @@ static bool take_modifiers(struct imap_args *a, struct imap_store *s)
 static bool take_mode(struct imap_args *a, struct imap_store *s)
 {
 	if (imap_take(a, '+'))
-		s->mode = STORE_ADD;
+		s->mode = IMAP_STORE_ADD;
 	else if (imap_take(a, '-'))
-		s->mode = STORE_REMOVE;
+		s->mode = IMAP_STORE_REMOVE;
 	s->silent = imap_take_word(a, SPAN("FLAGS.SILENT"));
 	return s->silent || imap_take_word(a, SPAN("FLAGS")) || imap_bad(a, "FLAGS, +FLAGS or -FLAGS expected");
 }
 
 bool imap_store_parse(struct imap_args *a, struct imap_store *out)
 {
-	struct imap_store s = { .mode = STORE_REPLACE };
+	struct imap_store s = { .mode = IMAP_STORE_REPLACE };
 	if (imap_peek(a, '(') && !take_modifiers(a, &s))
 		return false;
 	if (!take_mode(a, &s) || !imap_sp(a))

@@ -4,7 +4,7 @@
 
 #include "imap_args.h"
 
-enum imap_store_mode { STORE_REPLACE, STORE_ADD, STORE_REMOVE };
+enum imap_store_mode { IMAP_STORE_REPLACE, IMAP_STORE_ADD, IMAP_STORE_REMOVE };
 
 struct imap_store {
 	enum imap_store_mode mode;

@@ -476,12 +476,12 @@ static void fetch_limits(void **state)
 static void stores(void **state)
 {
 	static const struct { const char *in; int mode; bool silent; const char *flags; uint64_t since; } cases[] = {
-		{ "FLAGS (\\Seen)", STORE_REPLACE, false, "\\Seen", 0 },
-		{ "+FLAGS \\Seen \\Deleted x", STORE_ADD, false, "\\Seen \\Deleted x", 0 },
-		{ "-flags.silent ()", STORE_REMOVE, true, "", 0 },
-		{ "FLAGS.SILENT (b A)", STORE_REPLACE, true, "A b", 0 },
-		{ "(UNCHANGEDSINCE 12345) +FLAGS.SILENT (\\Seen)", STORE_ADD, true, "\\Seen", 12345 },
-		{ "+FLAGS \\Seen ", STORE_ADD, false, "\\Seen", 0 },
+		{ "FLAGS (\\Seen)", IMAP_STORE_REPLACE, false, "\\Seen", 0 },
+		{ "+FLAGS \\Seen \\Deleted x", IMAP_STORE_ADD, false, "\\Seen \\Deleted x", 0 },
+		{ "-flags.silent ()", IMAP_STORE_REMOVE, true, "", 0 },
+		{ "FLAGS.SILENT (b A)", IMAP_STORE_REPLACE, true, "A b", 0 },
+		{ "(UNCHANGEDSINCE 12345) +FLAGS.SILENT (\\Seen)", IMAP_STORE_ADD, true, "\\Seen", 12345 },
+		{ "+FLAGS \\Seen ", IMAP_STORE_ADD, false, "\\Seen", 0 },
 		{ "FLAGS" }, { "FLAGS " }, { "+FLAGS (\\Foo)" }, { "+FLAG (\\Seen)" }, { "*FLAGS (\\Seen)" }, { "FLAGS (\\Seen" },
 		{ "(UNCHANGEDSINCE) FLAGS ()" }, { "(X 1) FLAGS ()" }, { "FLAGS (a) b" }, { "" }, { "FLAGS \\" },
 	};

@@ -59,13 +59,15 @@ static void take_quoted(struct span *s, struct buffer *out)
 	skip(s, i + 1);
 }
 
+enum { LOOK_AHEAD = 500 }; /* bytes; without a bound every '<' of a hostile list could cost its whole length */
+
 /* An encoded word is one word even where it wrongly holds specials; else up to a special. */
 static struct span take_atom(struct span *s)
 {
 	size_t n = 0;
 	if (s->n > 2 && s->p[0] == '=' && s->p[1] == '?') {
 		unsigned marks = 1;
-		for (size_t i = 2; i < s->n && !is_blank(s->p[i]) && s->p[i] != '"' && s->p[i] != '<'; i++)
+		for (size_t i = 2; i < s->n && i < LOOK_AHEAD && !is_blank(s->p[i]) && s->p[i] != '"' && s->p[i] != '<'; i++)
 			if (s->p[i] == '?' && marks++ >= 3 && i + 1 < s->n && s->p[i + 1] == '=') {
 				n = i + 2;
 				break;
@@ -138,7 +140,7 @@ static struct span take_literal(struct span *s)
 static void take_route(struct mime_address_reader *r)
 {
 	size_t colon = 0;
-	while (colon < r->rest.n && r->rest.p[colon] != ':' && r->rest.p[colon] != '>')
+	while (colon < r->rest.n && colon < LOOK_AHEAD && r->rest.p[colon] != ':' && r->rest.p[colon] != '>')
 		colon++;
 	if (colon == r->rest.n || r->rest.p[colon] != ':')
 		return;

@@ -6,6 +6,8 @@
 #include "mime_date.h"
 #include "mime_scan.h"
 #include "mime_summary.h"
+#include "mime_text.h"
+#include "rfc2047.h"
 
 static struct buffer text;
 
@@ -387,13 +389,116 @@ static void damaged_summaries(void **state)
 	buffer_free(&out);
 }
 
+static void encoded_words(void **state)
+{
+	static const struct { const char *in, *want; } cases[] = {
+		{ "plain", "plain" },
+		{ "=?utf-8?Q?caf=C3=A9_au_lait?=", "caf\xc3\xa9 au lait" },
+		{ "=?iso-8859-1?q?a?= =?iso-8859-1?q?b?= c", "ab c" },
+		{ "=?utf-8?B?w6k=?=\r\n =?utf-8?B?w6k=?=", "\xc3\xa9\xc3\xa9" },
+		{ "=?utf-8?Q?=C3?= =?UTF-8?Q?=A9?=", "\xc3\xa9" },
+		{ "=?utf-8*en?Q?a?=", "a" },
+		{ "=?utf-8?Q?a b?= c", "a b c" },
+		{ "x =?utf-8?Q?a", "x =?utf-8?Q?a" },
+		{ "=?utf-8?x?a?=", "=?utf-8?x?a?=" },
+		{ "=?x-nobody-knows?Q?a=E9?=", "a\xc3\xa9" },
+		{ "=?koi8-r?B?8NLJ18XU?=", "\xd0\x9f\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5\xd1\x82" },
+		{ "=?ISO-2022-JP?B?GyRCRnxLXBsoQg==?=", "\xe6\x97\xa5\xe6\x9c\xac" },
+		{ "=?gb2312?B?xOO6ww==?=", "\xe4\xbd\xa0\xe5\xa5\xbd" },
+		{ "raw \xe9 and \xc3\xa9", "raw \xc3\xa9 and \xc3\xa9" },
+		{ "a\r\n b", "a b" }, { "=?=?utf-8?Q?a?=", "=?a" }, { "", "" }, { "=?", "=?" }, { "=?utf-8?B?" "?=", "" },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		buffer_reset(&text);
+		rfc2047_decode(span_of(cases[i].in), &text);
+		assert_string_equal(as_text(), cases[i].want);
+	}
+}
+
+static void parameters(void **state)
+{
+	static const struct { const char *in, *want; } cases[] = {
+		{ "x; name=a.txt", "a.txt" },
+		{ "x; name*=utf-8'en'caf%C3%A9", "caf\xc3\xa9" },
+		{ "x; name*=iso-8859-1''caf%E9; name=cafe", "caf\xc3\xa9" },
+		{ "x; name*0*=utf-8''a%20; name*1=b%20; name*2*=%C3%A9", "a b%20\xc3\xa9" },
+		{ "x; name*1=b; name*0=a", "ab" },
+		{ "x; name=\"=?utf-8?Q?caf=C3=A9?=\"", "caf\xc3\xa9" },
+		{ "x; name*=plain", "plain" },
+		{ "x; NAME = \"a;b\" ; other", "a;b" },
+		{ "x; other=1", NULL }, { "", NULL }, { "x; name", NULL }, { ";;;=;name*=", "" },
+	};
+	struct arena a = { 0 };
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct mime_params params;
+		struct span head;
+		buffer_reset(&text);
+		mime_params_parse(span_of(cases[i].in), &a, &head, &params);
+		assert_int_equal(mime_param_text(&params, SPAN("name"), &text), cases[i].want != NULL);
+		if (cases[i].want)
+			assert_string_equal(as_text(), cases[i].want);
+		arena_reset(&a);
+	}
+	arena_free(&a);
+}
+
+/* Decoded and folded, in pieces of every size. */
+static void texts(void **state)
+{
+	static const struct { enum mime_encoding encoding; const char *charset, *in, *want; } cases[] = {
+		{ MIME_7BIT, "", "Hello World", "hello world" },
+		{ MIME_QP, "utf-8", "CAF=C3=89 =\r\nnext=20=  \r\nx", "caf\xc3\xa9 next x" },
+		{ MIME_QP, "iso-8859-1", "=C9=zz=", "\xc3\xa9=zz=" },
+		{ MIME_BASE64, "utf-8", "SGVs\r\nbG8=\r\nw4k=", "hello\xc3\xa9" },
+		{ MIME_BASE64, "", "SGVsbG8", "hello" },
+		{ MIME_8BIT, "koi8-r", "\xf0\xf2", "\xd0\xbf\xd1\x80" },
+		{ MIME_8BIT, "utf-8", "\xce\xa3\xcf\x82 \xd0\x81 \xef\xbc\xa1", "\xcf\x83\xcf\x83 \xd1\x91 a" },
+		{ MIME_8BIT, "utf-8", "\xe2\x82", "\xc3\xa2\xe2\x80\x9a" },
+		{ MIME_8BIT, "shift_jis", "\x93\xfa\x96\x7b", "\xe6\x97\xa5\xe6\x9c\xac" },
+		{ MIME_8BIT, "utf-7", "Hi +AOk-!", "hi \xc3\xa9!" },
+		{ MIME_8BIT, "../../etc/passwd", "\xe9", "\xc3\xa9" },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++)
+		for (size_t step = 1; step < 30; step++) {
+			struct mime_text t;
+			struct span in = span_of(cases[i].in);
+			buffer_reset(&text);
+			mime_text_open(&t, cases[i].encoding, span_of(cases[i].charset));
+			for (size_t at = 0; at < in.n; at += step)
+				mime_text_push(&t, span_sub(in, at, step), &text);
+			mime_text_close(&t, &text);
+			assert_string_equal(as_text(), cases[i].want);
+		}
+}
+
+static void finds(void **state)
+{
+	struct span hay = SPAN("aabaabaaabbb aaab");
+	static const struct { const char *needle; int found; } cases[] = {
+		{ "", 1 }, { "a", 1 }, { "aaabbb", 1 }, { "aaabbbb", 0 }, { "baab", 1 }, { "aaab", 1 }, { "bab", 0 }, { " ", 1 },
+		{ "aabaabaaabbb aaab", 1 }, { "aabaabaaabbb aaaba", 0 },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++)
+		for (size_t step = 1; step <= hay.n; step++) {
+			struct text_find f = { 0 };
+			text_find_start(&f, span_of(cases[i].needle));
+			for (size_t at = 0; at < hay.n; at += step)
+				text_find_push(&f, span_sub(hay, at, step));
+			assert_int_equal(f.found, cases[i].found);
+			text_find_free(&f);
+		}
+	assert_true(text_contains(SPAN("Fwd: CAF\xc3\x89"), SPAN("caf\xc3\xa9")));
+	assert_false(text_contains(SPAN(""), SPAN("x")));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(header_fields), cmocka_unit_test(sections), cmocka_unit_test(structures),
 		cmocka_unit_test(envelopes), cmocka_unit_test(addresses), cmocka_unit_test(dates),
 		cmocka_unit_test(limits), cmocka_unit_test(attachments_and_dates), cmocka_unit_test(fields_block),
-		cmocka_unit_test(damaged_summaries),
+		cmocka_unit_test(damaged_summaries), cmocka_unit_test(encoded_words), cmocka_unit_test(parameters),
+		cmocka_unit_test(texts), cmocka_unit_test(finds),
 	};
 	int failed = cmocka_run_group_tests_name("mime", tests, NULL, NULL);
 	buffer_free(&text);

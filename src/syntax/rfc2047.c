@@ -1,0 +1,170 @@
+#include "rfc2047.h"
+
+#include "charset.h"
+#include "mime_decode.h"
+
+struct word {
+	struct span charset, text, whole;
+	enum mime_encoding encoding;
+};
+
+/* "=?charset*language?B?text?=" at the front of s. Blanks within the text are wrong, and let pass. */
+static bool parse_word(struct span s, struct word *w)
+{
+	enum { CHARSET_MAX = 60, TEXT_MAX = 8192 };
+	struct span rest = span_sub(s, 2, SIZE_MAX);
+	ssize_t mark = span_find(span_sub(rest, 0, CHARSET_MAX), '?');
+	if (mark < 1 || rest.n < (size_t)mark + 5 || rest.p[mark + 2] != '?')
+		return false;
+	char encoding = ascii_lower(rest.p[mark + 1]);
+	if (encoding != 'b' && encoding != 'q')
+		return false;
+	struct span name = span_sub(rest, 0, (size_t)mark);
+	ssize_t star = span_find(name, '*');
+	struct span text = span_sub(rest, (size_t)mark + 3, TEXT_MAX);
+	const char *end = memmem(text.p, text.n, "?=", 2);
+	if (!end)
+		return false;
+	w->charset = span_sub(name, 0, star < 0 ? name.n : (size_t)star);
+	w->encoding = encoding == 'b' ? MIME_BASE64 : MIME_QP;
+	w->text = span_sub(text, 0, (size_t)(end - text.p));
+	w->whole = span_sub(s, 0, (size_t)(end + 2 - s.p));
+	return true;
+}
+
+/* The next encoded word, its place in s included; false when there is none. */
+static bool find_word(struct span s, struct word *w, size_t *at)
+{
+	for (size_t from = 0; from < s.n;) {
+		const char *found = memmem(s.p + from, s.n - from, "=?", 2);
+		if (!found)
+			return false;
+		*at = (size_t)(found - s.p);
+		if (parse_word(span_sub(s, *at, SIZE_MAX), w))
+			return true;
+		from = *at + 2;
+	}
+	return false;
+}
+
+static bool is_blank(struct span s)
+{
+	return span_trim(s).n == 0;
+}
+
+static void push_word(struct charset *c, const struct word *w, struct buffer *scratch, struct buffer *out)
+{
+	struct mime_decode d = { .encoding = w->encoding, .underscore = true };
+	buffer_reset(scratch);
+	mime_decode_push(&d, w->text, scratch);
+	mime_decode_end(&d, scratch);
+	charset_push(c, buffer_span(scratch), out);
+}
+
+static void decode_unfolded(struct span s, struct buffer *out)
+{
+	struct charset c = { 0 };
+	struct span charset = { NULL, 0 };
+	struct buffer scratch = { 0 };
+	struct word w;
+	size_t at;
+	while (find_word(s, &w, &at)) {
+		bool glued = charset.p && is_blank(span_sub(s, 0, at));
+		if (!glued || !span_ieq(charset, w.charset)) {
+			charset_close(&c, out);
+			if (!glued)
+				charset_to_utf8(SPAN(""), span_sub(s, 0, at), out);
+			charset_open(&c, w.charset);
+		}
+		charset = w.charset;
+		push_word(&c, &w, &scratch, out);
+		s = span_sub(s, at + w.whole.n, SIZE_MAX);
+	}
+	charset_close(&c, out);
+	charset_to_utf8(SPAN(""), s, out);
+	buffer_free(&scratch);
+}
+
+void rfc2047_decode(struct span value, struct buffer *out)
+{
+	struct buffer plain = { 0 };
+	mime_unfold(value, &plain);
+	decode_unfolded(buffer_span(&plain), out);
+	buffer_free(&plain);
+}
+
+static void unescape(struct span s, struct buffer *out)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		bool escaped = s.p[i] == '%' && i + 2 < s.n && mime_hex(s.p[i + 1]) >= 0 && mime_hex(s.p[i + 2]) >= 0;
+		buffer_putc(out, escaped ? (char)(mime_hex(s.p[i + 1]) << 4 | mime_hex(s.p[i + 2])) : s.p[i]);
+		i += escaped ? 2 : 0;
+	}
+}
+
+/* The charset off the front of "charset'language'text". */
+static struct span take_charset(struct span *s)
+{
+	ssize_t first = span_find(*s, '\'');
+	ssize_t second = first < 0 ? -1 : span_find(span_sub(*s, (size_t)first + 1, SIZE_MAX), '\'');
+	if (second < 0)
+		return SPAN("");
+	struct span charset = span_sub(*s, 0, (size_t)first);
+	*s = span_sub(*s, (size_t)(first + second) + 2, SIZE_MAX);
+	return charset;
+}
+
+/* The piece `name*i` or, with *escaped set, `name*i*`; i < 0 is `name*`. */
+static struct span find_piece(const struct mime_params *params, struct span name, int i, bool *escaped)
+{
+	struct buffer key = { 0 };
+	buffer_put_span(&key, name);
+	buffer_putc(&key, '*');
+	if (i >= 0)
+		buffer_put_u64(&key, (uint64_t)i);
+	struct span value = mime_param(params, buffer_span(&key));
+	*escaped = i < 0;
+	if (!value.p && i >= 0) {
+		buffer_putc(&key, '*');
+		value = mime_param(params, buffer_span(&key));
+		*escaped = true;
+	}
+	buffer_free(&key);
+	return value;
+}
+
+static bool put_pieces(const struct mime_params *params, struct span name, struct buffer *out)
+{
+	struct buffer bytes = { 0 };
+	struct span charset = SPAN("");
+	bool escaped;
+	struct span piece = find_piece(params, name, -1, &escaped);
+	int i = piece.p ? MIME_PARAMS_MAX : 0;
+	if (i == 0)
+		piece = find_piece(params, name, 0, &escaped);
+	bool found = piece.p;
+	if (found && escaped)
+		charset = take_charset(&piece);
+	while (piece.p) {
+		if (escaped)
+			unescape(piece, &bytes);
+		else
+			buffer_put_span(&bytes, piece);
+		if (++i >= MIME_PARAMS_MAX)
+			break;
+		piece = find_piece(params, name, i, &escaped);
+	}
+	charset_to_utf8(charset, buffer_span(&bytes), out);
+	buffer_free(&bytes);
+	return found;
+}
+
+bool mime_param_text(const struct mime_params *params, struct span name, struct buffer *out)
+{
+	if (put_pieces(params, name, out))
+		return true;
+	struct span value = mime_param(params, name);
+	if (value.p)
+		rfc2047_decode(value, out);
+	return value.p;
+}

@@ -4,6 +4,9 @@
 
 #include "service.h"
 
+/* Makes the system log where it is not there; service_open does this. */
+int account_boot(struct service *s);
+
 /* Makes accounts with INBOX and the usual folders, subscribed. verifiers: what identity made of the password (one text
    for all). All or none: ERR_EXISTS names the first that is there. Addresses are lower case and whole. */
 int account_add(struct service *s, const struct span *addresses, size_t n, struct span verifiers, const struct actor *a);

@@ -1,7 +1,7 @@
 /* Folders (collections of mail) of an account, now or in the past.
  *
  * Names are UTF-8 paths with '/' between components; INBOX is matched without case, also as first component. Names that
- * begin with '#' are not folders of the account (see past.h for "#at/WHEN/..."): protocols look at those first. */
+ * begin with '#' are not folders of the account (see view.h for "#at/WHEN/..."): protocols look at those first. */
 #ifndef FOLDER_H
 #define FOLDER_H
 

@@ -54,6 +54,9 @@ void view_delta_free(struct view_delta *d);
 /* The change number the view was last brought to. */
 int64_t view_change(const struct view *v);
 
+/* "#at/WHEN/path" in its parts; path and when are empty where they are missing. False for any other name. */
+bool past_split(struct span name, struct span *when, struct span *path);
+
 /* One message in a mailbox. */
 struct entry {
 	uint32_t uid;
@@ -67,7 +70,7 @@ struct entry {
 	struct span summary;     /* mime_summary.h; only when asked for */
 };
 
-/* Entries of the view with from <= uid <= to, ascending, at most max of them; spans live in the arena. Fewer than max
+/* Entries of the view with from <= uid <= to, ascending, about max of them; spans live in the arena. Fewer than max
    (and below to) means that there are no more. Entries that are gone but untold are read from the past. */
 int view_read(struct view *v, uint32_t from, uint32_t to, size_t max, bool with_summary, struct arena *arena,
               struct entry **out, size_t *n);

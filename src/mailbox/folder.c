@@ -1,0 +1,276 @@
+/* Changing folders. Each function is one change: a transaction that reads the tree, looks whether it may, and does it. */
+#include "folder.h"
+
+#include <stdlib.h>
+
+#include "change.h"
+#include "fail.h"
+#include "flags.h"
+#include "folder_private.h"
+#include "mailbox_name.h"
+#include "service_private.h"
+#include "tree_private.h"
+
+enum { FOLDERS_MAX = 50000, INBOX_MOVE_MAX = 100000 };
+
+/* What every folder operation carries into its transaction. */
+struct request {
+	struct service *s;
+	int64_t account;
+	struct span path, to;
+	const struct actor *actor;
+	bool on;
+	struct touched touched;
+};
+
+int folder_ensure(struct change *c, const struct tree *tree, struct span path, int64_t *id)
+{
+	const struct folder *f = tree_find(tree, path);
+	if (f) {
+		*id = f->id;
+		return OK;
+	}
+	if (tree->n >= FOLDERS_MAX)
+		return fail_with(ERR_LIMIT, "the account has %d folders, the most there can be", FOLDERS_MAX);
+	/* walk down from the root: what this change itself has added is not in the tree */
+	struct span rest = path, component;
+	int64_t parent = 0;
+	bool fresh = false;
+	while (mailbox_name_next(&rest, &component)) {
+		struct span upto = span_sub(path, 0, (size_t)(component.p - path.p) + component.n);
+		const struct folder *there = fresh ? NULL : tree_find(tree, upto);
+		if (there) {
+			parent = there->id;
+		} else {
+			int e = change_collection_add(c, COLLECTION_MAIL, parent, component, 0, upto, &parent);
+			if (e)
+				return e;
+			fresh = true;
+		}
+	}
+	*id = parent;
+	return OK;
+}
+
+/* Every name a user may give goes through here. */
+static int check_name(struct span path)
+{
+	if (path.n && path.p[0] == '#')
+		return fail_with(ERR_CANNOT, "names that begin with # are reserved");
+	return mailbox_name_check(path);
+}
+
+/* Runs one operation as one change on the account's tree. */
+typedef int operation(struct change *c, const struct tree *tree, struct request *q);
+
+struct job {
+	struct request q;
+	enum change_kind kind;
+	operation *run;
+};
+
+static int run_operation(struct meta_txn *t, void *arg)
+{
+	struct job *j = arg;
+	struct change c;
+	struct tree tree = { 0 };
+	int e = change_begin(&c, j->q.s, t, j->q.account, j->kind, j->q.actor, 0);
+	if (!e)
+		e = tree_load(t, j->q.account, 0, &tree);
+	if (!e)
+		e = j->run(&c, &tree, &j->q);
+	e = change_end(&c, e, &j->q.touched);
+	tree_free(&tree);
+	return e;
+}
+
+static int run(struct job *j)
+{
+	return service_commit(j->q.s, NULL, run_operation, j, &j->q.touched, 1);
+}
+
+static int do_create(struct change *c, const struct tree *tree, struct request *q)
+{
+	int64_t id;
+	struct folder *f = tree_find(tree, q->path);
+	if (f && (f->attributes & FOLDER_NOSELECT)) /* a name left behind by a deletion becomes a folder again */
+		return change_collection_define(c, f->id, f->parent, f->name, f->attributes & ~FOLDER_NOSELECT, f->path, f->path);
+	if (f)
+		return fail_with(ERR_EXISTS, "there is such a folder already");
+	return folder_ensure(c, tree, q->path, &id);
+}
+
+int folder_create(struct service *s, int64_t account, struct span path, const struct actor *a)
+{
+	struct job j = { { .s = s, .account = account, .path = path, .actor = a }, CHANGE_CREATE, do_create };
+	if (path.n && path.p[path.n - 1] == '/') /* "foo/" says that foo will have children (RFC 3501, 6.3.3) */
+		j.q.path.n--;
+	int e = check_name(j.q.path);
+	return e ? e : run(&j);
+}
+
+/* The children of a folder that ends get a new parent: a name alone, in its place. */
+static int leave_name(struct change *c, const struct tree *tree, const struct folder *f)
+{
+	int64_t id;
+	int e = change_collection_add(c, COLLECTION_MAIL, f->parent, f->name, FOLDER_NOSELECT, f->path, &id);
+	for (size_t i = 0; !e && i < tree->n; i++) {
+		const struct folder *k = &tree->list[i];
+		if (k->parent == f->id)
+			e = change_collection_define(c, k->id, id, k->name, k->attributes, k->path, k->path);
+	}
+	return e;
+}
+
+static int do_delete(struct change *c, const struct tree *tree, struct request *q)
+{
+	struct folder *f = tree_find(tree, q->path);
+	if (!f)
+		return fail_with(ERR_NOT_FOUND, "no such folder");
+	if (f->id == INBOX)
+		return fail_with(ERR_CANNOT, "INBOX cannot be deleted");
+	if ((f->attributes & FOLDER_NOSELECT) && f->has_children)
+		return fail_with(ERR_CANNOT, "there are folders below it: delete them first");
+	int e = change_collection_end(c, f->id, f->path);
+	return e || !f->has_children ? e : leave_name(c, tree, f);
+}
+
+int folder_delete(struct service *s, int64_t account, struct span path, const struct actor *a)
+{
+	struct job j = { { .s = s, .account = account, .path = path, .actor = a }, CHANGE_DELETE, do_delete };
+	return run(&j);
+}
+
+/* RFC 3501, 6.3.5: the messages of INBOX move to the new folder, INBOX stays. */
+static int move_inbox(struct change *c, int64_t to)
+{
+	struct collection *in, *out;
+	struct version *v = NULL;
+	size_t n = 0;
+	int e = change_collection(c, INBOX, &in);
+	if (!e)
+		e = change_collection(c, to, &out);
+	if (!e)
+		e = folder_versions(c, INBOX, 0, UINT32_MAX, INBOX_MOVE_MAX, &v, &n);
+	for (size_t i = 0; !e && i < n; i++) {
+		struct version moved = v[i];
+		e = change_entry_end(c, in, &v[i]);
+		if (!e)
+			e = change_entry_add(c, out, &moved, INBOX);
+	}
+	return e;
+}
+
+static int do_rename(struct change *c, const struct tree *tree, struct request *q)
+{
+	struct folder *f = tree_find(tree, q->path);
+	int64_t parent = 0, id;
+	if (!f)
+		return fail_with(ERR_NOT_FOUND, "no such folder");
+	if (tree_find(tree, q->to))
+		return fail_with(ERR_EXISTS, "there is such a folder already");
+	if (f->id == INBOX) {
+		int e = folder_ensure(c, tree, q->to, &id);
+		return e ? e : move_inbox(c, id);
+	}
+	if (mailbox_name_below(q->to, f->path))
+		return fail_with(ERR_INVALID, "a folder cannot move below itself");
+	struct span up = mailbox_name_parent(q->to);
+	int e = up.n ? folder_ensure(c, tree, up, &parent) : OK;
+	if (e)
+		return e;
+	return change_collection_define(c, f->id, parent, mailbox_name_leaf(q->to), f->attributes, f->path, q->to);
+}
+
+int folder_rename(struct service *s, int64_t account, struct span from, struct span to, const struct actor *a)
+{
+	struct job j = { { .s = s, .account = account, .path = from, .to = to, .actor = a }, CHANGE_RENAME, do_rename };
+	int e = check_name(to);
+	return e ? e : run(&j);
+}
+
+static int do_subscribe(struct change *c, const struct tree *tree, struct request *q)
+{
+	struct meta_rows r;
+	uint32_t uid;
+	int e = meta_one(c->t, &r, META_NAME_GET, "iis", q->account, (int64_t)SUBSCRIPTIONS, q->path);
+	if (e && e != ERR_NOT_FOUND)
+		return e;
+	if (e) /* not subscribed so far */
+		return q->on ? change_item_add(c, SUBSCRIPTIONS, 0, q->path, 0, (struct span){ 0 }, &uid) : OK;
+	uid = (uint32_t)meta_int(&r, 0);
+	meta_done(&r);
+	return q->on ? OK : change_item_end(c, SUBSCRIPTIONS, uid, q->path);
+}
+
+int folder_subscribe(struct service *s, int64_t account, struct span path, bool on, const struct actor *a)
+{
+	struct job j = { { .s = s, .account = account, .path = path, .actor = a, .on = on }, CHANGE_SUBSCRIBE, do_subscribe };
+	if (path.n == 5 && span_ieq(path, SPAN("INBOX")))
+		j.q.path = SPAN("INBOX");
+	if (path.n == 0 || path.n > MAILBOX_NAME_MAX)
+		return fail_with(ERR_INVALID, "not a folder's name");
+	return run(&j);
+}
+
+struct subscriptions {
+	int64_t account;
+	struct arena *arena;
+	struct buffer names; /* struct span each */
+};
+
+static int read_subscriptions(struct meta_txn *t, void *arg)
+{
+	struct subscriptions *q = arg;
+	struct meta_rows r;
+	buffer_reset(&q->names);
+	int e = meta_query(t, &r, META_NAME_LIST, "iisi", q->account, (int64_t)SUBSCRIPTIONS, SPAN(""), (int64_t)FOLDERS_MAX);
+	if (e)
+		return e;
+	while ((e = meta_next(&r)) > 0) {
+		struct span name = arena_copy(q->arena, meta_span(&r, 0));
+		buffer_put(&q->names, &name, sizeof name);
+	}
+	meta_done(&r);
+	return e;
+}
+
+int folder_subscriptions(struct service *s, int64_t account, struct arena *arena, struct span **names, size_t *n)
+{
+	struct subscriptions q = { .account = account, .arena = arena };
+	int e = meta_read(s->store->meta, read_subscriptions, &q);
+	struct span all = e ? (struct span){ 0 } : arena_copy(arena, buffer_span(&q.names));
+	buffer_free(&q.names);
+	if (e)
+		return e;
+	if (!all.p)
+		return fail_with(ERR_LIMIT, "too many subscriptions");
+	*names = (struct span *)(uintptr_t)all.p;
+	*n = all.n / sizeof **names;
+	return OK;
+}
+
+int folder_versions(struct change *c, int64_t collection, uint32_t from, uint32_t to, size_t max, struct version **out, size_t *n)
+{
+	struct meta_rows r;
+	struct buffer rows = { 0 };
+	int e = meta_query(c->t, &r, META_LIVE_RANGE, "iiiii", c->account, collection, (int64_t)from, (int64_t)to, (int64_t)max);
+	if (e)
+		return e;
+	while ((e = meta_next(&r)) > 0) {
+		struct version v;
+		version_from_row(&r, &v);
+		v.keywords = v.keywords.n ? arena_copy(&c->arena, v.keywords) : (struct span){ 0 };
+		buffer_put(&rows, &v, sizeof v);
+	}
+	meta_done(&r);
+	struct span all = arena_copy(&c->arena, buffer_span(&rows));
+	if (!e && (!all.p || !buffer_ok(&rows)))
+		e = fail_with(ERR_UNAVAILABLE, "no memory");
+	buffer_free(&rows);
+	if (e)
+		return e;
+	*out = (struct version *)(uintptr_t)all.p;
+	*n = all.n / sizeof **out;
+	return OK;
+}

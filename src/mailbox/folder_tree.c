@@ -1,0 +1,221 @@
+/* Reading an account's folders: rows in, an ordered tree out. */
+#include <stdlib.h>
+
+#include "change.h"
+#include "fail.h"
+#include "mailbox_name.h"
+#include "service_private.h"
+#include "tree_private.h"
+
+struct tree_load {
+	int64_t account, at;
+	struct tree *out;
+	struct buffer rows; /* struct folder each */
+};
+
+static void take_row(struct tree_load *l, const struct meta_rows *r)
+{
+	struct collection k;
+	collection_from_row(r, &k);
+	if (k.kind != COLLECTION_MAIL)
+		return;
+	struct arena *a = &l->out->arena;
+	struct folder f = {
+		.id = k.id, .parent = k.parent, .name = arena_copy(a, k.name), .attributes = k.attributes,
+		.uidvalidity = k.uidvalidity, .uidnext = k.uidnext, .change = k.change, .messages = k.messages,
+		.unseen = k.unseen, .bytes = k.bytes, .recent = k.recent, .begin = k.begin, .created = k.created,
+		.keywords = arena_copy(a, k.keywords),
+	};
+	if (l->at)
+		f.messages = f.unseen = f.bytes = 0;
+	buffer_put(&l->rows, &f, sizeof f);
+}
+
+int tree_rows(struct meta_txn *t, int64_t account, int64_t at, struct meta_rows *r)
+{
+	if (at)
+		return meta_query(t, r, META_COLLECTIONS_AT, "iiiii", account, at, account, at, at);
+	return meta_query(t, r, META_COLLECTION_ALL, "i", account);
+}
+
+static int read_rows(struct meta_txn *t, void *arg)
+{
+	struct tree_load *l = arg;
+	struct meta_rows r;
+	arena_reset(&l->out->arena);
+	buffer_reset(&l->rows);
+	int e = meta_one(t, &r, META_HEAD_GET, "i", l->account);
+	if (e)
+		return e;
+	l->out->change = meta_int(&r, 2);
+	meta_done(&r);
+	e = tree_rows(t, l->account, l->at, &r);
+	if (e)
+		return e;
+	while ((e = meta_next(&r)) > 0)
+		take_row(l, &r);
+	meta_done(&r);
+	return e;
+}
+
+static int by_parent_and_name(const void *a, const void *b)
+{
+	const struct folder *x = a, *y = b;
+	if (x->parent != y->parent)
+		return (x->parent > y->parent) - (x->parent < y->parent);
+	if ((x->id == INBOX) != (y->id == INBOX))
+		return x->id == INBOX ? -1 : 1;
+	size_t n = x->name.n < y->name.n ? x->name.n : y->name.n;
+	int d = n ? memcmp(x->name.p, y->name.p, n) : 0;
+	return d ? d : (x->name.n > y->name.n) - (x->name.n < y->name.n);
+}
+
+static size_t first_child(const struct folder *sorted, size_t n, int64_t parent)
+{
+	size_t low = 0, high = n;
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+		if (sorted[mid].parent < parent)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+static struct span join(struct arena *a, struct span parent, struct span name)
+{
+	if (!parent.n)
+		return name;
+	char *p = arena_alloc(a, parent.n + name.n + 2);
+	if (!p)
+		return (struct span){ 0 };
+	memcpy(p, parent.p, parent.n);
+	p[parent.n] = '/';
+	memcpy(p + parent.n + 1, name.p, name.n);
+	return (struct span){ p, parent.n + 1 + name.n };
+}
+
+/* Depth first, without recursion: a stack of places in the sorted array. */
+static int order(struct tree *t, const struct folder *sorted, size_t n)
+{
+	struct { size_t next; int64_t parent; size_t folder; } stack[MAILBOX_DEPTH_MAX + 2];
+	size_t depth = 0;
+	stack[0].next = first_child(sorted, n, 0);
+	stack[0].parent = 0;
+	stack[0].folder = SIZE_MAX;
+	for (;;) {
+		size_t i = stack[depth].next;
+		if (i >= n || sorted[i].parent != stack[depth].parent) {
+			if (depth-- == 0)
+				return OK;
+			continue;
+		}
+		stack[depth].next++;
+		struct folder *f = &t->list[t->n];
+		*f = sorted[i];
+		struct folder *up = stack[depth].folder == SIZE_MAX ? NULL : &t->list[stack[depth].folder];
+		f->path = join(&t->arena, up ? up->path : (struct span){ 0 }, f->name);
+		if (up)
+			up->has_children = true;
+		if (depth < MAILBOX_DEPTH_MAX) {
+			depth++;
+			stack[depth].next = first_child(sorted, n, f->id);
+			stack[depth].parent = f->id;
+			stack[depth].folder = t->n;
+		}
+		t->n++;
+	}
+}
+
+int tree_load(struct meta_txn *t, int64_t account, int64_t at, struct tree *out)
+{
+	*out = (struct tree){ 0 };
+	struct tree_load l = { .account = account, .at = at, .out = out };
+	int e = read_rows(t, &l);
+	size_t n = l.rows.n / sizeof(struct folder);
+	if (!e && n) {
+		qsort(l.rows.p, n, sizeof(struct folder), by_parent_and_name);
+		out->list = arena_alloc(&out->arena, n * sizeof *out->list);
+		e = out->list ? order(out, (const struct folder *)(void *)l.rows.p, n) : fail_with(ERR_UNAVAILABLE, "no memory");
+	}
+	buffer_free(&l.rows);
+	if (e)
+		tree_free(out);
+	return e;
+}
+
+struct tree_request {
+	int64_t account, at;
+	struct tree *out;
+};
+
+static int load_in_read(struct meta_txn *t, void *arg)
+{
+	struct tree_request *q = arg;
+	return tree_load(t, q->account, q->at, q->out);
+}
+
+int tree_read(struct service *s, int64_t account, int64_t at, struct tree *out)
+{
+	struct tree_request q = { account, at, out };
+	return meta_read(s->store->meta, load_in_read, &q);
+}
+
+void tree_free(struct tree *t)
+{
+	arena_free(&t->arena);
+	*t = (struct tree){ 0 };
+}
+
+struct folder *tree_find(const struct tree *t, struct span path)
+{
+	/* INBOX is matched without case, as a whole and as first component */
+	size_t folded = path.n >= 5 && span_istarts(path, SPAN("INBOX")) && (path.n == 5 || path.p[5] == '/') ? 5 : 0;
+	for (size_t i = 0; i < t->n; i++) {
+		struct span p = t->list[i].path;
+		if (p.n != path.n)
+			continue;
+		if (span_ieq(span_sub(p, 0, folded), span_sub(path, 0, folded)) &&
+		    span_eq(span_sub(p, folded, p.n), span_sub(path, folded, p.n)))
+			return &t->list[i];
+	}
+	return NULL;
+}
+
+struct folder *tree_by_id(const struct tree *t, int64_t id)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (t->list[i].id == id)
+			return &t->list[i];
+	return NULL;
+}
+
+struct count_request {
+	int64_t account, at;
+	struct folder *f;
+};
+
+static int count_at(struct meta_txn *t, void *arg)
+{
+	struct count_request *q = arg;
+	struct meta_rows r;
+	q->f->messages = q->f->unseen = q->f->bytes = 0;
+	for (int past = 0; past < 2; past++) {
+		int e = past ? meta_one(t, &r, META_PAST_SUM_AT, "iiii", q->account, q->f->id, q->at, q->at)
+		             : meta_one(t, &r, META_LIVE_SUM_AT, "iii", q->account, q->f->id, q->at);
+		if (e)
+			return e;
+		q->f->messages += meta_int(&r, 0);
+		q->f->unseen += meta_int(&r, 1);
+		q->f->bytes += meta_int(&r, 2);
+		meta_done(&r);
+	}
+	return OK;
+}
+
+int folder_count(struct service *s, int64_t account, int64_t at, struct folder *f)
+{
+	struct count_request q = { account, at, f };
+	return meta_read(s->store->meta, count_at, &q);
+}

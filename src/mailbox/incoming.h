@@ -1,0 +1,15 @@
+/* Linking a message that came in to an account: for deliver, append, import. */
+#ifndef INCOMING_H
+#define INCOMING_H
+
+#include "change.h"
+#include "message.h"
+
+/* Runs fn with the bytes durable before it; publishes touched. */
+int incoming_commit(struct incoming *in, meta_fn *fn, void *arg, const struct touched *touched, size_t n);
+/* Within fn, first and once: the row of the blob. */
+int incoming_link(struct incoming *in, struct meta_txn *t);
+/* Within fn: a new email and its entry; v has flags, keywords and date. */
+int incoming_add(struct incoming *in, struct change *c, struct collection *to, struct version *v);
+
+#endif

@@ -1,0 +1,126 @@
+#include "instant.h"
+
+#include <stdio.h>
+
+#include "change.h"
+#include "clock.h"
+#include "fail.h"
+#include "service_private.h"
+#include "snapshot_private.h"
+#include "when.h"
+
+struct request {
+	int64_t account;
+	struct when when;
+	int64_t now;
+	struct instant result;
+};
+
+static int journal_next(struct meta_txn *t, int64_t account, int64_t from, int64_t *change, int64_t *stamp)
+{
+	struct meta_rows r;
+	int e = meta_one(t, &r, META_JOURNAL_NEXT, "ii", account, from);
+	if (e)
+		return e;
+	*change = meta_int(&r, 0);
+	*stamp = meta_int(&r, 1);
+	meta_done(&r);
+	return OK;
+}
+
+/* The last change stamped at or before the instant: stamps grow with change numbers, so halving finds it. */
+static int change_at(struct meta_txn *t, int64_t account, int64_t stamp, int64_t last, int64_t *out)
+{
+	int64_t low = 0, high = last + 1; /* low is at or before the instant, high after it */
+	while (high - low > 1) {
+		int64_t mid = low + (high - low) / 2, change, at;
+		int e = journal_next(t, account, mid, &change, &at);
+		if (e && e != ERR_NOT_FOUND)
+			return e;
+		if (!e && at <= stamp)
+			low = change;
+		else
+			high = mid;
+	}
+	*out = low;
+	return OK;
+}
+
+static int stamp_of_change(struct meta_txn *t, struct request *q, int64_t last)
+{
+	int64_t change, stamp;
+	if (q->when.change == 0 || q->when.change > (uint64_t)last)
+		return fail_with(ERR_INVALID, "there is no change @%llu: the last is @%lld", (unsigned long long)q->when.change,
+		                 (long long)last);
+	int e = journal_next(t, q->account, (int64_t)q->when.change, &change, &stamp);
+	if (!e)
+		q->result = (struct instant){ stamp, (int64_t)q->when.change };
+	return e;
+}
+
+static int stamp_of_when(struct meta_txn *t, struct request *q, int64_t *stamp)
+{
+	struct snapshot sn;
+	int e;
+	switch (q->when.kind) {
+	case WHEN_SNAPSHOT:
+		e = snapshot_find(t, q->when.name, &sn);
+		if (e)
+			return e == ERR_NOT_FOUND ? fail_with(ERR_INVALID, "%s", fail_detail()) : e;
+		*stamp = sn.stamp;
+		return OK;
+	case WHEN_AGE:
+		*stamp = q->now - q->when.us;
+		return OK;
+	default:
+		*stamp = q->when.us;
+		return *stamp <= q->now ? OK : fail_with(ERR_INVALID, "that is in the future");
+	}
+}
+
+static int resolve(struct meta_txn *t, void *arg)
+{
+	struct request *q = arg;
+	struct meta_rows r;
+	char first_text[40];
+	int64_t first, first_stamp, stamp;
+	int e = meta_one(t, &r, META_HEAD_GET, "i", q->account);
+	if (e)
+		return e;
+	int64_t last = meta_int(&r, 2);
+	meta_done(&r);
+	if (q->when.kind == WHEN_CHANGE)
+		return stamp_of_change(t, q, last);
+	e = stamp_of_when(t, q, &stamp);
+	if (!e)
+		e = journal_next(t, q->account, 0, &first, &first_stamp);
+	if (e)
+		return e;
+	if (stamp < first_stamp) {
+		instant_write(first_stamp, first_text);
+		return fail_with(ERR_INVALID, "that is before the account existed (%s)", first_text);
+	}
+	q->result.stamp = stamp;
+	return change_at(t, q->account, stamp, last, &q->result.change);
+}
+
+int instant_resolve(struct service *s, int64_t account, struct span when, struct instant *out)
+{
+	struct request q = { .account = account, .now = clock_now() };
+	int e = when_parse(when, &q.when);
+	if (!e && q.when.kind == WHEN_AGE && q.when.us > q.now)
+		e = fail_with(ERR_INVALID, "that is before the account existed");
+	if (!e)
+		e = meta_read(s->store->meta, resolve, &q);
+	if (!e)
+		*out = q.result;
+	return e;
+}
+
+void instant_write(int64_t stamp, char out[40])
+{
+	struct buffer b = { .limit = 39 };
+	when_put(&b, stamp);
+	snprintf(out, 40, "%.*s", (int)b.n, b.p);
+	buffer_free(&b);
+}

@@ -1,0 +1,424 @@
+/* Message bytes in: staged in the blob store while they are scanned, then linked to by a change. */
+#include "message.h"
+
+#include <openssl/sha.h>
+#include <stdlib.h>
+
+#include "blob.h"
+#include "change.h"
+#include "clock.h"
+#include "fail.h"
+#include "folder_private.h"
+#include "incoming.h"
+#include "mime_summary.h"
+#include "service_private.h"
+#include "tree_private.h"
+
+enum { DELIVER_BATCH = 20, SUMMARY_MAX = 1 << 20 };
+#define DUPLICATE_WINDOW_US (7 * 86400 * SECOND_US)
+
+struct incoming {
+	struct service *s;
+	struct blob_stage *stage;
+	struct mime_scan *scan;
+	struct buffer summary;
+	int64_t sent;
+	int result;     /* the first failure */
+	bool announced; /* the committer knows that a transaction is coming */
+	int64_t blob;   /* the blob these bytes have already, or are to get */
+	bool known;     /* it was there before */
+};
+
+int incoming_new(struct service *s, struct incoming **out)
+{
+	struct incoming *in = calloc(1, sizeof *in);
+	if (!in || !(in->scan = mime_scan_new(NULL))) {
+		free(in);
+		return fail_with(ERR_UNAVAILABLE, "no memory");
+	}
+	in->s = s;
+	in->summary.limit = SUMMARY_MAX;
+	int e = blob_stage_new(s->store->blob, &in->stage);
+	if (e) {
+		incoming_free(&in);
+		return e;
+	}
+	meta_announce(s->store->meta);
+	in->announced = true;
+	*out = in;
+	return OK;
+}
+
+int incoming_write(struct incoming *in, struct span bytes)
+{
+	if (in->result)
+		return in->result;
+	mime_scan_push(in->scan, bytes);
+	return in->result = blob_stage_write(in->stage, bytes);
+}
+
+static int64_t hash_prefix(const unsigned char *sha256)
+{
+	int64_t h;
+	memcpy(&h, sha256, sizeof h);
+	return h;
+}
+
+static int find_blob(struct meta_txn *t, void *arg)
+{
+	struct incoming *in = arg;
+	struct meta_rows r;
+	const unsigned char *sha = blob_stage_sha256(in->stage);
+	in->known = false;
+	int e = meta_query(t, &r, META_BLOB_FIND, "ii", hash_prefix(sha), (int64_t)0);
+	if (e)
+		return e;
+	while (!in->known && (e = meta_next(&r)) > 0) {
+		if (span_eq(meta_span(&r, 1), span_from(sha, SHA256_DIGEST_LENGTH))) {
+			in->known = true;
+			in->blob = meta_int(&r, 0);
+		}
+	}
+	meta_done(&r);
+	return e < 0 ? e : OK;
+}
+
+static int summarize(struct incoming *in)
+{
+	struct mime_tree tree;
+	struct mime_summary view;
+	mime_scan_end(in->scan, &tree);
+	int e = mime_summary_build(&tree, &in->summary);
+	if (!e)
+		e = mime_summary_open(buffer_span(&in->summary), &view);
+	if (!e)
+		in->sent = view.has_date ? view.date.seconds : INT64_MIN;
+	mime_scan_free(&in->scan);
+	return e;
+}
+
+int incoming_finish(struct incoming *in)
+{
+	if (!in->result)
+		in->result = summarize(in);
+	if (!in->result)
+		in->result = blob_stage_finish(in->stage);
+	if (!in->result)
+		in->result = meta_read(in->s->store->meta, find_blob, in);
+	if (!in->result && !in->known)
+		in->blob = mint_id(&in->s->store->mint);
+	return in->result;
+}
+
+uint64_t incoming_size(const struct incoming *in)
+{
+	return blob_stage_size(in->stage);
+}
+
+void incoming_free(struct incoming **inp)
+{
+	struct incoming *in = *inp;
+	*inp = NULL;
+	if (!in)
+		return;
+	if (in->announced)
+		meta_unannounce(in->s->store->meta);
+	mime_scan_free(&in->scan);
+	blob_stage_free(&in->stage);
+	buffer_free(&in->summary);
+	free(in);
+}
+
+/* The blob's row, once per transaction: looked at again when it was known, since purge may have condemned it meanwhile. */
+static int link_blob(struct incoming *in, struct meta_txn *t)
+{
+	struct meta_rows r;
+	struct blob_location at;
+	int64_t state = 1;
+	int e;
+	if (in->known) {
+		e = meta_one(t, &r, META_BLOB_STATE, "i", in->blob);
+		if (!e) {
+			state = meta_int(&r, 0);
+			meta_done(&r);
+		}
+		return !e && state == 0 ? OK : e && e != ERR_NOT_FOUND ? e : fail_with(ERR_CONFLICT, "the blob went away");
+	}
+	e = blob_stage_result(in->stage, &at);
+	if (e)
+		return e;
+	const unsigned char *sha = blob_stage_sha256(in->stage);
+	return meta_do(t, META_BLOB_ADD, "iiibiiiii", in->blob, (int64_t)0, hash_prefix(sha),
+	               span_from(sha, SHA256_DIGEST_LENGTH), (int64_t)blob_stage_size(in->stage), at.pack, at.offset, at.stored,
+	               clock_now());
+}
+
+int incoming_commit(struct incoming *in, meta_fn *fn, void *arg, const struct touched *touched, size_t n)
+{
+	if (in->result)
+		return in->result;
+	in->announced = false; /* running the transaction takes the announcement back */
+	int e = service_commit(in->s, in->known ? NULL : in->stage, fn, arg, touched, n);
+	if (e == ERR_CONFLICT && in->known) {
+		in->known = false;
+		in->blob = mint_id(&in->s->store->mint);
+		e = service_commit(in->s, in->stage, fn, arg, touched, n);
+	}
+	if (!e)
+		in->known = true;
+	return e;
+}
+
+int incoming_link(struct incoming *in, struct meta_txn *t)
+{
+	return link_blob(in, t);
+}
+
+int incoming_add(struct incoming *in, struct change *c, struct collection *to, struct version *v)
+{
+	int e = change_email_add(c, in->blob, blob_stage_size(in->stage), in->sent, buffer_span(&in->summary), &v->email);
+	v->size = blob_stage_size(in->stage);
+	return e ? e : change_entry_add(c, to, v, 0);
+}
+
+struct delivery {
+	struct incoming *in;
+	struct span sender;
+	struct recipient *r;
+	size_t n;
+	const struct actor *actor;
+	struct touched touched[DELIVER_BATCH];
+};
+
+/* What makes a delivery the same as an earlier one: 16 bytes over recipient as given, sender and content. */
+static void delivery_hash(const struct delivery *d, const struct recipient *r, unsigned char hash[16])
+{
+	unsigned char full[SHA256_DIGEST_LENGTH];
+	struct buffer b = { 0 };
+	buffer_put(&b, blob_stage_sha256(d->in->stage), SHA256_DIGEST_LENGTH);
+	buffer_put_span(&b, r->address);
+	buffer_putc(&b, 0);
+	buffer_put_span(&b, d->sender);
+	SHA256((const unsigned char *)b.p, b.n, full);
+	memcpy(hash, full, 16);
+	buffer_free(&b);
+}
+
+static int is_duplicate(struct change *c, struct span hash, bool *duplicate)
+{
+	struct meta_rows r;
+	int e = meta_one(c->t, &r, META_DELIVERY_GET, "ib", c->account, hash);
+	if (e)
+		return e == ERR_NOT_FOUND ? OK : e;
+	*duplicate = meta_int(&r, 1) + DUPLICATE_WINDOW_US > c->stamp;
+	meta_done(&r);
+	return *duplicate ? OK : meta_do(c->t, META_DELIVERY_DROP, "ib", c->account, hash);
+}
+
+static int find_folder(struct change *c, struct span path, int64_t *id)
+{
+	struct tree tree;
+	*id = INBOX;
+	if (path.n == 0)
+		return OK;
+	int e = tree_load(c->t, c->account, 0, &tree);
+	if (e)
+		return e;
+	const struct folder *f = tree_find(&tree, path);
+	if (f && !(f->attributes & FOLDER_NOSELECT))
+		*id = f->id;
+	tree_free(&tree);
+	return OK;
+}
+
+static int deliver_into(struct change *c, struct delivery *d, struct recipient *r)
+{
+	unsigned char hash[16];
+	struct collection *to;
+	int64_t folder;
+	struct version v = { .date = c->stamp };
+	delivery_hash(d, r, hash);
+	int e = is_duplicate(c, span_from(hash, sizeof hash), &r->duplicate);
+	if (e || r->duplicate)
+		return e;
+	e = find_folder(c, r->folder, &folder);
+	if (!e)
+		e = change_collection(c, folder, &to);
+	if (!e)
+		e = incoming_add(d->in, c, to, &v);
+	if (!e)
+		e = meta_do(c->t, META_DELIVERY_ADD, "ibii", c->account, span_from(hash, sizeof hash), c->stamp, c->number);
+	if (e)
+		return e;
+	change_note(c, LOG_ENVELOPE, folder, d->sender, r->address);
+	r->uid = v.uid;
+	return OK;
+}
+
+static int deliver_one(struct meta_txn *t, struct delivery *d, struct recipient *r, struct touched *touched)
+{
+	struct change c;
+	r->duplicate = false;
+	int e = change_begin(&c, d->in->s, t, r->account, CHANGE_DELIVER, d->actor, 0);
+	if (!e)
+		e = deliver_into(&c, d, r);
+	return change_end(&c, e, touched);
+}
+
+static int run_delivery(struct meta_txn *t, void *arg)
+{
+	struct delivery *d = arg;
+	int e = incoming_link(d->in, t);
+	for (size_t i = 0; !e && i < d->n; i++) {
+		e = deliver_one(t, d, &d->r[i], &d->touched[i]);
+		d->r[i].result = e;
+		if (e == ERR_NOT_FOUND) /* the account ended since RCPT; nothing was written for it */
+			e = OK;
+	}
+	return e;
+}
+
+static void deliver_batch(struct delivery *d)
+{
+	for (size_t i = 0; i < d->n; i++)
+		d->touched[i] = (struct touched){ 0 };
+	int e = incoming_commit(d->in, run_delivery, d, d->touched, d->n);
+	for (size_t i = 0; i < d->n; i++) {
+		if (e)
+			d->r[i].result = e;
+		else if (!d->r[i].result)
+			atomic_fetch_add(d->r[i].duplicate ? &d->in->s->duplicates : &d->in->s->deliveries, 1);
+	}
+}
+
+int deliver(struct service *s, struct incoming *in, struct span sender, struct recipient *r, size_t n, const struct actor *a)
+{
+	for (size_t i = 0; i < n; i += DELIVER_BATCH) {
+		struct delivery d = { .in = in, .sender = sender, .r = r + i, .n = n - i < DELIVER_BATCH ? n - i : DELIVER_BATCH,
+			              .actor = a };
+		deliver_batch(&d);
+	}
+	return in->result;
+}
+
+struct append_request {
+	struct service *s;
+	struct incoming *in;
+	int64_t account;
+	struct span path;
+	struct version v;
+	const struct actor *actor;
+	struct touched touched;
+	struct append_result result;
+};
+
+static int append_into(struct change *c, struct append_request *q)
+{
+	struct tree tree;
+	struct collection *to;
+	int e = tree_load(c->t, c->account, 0, &tree);
+	if (e)
+		return e;
+	const struct folder *f = tree_find(&tree, q->path);
+	e = f && !(f->attributes & FOLDER_NOSELECT) ? change_collection(c, f->id, &to) : fail_with(ERR_NOT_FOUND, "no such folder");
+	tree_free(&tree);
+	if (e)
+		return e;
+	if (q->v.date == 0)
+		q->v.date = c->stamp;
+	e = incoming_add(q->in, c, to, &q->v);
+	if (!e)
+		q->result = (struct append_result){ to->uidvalidity, q->v.uid, c->number };
+	return e;
+}
+
+static int run_append(struct meta_txn *t, void *arg)
+{
+	struct append_request *q = arg;
+	struct change c;
+	int e = incoming_link(q->in, t);
+	if (e)
+		return e;
+	e = change_begin(&c, q->s, t, q->account, CHANGE_APPEND, q->actor, 0);
+	if (!e)
+		e = append_into(&c, q);
+	return change_end(&c, e, &q->touched);
+}
+
+int append(struct service *s, int64_t account, struct span path, struct incoming *in, uint64_t flags, struct span keywords,
+           int64_t date, const struct actor *a, struct append_result *out)
+{
+	struct append_request q = { .s = s, .in = in, .account = account, .path = path, .actor = a,
+		                    .v = { .flags = flags, .keywords = keywords, .date = date } };
+	int e = incoming_commit(in, run_append, &q, &q.touched, 1);
+	if (!e)
+		*out = q.result;
+	return e;
+}
+
+struct message {
+	struct blob_reader *reader;
+	uint64_t size;
+};
+
+struct where {
+	int64_t email, size;
+	struct blob_location at;
+};
+
+static int find_message(struct meta_txn *t, void *arg)
+{
+	struct where *w = arg;
+	struct meta_rows r;
+	int e = meta_one(t, &r, META_EMAIL_BLOB, "i", w->email);
+	if (e)
+		return e;
+	w->at = (struct blob_location){ meta_int(&r, 1), meta_int(&r, 2), meta_int(&r, 3) };
+	w->size = meta_int(&r, 4);
+	meta_done(&r);
+	return OK;
+}
+
+int message_open(struct service *s, int64_t email, struct message **out)
+{
+	struct where w = { .email = email };
+	struct blob_reader *reader;
+	int e = meta_read(s->store->meta, find_message, &w);
+	if (!e) {
+		e = blob_reader_open(s->store->blob, &w.at, &reader);
+		/* a miss may only mean that the body moved to another pack since: look again before calling it lost */
+		if (e == ERR_NOT_FOUND && meta_read(s->store->meta, find_message, &w) == OK)
+			e = blob_reader_open(s->store->blob, &w.at, &reader);
+		if (e == ERR_NOT_FOUND)
+			e = fail_with(ERR_CORRUPT, "email %lld refers to a pack that is not there", (long long)email);
+	}
+	if (!e && blob_reader_size(reader) != (uint64_t)w.size) {
+		blob_reader_close(&reader);
+		e = fail_with(ERR_CORRUPT, "email %lld: its record has another size", (long long)email);
+	}
+	struct message *m = e ? NULL : malloc(sizeof *m);
+	if (e || !m)
+		return e ? e : fail_with(ERR_UNAVAILABLE, "no memory");
+	*m = (struct message){ reader, (uint64_t)w.size };
+	*out = m;
+	return OK;
+}
+
+uint64_t message_size(const struct message *m)
+{
+	return m->size;
+}
+
+int message_at(struct message *m, uint64_t offset, struct span *out)
+{
+	return blob_reader_at(m->reader, offset, out);
+}
+
+void message_close(struct message **m)
+{
+	if (!*m)
+		return;
+	blob_reader_close(&(*m)->reader);
+	free(*m);
+	*m = NULL;
+}

@@ -1,0 +1,114 @@
+#include "service_private.h"
+
+#include <stdlib.h>
+
+#include "account.h"
+#include "change.h"
+#include "clock.h"
+#include "fail.h"
+#include "recent.h"
+#include "uidmap.h"
+
+static int read_last_stamp(struct meta_txn *t, void *arg)
+{
+	struct meta_rows r;
+	int e = meta_one(t, &r, META_HEAD_MAX_STAMP, "");
+	if (e)
+		return e;
+	*(int64_t *)arg = meta_int(&r, 0);
+	meta_done(&r);
+	return OK;
+}
+
+int service_open(struct store *store, struct service **out)
+{
+	int64_t last = 0;
+	int e = meta_read(store->meta, read_last_stamp, &last);
+	if (e)
+		return e;
+	struct service *s = calloc(1, sizeof *s);
+	if (!s)
+		return fail_with(ERR_UNAVAILABLE, "no memory");
+	s->store = store;
+	atomic_init(&s->last_stamp, last);
+	e = hub_new(&s->hub);
+	if (!e)
+		e = uidmap_cache_new(&s->maps);
+	if (!e)
+		e = recent_marks_new(s, &s->recent);
+	if (!e)
+		e = account_boot(s);
+	if (e) {
+		service_close(&s);
+		return e;
+	}
+	*out = s;
+	return OK;
+}
+
+void service_close(struct service **sp)
+{
+	struct service *s = *sp;
+	*sp = NULL;
+	if (!s)
+		return;
+	recent_marks_free(&s->recent);
+	uidmap_cache_free(&s->maps);
+	hub_free(&s->hub);
+	free(s);
+}
+
+struct store *service_store(struct service *s)
+{
+	return s->store;
+}
+
+int64_t service_mint(struct service *s)
+{
+	return mint_id(&s->store->mint);
+}
+
+int64_t service_stamp(struct service *s, int64_t last)
+{
+	int64_t before = atomic_load(&s->last_stamp), stamp;
+	do {
+		stamp = clock_now();
+		if (stamp <= before)
+			stamp = before + 1;
+		if (stamp <= last)
+			stamp = last + 1;
+	} while (!atomic_compare_exchange_weak(&s->last_stamp, &before, stamp));
+	return stamp;
+}
+
+int64_t service_now(struct service *s)
+{
+	return service_stamp(s, 0);
+}
+
+int service_commit(struct service *s, struct blob_stage *stage, meta_fn *fn, void *arg, const struct touched *touched, size_t n)
+{
+	int e = store_commit(s->store, &stage, stage ? 1 : 0, fn, arg);
+	for (size_t i = 0; !e && i < n; i++)
+		change_publish(s, &touched[i]);
+	return e;
+}
+
+void change_publish(struct service *s, const struct touched *t)
+{
+	if (!t->change)
+		return;
+	atomic_fetch_add(&s->changes, 1);
+	size_t some = sizeof t->collections / sizeof *t->collections;
+	if (t->n > some)
+		hub_publish(s->hub, t->account, 0);
+	else
+		for (size_t i = 0; i < t->n; i++)
+			hub_publish(s->hub, t->account, t->collections[i]);
+}
+
+void service_stats(struct service *s, struct service_stats *out)
+{
+	*out = (struct service_stats){ .deliveries = atomic_load(&s->deliveries), .duplicates = atomic_load(&s->duplicates),
+		                       .changes = atomic_load(&s->changes) };
+}

@@ -1,0 +1,35 @@
+/* What the files of the service share, and nobody else sees. */
+#ifndef SERVICE_PRIVATE_H
+#define SERVICE_PRIVATE_H
+
+#include <pthread.h>
+
+#include "service.h"
+#include "store.h"
+
+struct hub;
+struct uidmap_cache;
+struct recent_marks;
+
+struct service {
+	struct store *store;
+	struct hub *hub;                 /* who waits for which collection (hub.c) */
+	struct uidmap_cache *maps;       /* newest UID map of mailboxes in use (uidmap.c) */
+	struct recent_marks *recent;     /* \Recent marks not written yet (recent.c) */
+	atomic_int_fast64_t last_stamp;  /* the latest stamp given out */
+	atomic_uint_fast64_t deliveries, duplicates, changes;
+};
+
+/* A stamp for an account whose last one was `last`: later than it and than every other stamp of this node. */
+int64_t service_stamp(struct service *s, int64_t last);
+
+/* Runs fn in a transaction and publishes what it touched. touched points into arg and is set by fn. */
+struct touched;
+int service_commit(struct service *s, struct blob_stage *stage, meta_fn *fn, void *arg, const struct touched *touched,
+                   size_t n);
+
+int hub_new(struct hub **out);
+void hub_free(struct hub **h);
+void hub_publish(struct hub *h, int64_t account, int64_t collection);
+
+#endif

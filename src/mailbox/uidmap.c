@@ -1,0 +1,272 @@
+#include "uidmap.h"
+
+#include <stdlib.h>
+
+#include "change.h"
+#include "fail.h"
+#include "service_private.h"
+
+enum { CACHE_SLOTS = 1024, CACHE_UIDS = 8 << 20, LOAD_CHUNK = 20000 };
+
+struct slot {
+	int64_t account, collection;
+	struct uidmap *map;
+	uint64_t used; /* when, in uses of the cache */
+};
+
+struct uidmap_cache {
+	pthread_mutex_t lock;
+	uint64_t clock, uids;
+	struct slot slots[CACHE_SLOTS];
+};
+
+int uidmap_cache_new(struct uidmap_cache **out)
+{
+	struct uidmap_cache *c = calloc(1, sizeof *c);
+	if (!c)
+		return fail_with(ERR_UNAVAILABLE, "no memory");
+	pthread_mutex_init(&c->lock, NULL);
+	*out = c;
+	return OK;
+}
+
+void uidmap_cache_free(struct uidmap_cache **cp)
+{
+	struct uidmap_cache *c = *cp;
+	*cp = NULL;
+	if (!c)
+		return;
+	for (size_t i = 0; i < CACHE_SLOTS; i++)
+		uidmap_unref(&c->slots[i].map);
+	pthread_mutex_destroy(&c->lock);
+	free(c);
+}
+
+struct uidmap *uidmap_new(uint32_t n)
+{
+	struct uidmap *m = malloc(sizeof *m + (size_t)n * sizeof m->uid[0]);
+	if (!m) {
+		fail_with(ERR_UNAVAILABLE, "no memory for %u UIDs", n);
+		return NULL;
+	}
+	atomic_init(&m->refs, 1);
+	m->change = 0;
+	m->n = 0;
+	return m;
+}
+
+struct uidmap *uidmap_ref(struct uidmap *m)
+{
+	atomic_fetch_add(&m->refs, 1);
+	return m;
+}
+
+void uidmap_unref(struct uidmap **m)
+{
+	if (*m && atomic_fetch_sub(&(*m)->refs, 1) == 1)
+		free(*m);
+	*m = NULL;
+}
+
+uint32_t uidmap_lower(const struct uidmap *m, uint32_t uid)
+{
+	uint32_t low = 0, high = m->n;
+	while (low < high) {
+		uint32_t mid = low + (high - low) / 2;
+		if (m->uid[mid] < uid)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+/* Slots are found within a short run from the place the key hashes to; the one used longest ago gives way. */
+static struct slot *slot_of(struct uidmap_cache *c, int64_t account, int64_t collection)
+{
+	uint64_t h = ((uint64_t)account * 0x9E3779B97F4A7C15u ^ (uint64_t)collection) * 0x9E3779B97F4A7C15u >> 54;
+	struct slot *oldest = NULL;
+	for (size_t i = 0; i < 8; i++) {
+		struct slot *s = &c->slots[(h + i) % CACHE_SLOTS];
+		if (s->map && s->account == account && s->collection == collection)
+			return s;
+		if (!oldest || !s->map || (oldest->map && s->used < oldest->used))
+			oldest = s;
+	}
+	return oldest;
+}
+
+static bool is_for(const struct slot *s, int64_t account, int64_t collection)
+{
+	return s->map && s->account == account && s->collection == collection;
+}
+
+static struct uidmap *cache_get(struct uidmap_cache *c, int64_t account, int64_t collection)
+{
+	pthread_mutex_lock(&c->lock);
+	struct slot *s = slot_of(c, account, collection);
+	struct uidmap *m = is_for(s, account, collection) ? uidmap_ref(s->map) : NULL;
+	s->used = ++c->clock;
+	pthread_mutex_unlock(&c->lock);
+	return m;
+}
+
+static void drop_slot(struct uidmap_cache *c, struct slot *s)
+{
+	c->uids -= s->map ? s->map->n : 0;
+	uidmap_unref(&s->map);
+}
+
+static void cache_put(struct uidmap_cache *c, int64_t account, int64_t collection, struct uidmap *m)
+{
+	pthread_mutex_lock(&c->lock);
+	struct slot *s = slot_of(c, account, collection);
+	if (!is_for(s, account, collection) || s->map->change < m->change) {
+		drop_slot(c, s);
+		for (size_t i = 0; c->uids + m->n > CACHE_UIDS && i < CACHE_SLOTS; i++)
+			drop_slot(c, &c->slots[i]);
+		if (m->n <= CACHE_UIDS)
+			*s = (struct slot){ account, collection, uidmap_ref(m), ++c->clock };
+		c->uids += s->map ? m->n : 0;
+	}
+	pthread_mutex_unlock(&c->lock);
+}
+
+struct load {
+	int64_t account, collection;
+	const struct uidmap *old; /* what is known already, or NULL */
+	int64_t change;           /* out: the mailbox's change */
+	struct buffer gone, uids; /* out: uint32_t each; uids beyond old's (at most LOAD_CHUNK) */
+	uint32_t after;           /* in: uids from here on */
+	bool current;             /* out: old is as new as can be */
+};
+
+static void put_uid(struct buffer *b, int64_t uid)
+{
+	uint32_t u = (uint32_t)uid;
+	buffer_put(b, &u, sizeof u);
+}
+
+static int read_gone(struct meta_txn *t, struct load *l)
+{
+	struct meta_rows r;
+	int e = meta_query(t, &r, META_PAST_SINCE, "iii", l->account, l->collection, l->old->change);
+	if (e)
+		return e;
+	while ((e = meta_next(&r)) > 0)
+		if (meta_int(&r, 1))
+			put_uid(&l->gone, meta_int(&r, 0));
+	meta_done(&r);
+	return e;
+}
+
+static int read_uids(struct meta_txn *t, struct load *l)
+{
+	struct meta_rows r;
+	int e = meta_query(t, &r, META_LIVE_UIDS, "iiii", l->account, l->collection, (int64_t)l->after, (int64_t)LOAD_CHUNK);
+	if (e)
+		return e;
+	while ((e = meta_next(&r)) > 0)
+		put_uid(&l->uids, meta_int(&r, 0));
+	meta_done(&r);
+	return e;
+}
+
+static int load_step(struct meta_txn *t, void *arg)
+{
+	struct load *l = arg;
+	struct meta_rows r;
+	struct collection k;
+	buffer_reset(&l->gone);
+	buffer_reset(&l->uids);
+	int e = meta_one(t, &r, META_COLLECTION_GET, "ii", l->account, l->collection);
+	if (e)
+		return e;
+	collection_from_row(&r, &k);
+	meta_done(&r);
+	l->change = k.change;
+	l->current = l->old && l->old->change == k.change;
+	if (l->current)
+		return OK;
+	e = l->old ? read_gone(t, l) : OK;
+	return e ? e : read_uids(t, l);
+}
+
+static int compare_uids(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+	return (x > y) - (x < y);
+}
+
+/* old without gone, then more. */
+static struct uidmap *merge(const struct uidmap *old, struct buffer *gone, const struct buffer *more)
+{
+	size_t n_gone = gone->n / sizeof(uint32_t), n_more = more->n / sizeof(uint32_t), g = 0;
+	uint32_t n_old = old ? old->n : 0;
+	uint32_t *dead = (uint32_t *)(void *)gone->p;
+	struct uidmap *m = uidmap_new(n_old + (uint32_t)n_more);
+	if (!m)
+		return NULL;
+	if (n_gone)
+		qsort(dead, n_gone, sizeof *dead, compare_uids);
+	for (uint32_t i = 0; i < n_old; i++) {
+		while (g < n_gone && dead[g] < old->uid[i])
+			g++;
+		if (g == n_gone || dead[g] != old->uid[i])
+			m->uid[m->n++] = old->uid[i];
+	}
+	if (n_more)
+		memcpy(m->uid + m->n, more->p, more->n);
+	m->n += (uint32_t)n_more;
+	return m;
+}
+
+/* Large mailboxes are read in several short transactions. What changes in between is past the change number noted at the
+   first, so whoever uses the map hears of it later. */
+static int load(struct service *s, struct load *l, struct buffer *all)
+{
+	int64_t change = 0;
+	for (bool first = true;; first = false) {
+		struct load step = *l;
+		if (!first)
+			step.old = NULL;
+		int e = meta_read(s->store->meta, load_step, &step);
+		l->gone = first ? step.gone : l->gone;
+		l->uids = step.uids;
+		if (e)
+			return e;
+		if (first)
+			change = step.change, l->current = step.current;
+		buffer_put_span(all, buffer_span(&l->uids));
+		size_t n = l->uids.n / sizeof(uint32_t);
+		if (n < LOAD_CHUNK || l->current)
+			break;
+		memcpy(&l->after, l->uids.p + l->uids.n - sizeof l->after, sizeof l->after);
+	}
+	l->change = change;
+	return buffer_ok(all) && buffer_ok(&l->gone) ? OK : fail_with(ERR_UNAVAILABLE, "no memory for a mailbox's UIDs");
+}
+
+int uidmap_latest(struct service *s, int64_t account, int64_t collection, struct uidmap **out)
+{
+	struct uidmap *old = cache_get(s->maps, account, collection), *m = NULL;
+	struct load l = { .account = account, .collection = collection, .old = old,
+		          .after = old && old->n ? old->uid[old->n - 1] : 0 };
+	struct buffer all = { 0 };
+	int e = load(s, &l, &all);
+	if (!e && l.current)
+		m = uidmap_ref(old);
+	else if (!e && !(m = merge(old, &l.gone, &all)))
+		e = ERR_UNAVAILABLE;
+	if (m && m != old) {
+		m->change = l.change;
+		cache_put(s->maps, account, collection, m);
+	}
+	uidmap_unref(&old);
+	buffer_free(&l.gone);
+	buffer_free(&l.uids);
+	buffer_free(&all);
+	if (!e)
+		*out = m;
+	return e;
+}

@@ -1,0 +1,31 @@
+/* The UIDs of a mailbox in order, as they were at one change: message number n is uid[n - 1]. Immutable and shared by all
+   sessions that see this state. */
+#ifndef UIDMAP_H
+#define UIDMAP_H
+
+#include <stdatomic.h>
+
+#include "service.h"
+
+struct uidmap {
+	atomic_int refs;
+	int64_t change; /* the mailbox's change it shows */
+	uint32_t n;
+	uint32_t uid[];
+};
+
+struct uidmap_cache;
+int uidmap_cache_new(struct uidmap_cache **out);
+void uidmap_cache_free(struct uidmap_cache **c);
+
+/* With room for n UIDs and one reference. NULL: no memory. */
+struct uidmap *uidmap_new(uint32_t n);
+struct uidmap *uidmap_ref(struct uidmap *m);
+void uidmap_unref(struct uidmap **m);
+/* Index of the first UID >= uid; n when there is none. */
+uint32_t uidmap_lower(const struct uidmap *m, uint32_t uid);
+
+/* The mailbox as it is now, or a little later. ERR_NOT_FOUND: there is no such collection. */
+int uidmap_latest(struct service *s, int64_t account, int64_t collection, struct uidmap **out);
+
+#endif

@@ -1,0 +1,24 @@
+/* What the files of a view share. */
+#ifndef VIEW_PRIVATE_H
+#define VIEW_PRIVATE_H
+
+#include "change.h"
+#include "uidmap.h"
+#include "view.h"
+
+struct view {
+	struct service *s;
+	int64_t account;
+	struct view_info info;
+	struct arena arena;
+	struct uidmap *map;  /* what the session has been told */
+	int64_t change;      /* up to here flags and new messages were told */
+	int64_t expunged;    /* up to here expunges were told */
+	int64_t *ends;       /* past: for each number the change that ended this version, 0 when it was living at open */
+	uint32_t unseen;
+};
+
+/* Fills map and ends for the state at info.at. */
+int view_past_map(struct view *v);
+
+#endif

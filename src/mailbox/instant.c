@@ -83,7 +83,7 @@ static int resolve(struct meta_txn *t, void *arg)
 	struct request *q = arg;
 	struct meta_rows r;
 	char first_text[40];
-	int64_t first, first_stamp, stamp;
+	int64_t first, first_stamp, stamp = 0;
 	int e = meta_one(t, &r, META_HEAD_GET, "i", q->account);
 	if (e)
 		return e;

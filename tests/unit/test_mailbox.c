@@ -1,0 +1,326 @@
+/* The mailbox service on real stores in a temporary folder. */
+#include "unit.h"
+
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "account.h"
+#include "fail.h"
+#include "flags.h"
+#include "instant.h"
+#include "message.h"
+#include "store.h"
+#include "view.h"
+
+static const struct actor tester = { "tester", 7, "test" };
+
+struct world {
+	char dir[64];
+	struct store *store;
+	struct service *s;
+	int64_t account;
+};
+
+static void open_world(struct world *w)
+{
+	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = "sqlite:meta.db", .blob_url = "file:blobs" };
+	assert_int_equal(store_open(&o, &w->store), OK);
+	assert_int_equal(service_open(w->store, &w->s), OK);
+}
+
+static void close_world(struct world *w)
+{
+	service_close(&w->s);
+	store_close(&w->store);
+}
+
+static int note_account(void *ctx, const struct account_info *i)
+{
+	*(int64_t *)ctx = i->id;
+	return 1;
+}
+
+static int setup(void **state)
+{
+	struct world *w = calloc(1, sizeof *w);
+	struct span name = SPAN("anna@example.org");
+	strcpy(w->dir, "/tmp/perdura-mailbox-XXXXXX");
+	assert_non_null(mkdtemp(w->dir));
+	open_world(w);
+	assert_int_equal(account_add(w->s, &name, 1, SPAN("none"), &tester), OK);
+	assert_int_equal(account_list(w->s, note_account, &w->account), OK);
+	*state = w;
+	return 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
+{
+	return remove(path);
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+	close_world(w);
+	nftw(w->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	free(w);
+	return 0;
+}
+
+static struct incoming *message(struct world *w, const char *subject)
+{
+	struct incoming *in;
+	char text[400];
+	snprintf(text, sizeof text, "From: a@example.org\r\nTo: b@example.org\r\nSubject: %s\r\n\r\nbody of %s\r\n", subject, subject);
+	assert_int_equal(incoming_new(w->s, &in), OK);
+	assert_int_equal(incoming_write(in, span_of(text)), OK);
+	assert_int_equal(incoming_finish(in), OK);
+	return in;
+}
+
+static uint32_t put(struct world *w, const char *folder, const char *subject, uint64_t flags)
+{
+	struct append_result r;
+	struct incoming *in = message(w, subject);
+	assert_int_equal(append(w->s, w->account, span_of(folder), in, flags, (struct span){ 0 }, 0, &tester, &r), OK);
+	incoming_free(&in);
+	return r.uid;
+}
+
+static struct view *look(struct world *w, const char *path)
+{
+	struct view *v = NULL;
+	int e = view_open(w->s, w->account, span_of(path), 0, &v);
+	if (e)
+		print_message("%s: %s\n", path, fail_detail());
+	assert_int_equal(e, OK);
+	return v;
+}
+
+static struct imap_set *range(uint32_t first, uint32_t last)
+{
+	static struct imap_range r;
+	static struct imap_set s;
+	r = (struct imap_range){ first, last };
+	s = (struct imap_set){ &r, 1 };
+	return &s;
+}
+
+static void store(struct view *v, uint32_t first, uint32_t last, enum store_op op, uint64_t flags, const char *keywords)
+{
+	struct store_request q = { .uids = range(first, last), .op = op, .flags = flags, .keywords = span_of(keywords) };
+	struct store_result r;
+	assert_int_equal(view_store(v, &q, &tester, &r), OK);
+	free(r.modified);
+}
+
+static void read_one(struct view *v, uint32_t uid, struct entry *out, struct arena *a)
+{
+	struct entry *e;
+	size_t n;
+	assert_int_equal(view_read(v, uid, uid, 10, true, a, &e, &n), OK);
+	assert_int_equal(n, 1);
+	*out = e[0];
+}
+
+static void deliveries_are_stored_once(void **state)
+{
+	struct world *w = *state;
+	struct recipient r = { .account = w->account, .address = SPAN("anna@example.org") };
+	for (int i = 0; i < 3; i++) {
+		struct incoming *in = message(w, "once");
+		assert_int_equal(deliver(w->s, in, SPAN("s@example.org"), &r, 1, &tester), OK);
+		assert_int_equal(r.result, OK);
+		assert_int_equal(r.duplicate, i > 0);
+		incoming_free(&in);
+	}
+	struct incoming *in = message(w, "once");
+	r.address = SPAN("anna+x@example.org"); /* another recipient as given is another delivery */
+	assert_int_equal(deliver(w->s, in, SPAN("s@example.org"), &r, 1, &tester), OK);
+	assert_false(r.duplicate);
+	incoming_free(&in);
+	struct view *v = look(w, "inbox");
+	assert_int_equal(view_count(v), 2);
+	assert_int_equal(view_recent(v), 2);
+	view_close(&v);
+	v = look(w, "INBOX");
+	assert_int_equal(view_recent(v), 0);
+	view_close(&v);
+}
+
+static void bytes_come_back(void **state)
+{
+	struct world *w = *state;
+	uint32_t uid = put(w, "INBOX", "hello", FLAG_SEEN);
+	struct view *v = look(w, "INBOX");
+	struct arena a = { 0 };
+	struct entry e;
+	struct message *m;
+	struct span bytes;
+	read_one(v, uid, &e, &a);
+	assert_int_equal(e.flags, FLAG_SEEN);
+	assert_true(e.summary.n > 50);
+	assert_int_equal(message_open(w->s, e.email, &m), OK);
+	assert_int_equal(message_size(m), e.size);
+	assert_int_equal(message_at(m, 0, &bytes), OK);
+	assert_int_equal(bytes.n, e.size);
+	assert_memory_equal(bytes.p, "From: a@example.org\r\n", 21);
+	message_close(&m);
+	arena_free(&a);
+	view_close(&v);
+}
+
+static void two_views_agree(void **state)
+{
+	struct world *w = *state;
+	struct arena a = { 0 };
+	struct view_delta d;
+	struct entry e;
+	for (int i = 0; i < 10; i++) {
+		char s[16];
+		snprintf(s, sizeof s, "m%d", i);
+		put(w, "INBOX", s, 0);
+	}
+	struct view *v = look(w, "INBOX"), *u = look(w, "INBOX");
+	store(v, 3, 5, STORE_ADD, FLAG_DELETED, "later urgent");
+	assert_int_equal(view_sync(u, false, &d), OK);
+	assert_int_equal(d.n_changed, 3);
+	assert_int_equal(d.changed[0], 3);
+	view_delta_free(&d);
+	assert_int_equal(view_expunge(v, NULL, &tester), OK);
+	put(w, "INBOX", "new", 0);
+
+	assert_int_equal(view_sync(u, false, &d), OK); /* not told: still numbered, still readable */
+	assert_int_equal(d.n_expunged, 0);
+	assert_true(d.exists);
+	assert_int_equal(view_count(u), 11);
+	read_one(u, 4, &e, &a);
+	assert_true(span_eq(e.keywords, SPAN("later urgent")));
+	view_delta_free(&d);
+
+	assert_int_equal(view_sync(u, true, &d), OK);
+	assert_int_equal(d.n_expunged, 3);
+	assert_int_equal(d.expunged[0], 3);
+	assert_int_equal(d.expunged[1], 3);
+	assert_int_equal(d.expunged[2], 3);
+	assert_int_equal(view_count(u), 8);
+	assert_int_equal(view_uid(u, 3), 6);
+	view_delta_free(&d);
+	assert_int_equal(view_sync(v, true, &d), OK);
+	assert_int_equal(view_count(v), 8);
+	view_delta_free(&d);
+	arena_free(&a);
+	view_close(&v);
+	view_close(&u);
+}
+
+static void the_past_can_be_seen(void **state)
+{
+	struct world *w = *state;
+	struct arena a = { 0 };
+	struct snapshot sn;
+	struct entry e;
+	struct copy_result c;
+	for (int i = 0; i < 5; i++)
+		put(w, "INBOX", "x", 0);
+	struct view *v = look(w, "INBOX");
+	store(v, 2, 2, STORE_ADD, FLAG_FLAGGED, "");
+	assert_int_equal(snapshot_create(w->s, SPAN("before"), 0, &tester, &sn), OK);
+	assert_int_equal(snapshot_create(w->s, SPAN("before"), 0, &tester, &sn), ERR_EXISTS);
+	assert_int_equal(snapshot_create(w->s, SPAN("5m"), 0, &tester, &sn), ERR_INVALID);
+	store(v, 1, 3, STORE_REPLACE, FLAG_DELETED, "");
+	assert_int_equal(view_expunge(v, NULL, &tester), OK);
+	put(w, "INBOX", "later", 0);
+	view_close(&v);
+
+	struct view *p = look(w, "#at/before/INBOX");
+	assert_int_equal(view_count(p), 5);
+	assert_true(view_info(p)->past && view_info(p)->read_only);
+	read_one(p, 2, &e, &a);
+	assert_int_equal(e.flags, FLAG_FLAGGED);
+	struct store_request q = { .uids = range(1, 1), .op = STORE_ADD, .flags = FLAG_SEEN };
+	struct store_result sr;
+	assert_int_equal(view_store(p, &q, &tester, &sr), ERR_CANNOT);
+	assert_int_equal(view_copy(p, range(1, 3), SPAN("Archive"), false, &tester, &c), OK);
+	assert_int_equal(c.n, 3);
+	free(c.from);
+	free(c.to);
+	view_close(&p);
+	v = look(w, "Archive");
+	assert_int_equal(view_count(v), 3);
+	struct entry f;
+	read_one(v, 2, &f, &a);
+	assert_int_equal(f.flags, FLAG_FLAGGED);
+	assert_int_equal(f.email, e.email);
+	view_close(&v);
+	arena_free(&a);
+}
+
+static void folders(void **state)
+{
+	struct world *w = *state;
+	static const struct { const char *op, *a, *b; int result; } steps[] = {
+		{ "create", "work/2026/q1", "", OK }, { "create", "work/2026/q1", "", ERR_EXISTS }, { "create", "inbox/sub", "", OK },
+		{ "create", "../x", "", ERR_INVALID }, { "create", "", "", ERR_INVALID }, { "create", "#at/1h/x", "", ERR_CANNOT },
+		{ "rename", "work", "job", OK }, { "rename", "job", "job/below", ERR_INVALID }, { "rename", "nothing", "x", ERR_NOT_FOUND },
+		{ "rename", "job", "Sent", ERR_EXISTS }, { "delete", "job/2026", "", OK }, { "delete", "job/2026", "", ERR_CANNOT },
+		{ "create", "job/2026", "", OK }, { "delete", "job/2026/q1", "", OK }, { "delete", "job/2026/q1", "", ERR_NOT_FOUND },
+		{ "delete", "INBOX", "", ERR_CANNOT }, { "rename", "INBOX", "old", OK },
+	};
+	put(w, "INBOX", "x", 0);
+	for (size_t i = 0; i < COUNT(steps); i++) {
+		struct span a = span_of(steps[i].a), b = span_of(steps[i].b);
+		int e = steps[i].op[0] == 'c' ? folder_create(w->s, w->account, a, &tester)
+		        : steps[i].op[0] == 'd' ? folder_delete(w->s, w->account, a, &tester)
+		                                : folder_rename(w->s, w->account, a, b, &tester);
+		if (e != steps[i].result)
+			print_message("%s %s: %s %s\n", steps[i].op, steps[i].a, fail_name(e), fail_detail());
+		assert_int_equal(e, steps[i].result);
+	}
+	struct tree t;
+	assert_int_equal(tree_read(w->s, w->account, 0, &t), OK);
+	assert_true(span_eq(t.list[0].path, SPAN("INBOX")));
+	assert_int_equal(t.list[0].messages, 0);
+	assert_true(t.list[0].has_children);
+	assert_int_equal(tree_find(&t, SPAN("old"))->messages, 1);
+	assert_non_null(tree_find(&t, SPAN("InBox/sub")));
+	assert_null(tree_find(&t, SPAN("work")));
+	tree_free(&t);
+}
+
+static void move_and_reopen(void **state)
+{
+	struct world *w = *state;
+	struct copy_result c;
+	for (int i = 0; i < 1200; i++)
+		put(w, "INBOX", "same", i % 2 ? FLAG_SEEN : 0);
+	struct view *v = look(w, "INBOX");
+	assert_int_equal(view_copy(v, range(1, 1100), SPAN("nowhere"), true, &tester, &c), ERR_NOT_FOUND);
+	assert_int_equal(view_copy(v, range(1, 1100), SPAN("Trash"), true, &tester, &c), OK);
+	assert_int_equal(c.n, 1100);
+	assert_int_equal(c.from[1099], 1100);
+	free(c.from);
+	free(c.to);
+	view_close(&v);
+	close_world(w);
+	open_world(w);
+	struct tree t;
+	assert_int_equal(tree_read(w->s, w->account, 0, &t), OK);
+	assert_int_equal(tree_find(&t, SPAN("INBOX"))->messages, 100);
+	assert_int_equal(tree_find(&t, SPAN("INBOX"))->unseen, 50);
+	assert_int_equal(tree_find(&t, SPAN("Trash"))->messages, 1100);
+	tree_free(&t);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(deliveries_are_stored_once), TEST(bytes_come_back), TEST(two_views_agree), TEST(the_past_can_be_seen),
+		TEST(folders), TEST(move_and_reopen),
+	};
+	return cmocka_run_group_tests_name("mailbox", tests, NULL, NULL);
+}

@@ -1,0 +1,121 @@
+#include "store.h"
+
+#include <stdlib.h>
+
+#include "fail.h"
+
+/* What a transaction wants to be durable before it runs. */
+struct companion {
+	struct blob_stage *const *stages;
+	size_t n;
+};
+
+/* One flush for the stages of the whole group; what became of each is asked for later. */
+static void flush_group(void *ctx, void **companions, size_t n)
+{
+	struct store *s = ctx;
+	size_t total = 0, at = 0;
+	for (size_t i = 0; i < n; i++)
+		total += ((struct companion *)companions[i])->n;
+	struct blob_stage **all = malloc(total * sizeof(struct blob_stage *));
+	if (!all)
+		return; /* nothing is durable then, and each stage says so */
+	for (size_t i = 0; i < n; i++) {
+		const struct companion *c = companions[i];
+		memcpy(all + at, c->stages, c->n * sizeof *all);
+		at += c->n;
+	}
+	blob_flush(s->blob, all, total);
+	free(all);
+}
+
+static int first_failure(void *companion)
+{
+	const struct companion *c = companion;
+	struct blob_location where;
+	int r = OK;
+	for (size_t i = 0; i < c->n && !r; i++)
+		r = blob_stage_result(c->stages[i], &where);
+	return r;
+}
+
+struct boot {
+	const char *name;
+	int64_t node, epoch;
+};
+
+static int add_node(struct meta_txn *t, struct boot *b)
+{
+	struct meta_rows r;
+	int code = meta_one(t, &r, META_NODE_MAX, "");
+	if (code)
+		return code;
+	b->node = meta_int(&r, 0) + 1;
+	b->epoch = 1;
+	meta_done(&r);
+	if (b->node >= MINT_NODES)
+		return fail_with(ERR_LIMIT, "node %s: the store has seen %d node names, no more fit", b->name, MINT_NODES - 1);
+	return meta_do(t, META_NODE_ADD, "isi", b->node, span_of(b->name), b->epoch);
+}
+
+static int next_epoch(struct meta_txn *t, void *arg)
+{
+	struct boot *b = arg;
+	struct meta_rows r;
+	int code = meta_one(t, &r, META_NODE_BY_NAME, "s", span_of(b->name));
+	if (code == ERR_NOT_FOUND)
+		return add_node(t, b);
+	if (code)
+		return code;
+	b->node = meta_int(&r, 0);
+	b->epoch = meta_int(&r, 1) + 1;
+	meta_done(&r);
+	if (b->epoch >= MINT_EPOCHS)
+		return fail_with(ERR_LIMIT, "node %s was started %d times: give it another name", b->name, MINT_EPOCHS - 1);
+	return meta_do(t, META_NODE_EPOCH, "ii", b->epoch, b->node);
+}
+
+static int open_both(const struct store_options *o, struct store *s)
+{
+	struct meta_options mo = { o->dir, flush_group, first_failure, s };
+	int r = meta_open(o->meta_url, &mo, &s->meta);
+	if (r)
+		return r;
+	struct boot boot = { .name = o->node_name };
+	r = meta_run(s->meta, next_epoch, &boot, NULL);
+	if (r)
+		return r;
+	mint_init(&s->mint, boot.node, boot.epoch);
+	struct blob_options bo = { .dir = o->dir, .node_name = o->node_name, .mint = &s->mint };
+	return blob_open(o->blob_url, &bo, &s->blob);
+}
+
+int store_open(const struct store_options *o, struct store **out)
+{
+	struct store *s = calloc(1, sizeof *s);
+	if (!s)
+		return fail_with(ERR_UNAVAILABLE, "out of memory");
+	int r = open_both(o, s);
+	if (r)
+		store_close(&s);
+	else
+		*out = s;
+	return r;
+}
+
+void store_close(struct store **ps)
+{
+	struct store *s = *ps;
+	*ps = NULL;
+	if (!s)
+		return;
+	meta_close(&s->meta); /* first: its transactions flush blobs */
+	blob_close(&s->blob);
+	free(s);
+}
+
+int store_commit(struct store *s, struct blob_stage *const *stages, size_t n, meta_fn *fn, void *arg)
+{
+	struct companion c = { stages, n };
+	return meta_run(s->meta, fn, arg, n ? &c : NULL);
+}

@@ -1,53 +1,32 @@
 #include "password.h"
 
-#include <argon2.h>
-#include <stdio.h>
 #include <sys/random.h>
 
+#include "argon.h"
 #include "fail.h"
 #include "imported.h"
 #include "scram.h"
 
 enum {
-	ARGON_KIB = 19456, ARGON_PASSES = 2, ARGON_LANES = 1,
-	ARGON_MAX_KIB = 65536, ARGON_MAX_PASSES = 16, ARGON_MAX_LANES = 4, /* of hashes brought along */
-	ARGON_SALT = 16, ARGON_HASH = 32, ARGON_TEXT = 256,
 	SCRAM_ITERATIONS = 4096,
 	LINES_MAX = 8, /* verifiers tried for one password */
 };
 
-/* Costs what a real one costs; nobody's password, as its result is never looked at. */
-#define DUMMY "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
-
-/* So few bytes come whole or not at all. */
-static int random_bytes(unsigned char *p, size_t n)
-{
-	return getrandom(p, n, 0) == (ssize_t)n ? OK : fail_errno("getrandom", "");
-}
-
 static int put_argon2id(struct span password, struct buffer *out)
 {
-	unsigned char salt[ARGON_SALT];
-	char text[ARGON_TEXT];
-	int rc = random_bytes(salt, sizeof salt);
-	if (rc)
-		return rc;
-	rc = argon2id_hash_encoded(ARGON_PASSES, ARGON_KIB, ARGON_LANES, password.p, password.n, salt, sizeof salt,
-		ARGON_HASH, text, sizeof text);
-	if (rc != ARGON2_OK)
-		return fail_with(ERR_UNAVAILABLE, "argon2id: %s", argon2_error_message(rc));
-	buffer_printf(out, "argon2id=%s\n", text);
-	return OK;
+	buffer_puts(out, "argon2id=");
+	int rc = argon_make(password, out);
+	buffer_putc(out, '\n');
+	return rc;
 }
 
 static int put_scram(const char *name, enum scram_hash hash, struct span password, struct buffer *out)
 {
 	unsigned char salt[16];
-	int rc = random_bytes(salt, sizeof salt);
-	if (rc)
-		return rc;
+	if (getrandom(salt, sizeof salt, 0) != (ssize_t)sizeof salt)
+		return fail_errno("getrandom", "");
 	buffer_printf(out, "%s=", name);
-	rc = scram_verifier(hash, password, span_from(salt, sizeof salt), SCRAM_ITERATIONS, out);
+	int rc = scram_verifier(hash, password, span_from(salt, sizeof salt), SCRAM_ITERATIONS, out);
 	buffer_putc(out, '\n');
 	return rc;
 }
@@ -77,30 +56,6 @@ int password_make(struct span password, struct buffer *out)
 	if (rc)
 		out->n = before;
 	return rc;
-}
-
-static int argon_check(const char *encoded, struct span password)
-{
-	int rc = argon2_verify(encoded, password.p, password.n, Argon2_id);
-	if (rc == ARGON2_MEMORY_ALLOCATION_ERROR || rc == ARGON2_THREAD_FAIL)
-		return fail_with(ERR_UNAVAILABLE, "argon2id: %s", argon2_error_message(rc));
-	return rc == ARGON2_OK ? OK : ERR_DENIED;
-}
-
-/* ERR_INVALID when it is no hash, or one that costs too much: nothing was computed then. */
-static int argon_verify(struct span stored, struct span password)
-{
-	char encoded[ARGON_TEXT];
-	unsigned kib, passes, lanes;
-	if (stored.n >= sizeof encoded || span_find(stored, 0) >= 0)
-		return ERR_INVALID;
-	memcpy(encoded, stored.p, stored.n);
-	encoded[stored.n] = 0;
-	if (sscanf(encoded, "$argon2id$v=19$m=%9u,t=%9u,p=%9u$", &kib, &passes, &lanes) != 3)
-		return ERR_INVALID;
-	if (kib > ARGON_MAX_KIB || passes > ARGON_MAX_PASSES || lanes > ARGON_MAX_LANES)
-		return ERR_INVALID;
-	return argon_check(encoded, password);
 }
 
 static bool take_line(struct span *text, struct span *line)
@@ -146,7 +101,7 @@ int password_verify(struct span text, struct span password)
 			return rc;
 		tried += rc == ERR_DENIED;
 	}
-	if (!argon && argon_check(DUMMY, password) == ERR_UNAVAILABLE)
+	if (!argon && argon_spend(password) == ERR_UNAVAILABLE)
 		return ERR_UNAVAILABLE;
 	return fail_with(ERR_DENIED, "wrong password");
 }

@@ -293,7 +293,7 @@ static int set_up(void **state)
 	sqlite3_busy_timeout(f->db, 5000);
 	sqlite3_wal_autocheckpoint(f->db, 0);
 	sqlite3_db_config(f->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-	struct identity_options io = { .meta = f->meta, .domain = SPAN("Example.org"), .cache_minutes = 5 };
+	struct identity_options io = { .meta = f->meta, .domain = SPAN("Example.org"), .cache_minutes = 5, .hash_parallel = 2, .hash_queue = 16 };
 	assert_int_equal(identity_open(&io, &f->identity), OK);
 	*state = f;
 	return 0;
@@ -519,6 +519,51 @@ static void many_threads(void **state)
 	assert_true(atomic_load(&r.checks) > 0);
 }
 
+struct flood {
+	struct fixture *f;
+	atomic_int denied, sent_away, other;
+};
+
+static void *guess(void *arg)
+{
+	struct flood *w = arg;
+	for (int i = 0; i < 4; i++) {
+		struct account a;
+		int rc = login(w->f, i % 2 ? "alice" : "nobody", "wrong", &a);
+		atomic_fetch_add(rc == ERR_DENIED ? &w->denied : rc == ERR_UNAVAILABLE ? &w->sent_away : &w->other, 1);
+	}
+	return NULL;
+}
+
+static long peak_kib(void)
+{
+	char line[256];
+	long kib = 0;
+	FILE *f = fopen("/proc/self/status", "r");
+	assert_non_null(f);
+	while (fgets(line, sizeof line, f))
+		sscanf(line, "VmHWM: %ld", &kib);
+	fclose(f);
+	return kib;
+}
+
+static void thousand_wrong_logins(void **state)
+{
+	struct flood w = { .f = *state };
+	pthread_t threads[250];
+	put_account(w.f, 3, "alice@example.org", SPAN("{PLAIN}one\n"));
+	for (size_t i = 0; i < COUNT(threads); i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, guess, &w), 0);
+	for (size_t i = 0; i < COUNT(threads); i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(w.denied + w.sent_away, 1000);
+	assert_true(w.denied > 0 && w.sent_away > 0);
+	print_message("%d denied, %d sent away, peak %ld KiB\n", (int)w.denied, (int)w.sent_away, peak_kib());
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+	assert_in_range(peak_kib(), 1, 128 * 1024); /* two hashes of 19 MiB, the stacks and what the store takes */
+#endif
+}
+
 #define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -527,7 +572,7 @@ int main(void)
 		cmocka_unit_test(addresses), cmocka_unit_test(splitting), cmocka_unit_test(sasl_plain), cmocka_unit_test(sasl_lines),
 		cmocka_unit_test(cache), cmocka_unit_test(pool_is_fair), cmocka_unit_test(pool_is_bounded),
 		WITH_STORE(directory), WITH_STORE(logins), WITH_STORE(changes_count_at_once), WITH_STORE(times),
-		WITH_STORE(sasl_logins), WITH_STORE(store_is_down), WITH_STORE(many_threads),
+		WITH_STORE(sasl_logins), WITH_STORE(store_is_down), WITH_STORE(many_threads), WITH_STORE(thousand_wrong_logins),
 	};
 	return cmocka_run_group_tests_name("login", tests, NULL, NULL);
 }

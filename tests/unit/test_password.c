@@ -134,6 +134,20 @@ static void verify(void **state)
 		{ "secret", "secret", ERR_DENIED }, { "", "", ERR_DENIED }, { "\n\n\n", "", ERR_DENIED },
 		/* the SCRAM lines never check a password that was sent */
 		{ "scram-sha-1=4096$QSXCR+Q6sek8bf92$6dlGYMOdZcOPutkcNY8U2g7vK9Y=$D+CSWLOshSulAsxiupA+qs2/fTE=", "pencil", ERR_DENIED },
+		/* malformed */
+		{ "argon2id=$argon2id$v=16$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc", "password", ERR_DENIED },
+		{ "argon2id=$argon2i$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc", "password", ERR_DENIED },
+		{ "argon2id=$argon2id$v=19$m=65536,t=2,p=0$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc", "password", ERR_DENIED },
+		{ "argon2id=$argon2id$v=19$m=65536,t=2$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc", "password", ERR_DENIED },
+		{ "argon2id=$argon2id$v=19$m=,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc", "password", ERR_DENIED },
+		{ "argon2id=$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ", "password", ERR_DENIED },
+		{ "argon2id=$argon2id$v=19$m=65536,t=2,p=1$$CTFh", "password", ERR_DENIED },
+		{ "argon2id=$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc=", "password", ERR_DENIED },
+		{ "argon2id=$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1", "password", ERR_DENIED },
+		{ "argon2id=$argon2id$v=19$m=4,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc", "password", ERR_DENIED },
+		{ "argon2id=", "password", ERR_DENIED },
+		{ "argon2id=$argon2id$v=19$", "password", ERR_DENIED },
+		{ "argon2id=$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "password", ERR_DENIED },
 		/* too dear */
 		{ "argon2id=$argon2id$v=19$m=4194304,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc", "password", ERR_DENIED },
 		{ "argon2id=$argon2id$v=19$m=65536,t=4000000,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc", "password", ERR_DENIED },

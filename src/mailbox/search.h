@@ -1,0 +1,14 @@
+/* Looking into messages: what SEARCH, restore --match and discovery have in common. Text is compared folded
+   (text_fold.h), decoded from its charset and transfer encoding. Entries must carry their summary. */
+#ifndef SEARCH_H
+#define SEARCH_H
+
+#include "view.h"
+
+/* Does any header field of this name hold the folded needle? An empty needle asks whether there is such a field.
+   Answered from the summary where it can be, else from the message's header. */
+int search_header(struct service *s, const struct entry *e, struct span field, struct span needle, bool *found);
+/* Is the folded needle in the text of the message's parts (with_header: or in any header of it)? */
+int search_text(struct service *s, const struct entry *e, struct span needle, bool with_header, bool *found);
+
+#endif

@@ -9,7 +9,7 @@
 
 enum { TRIES = 8 };
 
-static const struct meta_driver *const drivers[] = { &meta_sqlite };
+static const struct meta_driver *const drivers[] = { &meta_sqlite, &meta_failing };
 
 static const char *const statements[] = {
 #define STATEMENT(name, sql) sql,

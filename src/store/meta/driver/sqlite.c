@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "fail.h"
+#include "powercut_vfs.h"
 #include "sqlite_commit.h"
 
 #define SCHEMA_VERSION "1"
@@ -22,6 +23,7 @@ struct sqlite_meta {
 	struct meta_options options;
 	char path[PATH_MAX];
 	int lock;
+	struct powercut *powercut; /* NULL but in tests */
 	struct conn writer;
 	struct readers readers;
 	struct committer *committer;
@@ -108,29 +110,48 @@ static void close_sqlite(struct meta *base)
 	if (m->writer.db) /* clean: the log is emptied and removed */
 		sqlite3_db_config(m->writer.db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
 	conn_close(&m->writer);
+	powercut_free(&m->powercut);
 	if (m->lock >= 0)
 		close(m->lock);
 	free(m);
 }
 
+/* ?vfs=powercut&seed=N is all that can follow the file's name. */
+static int set_vfs(struct sqlite_meta *m, const char *query)
+{
+	char vfs[16], text[24] = "0";
+	uint64_t seed;
+	if (!meta_url_parameter(query, "vfs", vfs, sizeof vfs) || strcmp(vfs, "powercut"))
+		return fail_with(ERR_INVALID, "meta.url: sqlite: '%s' is not understood", query);
+	meta_url_parameter(query, "seed", text, sizeof text);
+	if (!span_u64(span_of(text), UINT64_MAX, &seed))
+		return fail_with(ERR_INVALID, "meta.url: sqlite: seed=%s is no number", text);
+	int r = powercut_new(seed, &m->powercut);
+	if (!r)
+		m->readers.vfs = powercut_name(m->powercut);
+	return r;
+}
+
 static int set_path(struct sqlite_meta *m, const char *url)
 {
 	bool absolute = url[0] == '/' || !m->options.dir;
-	int n = snprintf(m->path, sizeof m->path, "%s%s%s", absolute ? "" : m->options.dir, absolute ? "" : "/", url);
-	if (!*url || n >= (int)sizeof m->path)
+	size_t n = strcspn(url, "?");
+	int k = snprintf(m->path, sizeof m->path, "%s%s%.*s", absolute ? "" : m->options.dir, absolute ? "" : "/", (int)n, url);
+	if (!n || k >= (int)sizeof m->path)
 		return fail_with(ERR_INVALID, "meta.url: sqlite: wants the name of a file");
-	return OK;
+	return url[n] ? set_vfs(m, url + n + 1) : OK;
 }
 
 static int start(struct sqlite_meta *m, const char *url)
 {
+	readers_init(&m->readers, m->path, NULL);
 	int r = set_path(m, url);
 	if (!r)
 		r = lock_database(m);
 	if (!r)
 		r = create_private(m->path);
 	if (!r)
-		r = conn_open_writer(&m->writer, m->path, NULL);
+		r = conn_open_writer(&m->writer, m->path, m->readers.vfs);
 	if (!r)
 		r = check_schema(m);
 	return r ? r : committer_start(&m->writer, &m->readers, &meta_sqlite, &m->options, &m->committer);
@@ -144,7 +165,6 @@ static int open_sqlite(const char *url, const struct meta_options *o, struct met
 	m->base.driver = &meta_sqlite;
 	m->options = *o;
 	m->lock = -1;
-	readers_init(&m->readers, m->path, NULL);
 	int r = start(m, url);
 	if (r)
 		close_sqlite(&m->base);
@@ -223,7 +243,7 @@ static int verify_tables(struct conn *c, void (*say)(void *ctx, const char *line
 static int verify(struct meta *m, void (*say)(void *ctx, const char *line), void *ctx)
 {
 	struct conn c;
-	int r = conn_open_reader(&c, of(m)->path, NULL);
+	int r = conn_open_reader(&c, of(m)->path, of(m)->readers.vfs);
 	if (r)
 		return r;
 	sqlite3_progress_handler(c.db, 100000, stop_when_closing, m);

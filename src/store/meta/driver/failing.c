@@ -1,0 +1,318 @@
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "fail.h"
+#include "meta_driver.h"
+#include "meta_failing.h"
+
+struct failing {
+	struct meta base;
+	struct meta *inner;
+	pthread_mutex_t lock;
+	struct meta_failing_plan plan;
+	uint64_t statements, commits;
+};
+
+struct failing_txn {
+	struct meta_txn base;
+	struct failing *failing;
+	struct meta_txn *inner;
+};
+
+static struct failing *of(struct meta *m)
+{
+	return (struct failing *)m;
+}
+
+/* --- The plan --- */
+
+void meta_failing_set(struct meta *m, const struct meta_failing_plan *plan)
+{
+	struct failing *f = of(m);
+	pthread_mutex_lock(&f->lock);
+	f->plan = *plan;
+	f->statements = f->commits = 0;
+	pthread_mutex_unlock(&f->lock);
+}
+
+void meta_failing_seen(struct meta *m, uint64_t *statements, uint64_t *commits)
+{
+	struct failing *f = of(m);
+	pthread_mutex_lock(&f->lock);
+	*statements = f->statements;
+	*commits = f->commits;
+	pthread_mutex_unlock(&f->lock);
+}
+
+/* Counts a call; its failure if it is due. */
+static int due(struct failing *f, enum meta_failing_call call, bool *committed)
+{
+	pthread_mutex_lock(&f->lock);
+	uint64_t n = call == META_FAILING_COMMIT ? ++f->commits : ++f->statements;
+	struct meta_failing_plan p = f->plan;
+	pthread_mutex_unlock(&f->lock);
+	if (p.call != call || n < p.at || (p.times && n >= p.at + p.times))
+		return OK;
+	*committed = p.committed;
+	return fail_with(p.code, "failing: %s %llu, as planned", call == META_FAILING_COMMIT ? "commit" : "statement",
+		(unsigned long long)n);
+}
+
+struct mode {
+	const char *name;
+	int code;
+	bool committed;
+};
+
+static const struct mode modes[] = {
+	{ "full", ERR_FULL, false },
+	{ "unavailable", ERR_UNAVAILABLE, false },
+	{ "corrupt", ERR_CORRUPT, false },
+	{ "conflict", ERR_CONFLICT, false },
+	{ "unknown", ERR_UNAVAILABLE, true },
+};
+
+static int take_number(const char *query, const char *key, uint64_t *out, bool *found)
+{
+	char text[24];
+	*found = meta_url_parameter(query, key, text, sizeof text);
+	if (*found && !span_u64(span_of(text), INT64_MAX, out))
+		return fail_with(ERR_INVALID, "meta.url: failing: %s=%s is no number", key, text);
+	return OK;
+}
+
+static int take_mode(const char *query, struct meta_failing_plan *p)
+{
+	char name[24] = "unavailable";
+	meta_url_parameter(query, "mode", name, sizeof name);
+	for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
+		if (!strcmp(name, modes[i].name)) {
+			p->code = modes[i].code;
+			p->committed = modes[i].committed;
+			return OK;
+		}
+	return fail_with(ERR_INVALID, "meta.url: failing: mode=%s is none of full, unavailable, corrupt, conflict, unknown", name);
+}
+
+static int take_plan(const char *query, struct meta_failing_plan *p)
+{
+	bool statement, commit, times;
+	p->times = 1;
+	int r = take_number(query, "statement", &p->at, &statement);
+	if (!r)
+		r = take_number(query, "commit", &p->at, &commit);
+	if (!r)
+		r = take_number(query, "times", &p->times, &times);
+	if (!r)
+		r = take_mode(query, p);
+	if (!r)
+		p->call = commit ? META_FAILING_COMMIT : statement ? META_FAILING_STATEMENT : META_FAILING_NONE;
+	return r;
+}
+
+/* --- Open and close --- */
+
+static bool ours(struct span parameter)
+{
+	static const char *const keys[] = { "statement=", "commit=", "times=", "mode=" };
+	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+		if (span_istarts(parameter, span_of(keys[i])))
+			return true;
+	return false;
+}
+
+/* The url without our parameters. */
+static int inner_url(const char *url, char *out, size_t size)
+{
+	size_t n = strcspn(url, "?");
+	if (strlen(url) >= size)
+		return fail_with(ERR_INVALID, "meta.url: too long");
+	memcpy(out, url, n);
+	char sep = '?';
+	for (const char *p = url + n; *p;) {
+		struct span one = { p + 1, strcspn(p + 1, "&") };
+		if (!ours(one)) {
+			out[n++] = sep;
+			memcpy(out + n, one.p, one.n);
+			n += one.n;
+			sep = '&';
+		}
+		p = one.p + one.n;
+	}
+	out[n] = 0;
+	return OK;
+}
+
+static int open_failing(const char *url, const struct meta_options *o, struct meta **out)
+{
+	char inner[PATH_MAX];
+	const char *query = strchr(url, '?');
+	struct failing *f = calloc(1, sizeof *f);
+	if (!f)
+		return fail_with(ERR_UNAVAILABLE, "out of memory");
+	int r = inner_url(url, inner, sizeof inner);
+	if (!r && query)
+		r = take_plan(query + 1, &f->plan);
+	if (!r)
+		r = meta_driver_open(inner, o, &f->inner);
+	if (r) {
+		free(f);
+		return r;
+	}
+	f->base.driver = &meta_failing;
+	pthread_mutex_init(&f->lock, NULL);
+	*out = &f->base;
+	return OK;
+}
+
+static void close_failing(struct meta *m)
+{
+	struct failing *f = of(m);
+	f->inner->driver->close(f->inner);
+	pthread_mutex_destroy(&f->lock);
+	free(f);
+}
+
+/* --- Transactions --- */
+
+struct call {
+	struct failing *failing;
+	meta_fn *fn;
+	void *arg;
+	bool writes;
+	int after; /* the failure to report although the commit happened */
+};
+
+static int call_through(struct meta_txn *inner, void *arg)
+{
+	struct call *c = arg;
+	struct failing_txn t = { .failing = c->failing, .inner = inner };
+	meta_txn_init(&t.base, &meta_failing);
+	c->after = OK;
+	int r = meta_txn_call(&t.base, c->fn, c->arg);
+	if (r || !c->writes)
+		return r;
+	bool committed = false;
+	r = due(c->failing, META_FAILING_COMMIT, &committed);
+	if (!committed)
+		return r;
+	c->after = r;
+	return OK;
+}
+
+static int run(struct meta *m, meta_fn *fn, void *arg, void *companion)
+{
+	struct failing *f = of(m);
+	struct call c = { .failing = f, .fn = fn, .arg = arg, .writes = true };
+	int r = f->inner->driver->run(f->inner, call_through, &c, companion);
+	if (r || !c.after)
+		return r;
+	return fail_with(c.after, "failing: committed, and reported as failed, as planned");
+}
+
+static int read_only(struct meta *m, meta_fn *fn, void *arg)
+{
+	struct failing *f = of(m);
+	struct call c = { .failing = f, .fn = fn, .arg = arg };
+	return f->inner->driver->read(f->inner, call_through, &c);
+}
+
+static void announce(struct meta *m, int by)
+{
+	of(m)->inner->driver->announce(of(m)->inner, by);
+}
+
+static int verify(struct meta *m, void (*say)(void *ctx, const char *line), void *ctx)
+{
+	return of(m)->inner->driver->verify(of(m)->inner, say, ctx);
+}
+
+static void stats(struct meta *m, struct meta_stats *out)
+{
+	of(m)->inner->driver->stats(of(m)->inner, out);
+}
+
+/* --- Statements --- */
+
+static int statement_due(struct meta_txn *t)
+{
+	bool committed;
+	return due(((struct failing_txn *)t)->failing, META_FAILING_STATEMENT, &committed);
+}
+
+static struct meta_txn *inner_of(struct meta_txn *t)
+{
+	return ((struct failing_txn *)t)->inner;
+}
+
+static int execute(struct meta_txn *t, enum meta_sql stmt, const struct meta_value *v, size_t n, int64_t *changed)
+{
+	int r = statement_due(t);
+	return r ? r : inner_of(t)->driver->execute(inner_of(t), stmt, v, n, changed);
+}
+
+/* A row keeps the inner store's statement with the driver that can read it. */
+struct row {
+	const struct meta_driver *driver;
+	void *stmt;
+};
+
+static int query(struct meta_txn *t, enum meta_sql stmt, const struct meta_value *v, size_t n, void **out)
+{
+	int r = statement_due(t);
+	if (r)
+		return r;
+	struct row *row = malloc(sizeof *row);
+	if (!row)
+		return fail_with(ERR_UNAVAILABLE, "out of memory");
+	row->driver = inner_of(t)->driver;
+	r = row->driver->query(inner_of(t), stmt, v, n, &row->stmt);
+	if (r)
+		free(row);
+	else
+		*out = row;
+	return r;
+}
+
+static int next(struct meta_txn *t, void *stmt)
+{
+	int r = statement_due(t);
+	return r ? r : inner_of(t)->driver->next(inner_of(t), ((struct row *)stmt)->stmt);
+}
+
+static int64_t column_int(const void *stmt, int column)
+{
+	const struct row *r = stmt;
+	return r->driver->column_int(r->stmt, column);
+}
+
+static struct span column_span(const void *stmt, int column)
+{
+	const struct row *r = stmt;
+	return r->driver->column_span(r->stmt, column);
+}
+
+static void done(struct meta_txn *t, void *stmt)
+{
+	struct row *r = stmt;
+	r->driver->done(inner_of(t), r->stmt);
+	free(r);
+}
+
+const struct meta_driver meta_failing = {
+	.scheme = "failing",
+	.open = open_failing,
+	.close = close_failing,
+	.run = run,
+	.read = read_only,
+	.announce = announce,
+	.verify = verify,
+	.stats = stats,
+	.execute = execute,
+	.query = query,
+	.next = next,
+	.column_int = column_int,
+	.column_span = column_span,
+	.done = done,
+};

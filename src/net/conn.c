@@ -1,0 +1,92 @@
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "conn_private.h"
+
+static ssize_t socket_read(struct conn *c, void *p, size_t n)
+{
+	return recv(c->fd, p, n, MSG_DONTWAIT);
+}
+
+static ssize_t socket_write(struct conn *c, const void *p, size_t n)
+{
+	return send(c->fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void socket_close(struct conn *c)
+{
+	close(c->fd);
+}
+
+const struct conn_io conn_io_socket = { socket_read, socket_write, socket_close };
+
+void slot_flush(struct slot *s)
+{
+	struct buffer *out = &s->conn.out;
+	while (slot_unsent(s) && !s->broken) {
+		ssize_t k = s->conn.io->write(&s->conn, out->p + s->sent, slot_unsent(s));
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k < 0 && errno == EAGAIN)
+			break;
+		if (k <= 0)
+			s->broken = true;
+		else
+			s->sent += (size_t)k;
+	}
+	if (s->sent >= out->n / 2) {
+		buffer_consume(out, s->sent);
+		s->sent = 0;
+	}
+}
+
+size_t slot_read(struct slot *s, char *p, size_t n)
+{
+	ssize_t k;
+	do
+		k = s->conn.io->read(&s->conn, p, n);
+	while (k < 0 && errno == EINTR);
+	if (k == 0)
+		s->eof = true;
+	else if (k < 0 && errno != EAGAIN)
+		s->broken = true;
+	return k > 0 ? (size_t)k : 0;
+}
+
+bool slot_post(struct slot *s, unsigned event)
+{
+	unsigned old = atomic_load(&s->events), new;
+	do {
+		bool run = event != EVENT_WAKE || (old & WAKEABLE);
+		new = old | event | (run ? OWNED : 0);
+	} while (!atomic_compare_exchange_weak(&s->events, &old, new));
+	return !(old & OWNED) && (new & OWNED);
+}
+
+void conn_consume(struct conn *c, size_t n)
+{
+	c->in = span_sub(c->in, n, c->in.n);
+}
+
+void conn_timeout(struct conn *c, int64_t us)
+{
+	atomic_store(&SLOT_OF(c)->deadline, us ? clock_mono() + us : 0);
+}
+
+bool conn_flush_if_over(struct conn *c, size_t bytes)
+{
+	struct slot *s = SLOT_OF(c);
+	if (slot_unsent(s) <= bytes)
+		return false;
+	slot_flush(s);
+	return !s->broken && slot_unsent(s) > bytes;
+}
+
+void conn_wake(struct conn *c)
+{
+	struct slot *s = SLOT_OF(c);
+	if (slot_post(s, EVENT_WAKE))
+		loop_queue(s->loop, s);
+}

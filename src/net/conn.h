@@ -1,0 +1,78 @@
+/* A connection as a protocol sees it, and a protocol as the loop sees it.
+ *
+ * Idle connections are parked and cost some hundred bytes; one that has work is run by a worker thread, by one at a time,
+ * so a protocol needs no lock for its session. A handler is straight-line code: it looks at c->in, takes what it
+ * understood with conn_consume(), appends its replies to c->out and says what it waits for. It may block on the stores,
+ * never on the peer. What it appended is sent in one write when it returns. */
+#ifndef CONN_H
+#define CONN_H
+
+#include <stdint.h>
+
+#include "buffer.h"
+
+#define CONN_INPUT_MAX 65536         /* bytes of input a handler can leave unconsumed */
+#define CONN_OUTPUT_HIGH 65536       /* over so many unsent bytes no input is read; a good size for conn_flush_if_over */
+#define CONN_OUTPUT_MAX (32 << 20)   /* a handler that appends more without yielding loses its connection */
+
+struct conn;
+
+/* What a handler waits for. */
+enum conn_next {
+	CONN_MORE,  /* input: parked until bytes arrive, then input() */
+	CONN_DRAIN, /* the peer to take the output: parked until all of it is sent, then resume() */
+	CONN_WAKE,  /* input or conn_wake(), whatever comes first: input() or resume() */
+	CONN_CLOSE, /* nothing: close() is called, the output is sent, the connection ends */
+};
+
+struct conn_protocol {
+	const char *name;    /* for logs: "imap" */
+	const char *refusal; /* a line for clients over the limit of connections: "* BYE try again later\r\n" */
+	/* A new connection: greet, set c->session and a timeout. Must not block. */
+	enum conn_next (*open)(struct conn *c);
+	/* Bytes arrived: c->in holds all that was not consumed. It must consume something when c->in is full. */
+	enum conn_next (*input)(struct conn *c);
+	/* The output is drained, or conn_wake() was called (now or earlier: look whether there is something to do). */
+	enum conn_next (*resume)(struct conn *c);
+	/* The time set with conn_timeout() is over. Set a new one, or CONN_CLOSE. */
+	enum conn_next (*timeout)(struct conn *c);
+	/* The node stops: append a goodbye; the connection then ends as with CONN_CLOSE. */
+	void (*shutdown)(struct conn *c);
+	/* Give back c->session. Called once for each open(), the last call of all. */
+	void (*close)(struct conn *c);
+};
+
+/* Where bytes come from and go to: the socket, or TLS on it. Both return the number of bytes, or -1 and errno
+   (EAGAIN: the socket would block); read returns 0 at the end, and fewer than n bytes only when no more is at hand. */
+struct conn_io {
+	ssize_t (*read)(struct conn *c, void *p, size_t n);
+	ssize_t (*write)(struct conn *c, const void *p, size_t n);
+	void (*close)(struct conn *c);
+};
+
+struct conn {
+	const struct conn_protocol *protocol;
+	void *service;     /* what the listener was opened with: the protocol's view of the node */
+	void *session;     /* the protocol's */
+	struct span in;    /* input not consumed yet; moves between calls */
+	struct buffer out; /* append replies here; bytes already sent may stand before them */
+	int64_t id;        /* of the session, for logs and the journal */
+	int fd;
+	bool local;        /* the peer is on this machine: loopback or a Unix socket */
+	char peer[54];     /* "127.0.0.1:3456", "[::1]:3456", "unix" */
+	const struct conn_io *io;
+	void *io_state;
+};
+
+/* Forget the first n bytes of c->in. */
+void conn_consume(struct conn *c, size_t n);
+/* From now on, us microseconds until timeout() is called; it stays until set anew or over. 0: never. */
+void conn_timeout(struct conn *c, int64_t us);
+/* Sends what it can when more than `bytes` are unsent; true if still more are: the handler should save its place and
+   return CONN_DRAIN, so that a slow peer holds no worker. */
+bool conn_flush_if_over(struct conn *c, size_t bytes);
+/* From any thread: resume() will run on a worker if the connection waits with CONN_WAKE, or as soon as it does. A call
+   that comes after the end of the connection does no harm while the loop lives; it may wake another one in vain. */
+void conn_wake(struct conn *c);
+
+#endif

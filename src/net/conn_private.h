@@ -1,0 +1,71 @@
+/* A connection as the loop sees it: what stands around the struct conn of the protocols.
+ *
+ * A slot is owned (the OWNED bit of `events`) or parked. Whoever sets OWNED first, with the event that it brings, runs
+ * the slot or queues it; who finds it set has left its event for the owner, which cannot park while one is there. Slots
+ * are never given back to malloc while the loop lives, and a free slot is owned: an event that comes too late finds a
+ * slot, sets a bit in it, and does no harm. */
+#ifndef CONN_PRIVATE_H
+#define CONN_PRIVATE_H
+
+#include <stdatomic.h>
+
+#include "conn.h"
+#include "timer.h"
+
+enum source { SOURCE_CONN, SOURCE_LISTENER, SOURCE_QUEUE, SOURCE_TIMERS };
+
+enum {
+	EVENT_IO = 1,
+	EVENT_WAKE = 2, /* stays until a handler waits for it */
+	EVENT_TIMEOUT = 4,
+	EVENT_STOP = 8,
+	OWNED = 16,
+	WAKEABLE = 32, /* parked with CONN_WAKE */
+};
+
+enum phase {
+	PHASE_OPENING,   /* just accepted */
+	PHASE_SERVING,   /* the protocol runs it */
+	PHASE_FLUSHING,  /* the protocol is done, output is left */
+	PHASE_LINGERING, /* all is sent and said; what the peer still sends is thrown away, so that no reset overtakes our
+	                    last line */
+	PHASE_OVER,
+};
+
+struct slot {
+	enum source source; /* first: what epoll hands out */
+	struct conn conn;
+	struct loop *loop;
+	struct listen_source *from;
+	atomic_uint events;
+	enum phase phase;
+	enum conn_next wait;
+	bool eof;        /* the peer sends no more */
+	bool watched;    /* in the epoll set */
+	bool broken;     /* the socket failed: nothing can be sent */
+	size_t sent;     /* bytes of conn.out that are gone already */
+	struct buffer kept; /* unconsumed input while parked */
+	_Atomic int64_t deadline; /* clock_mono() time, 0 for none */
+	struct timer timer;       /* set at the deadline or before it: a deadline that moves on costs nothing */
+	struct slot *next;        /* in the queue or the free list */
+};
+
+#define SLOT_OF(c) ((struct slot *)(void *)((char *)(c)-offsetof(struct slot, conn)))
+
+static inline size_t slot_unsent(const struct slot *s)
+{
+	return s->conn.out.n - s->sent;
+}
+
+/* Sends what the socket takes; sets broken on failure. */
+void slot_flush(struct slot *s);
+/* Reads into the n bytes at p; sets eof or broken. Returns the bytes read. */
+size_t slot_read(struct slot *s, char *p, size_t n);
+/* Leaves an event: true when the caller became the owner by it. */
+bool slot_post(struct slot *s, unsigned event);
+/* Hands an owned slot to some worker. */
+void loop_queue(struct loop *l, struct slot *s);
+
+extern const struct conn_io conn_io_socket;
+
+#endif

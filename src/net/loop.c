@@ -19,7 +19,6 @@
 
 enum {
 	SLAB = 64,             /* slots allocated at a time */
-	ACCEPTS = 32,          /* connections taken before another worker may go on */
 	ROUNDS = 16,           /* handler calls before the connection queues up again behind others */
 	STACK = 512 * 1024,    /* of a worker; only what is touched costs memory */
 	OUTPUT_KEEP = 131072,  /* a worker's output buffer larger than this is given back */
@@ -478,21 +477,18 @@ static void pause_over(struct timer *t)
 	listener_arm((struct listen_source *)(void *)((char *)t - offsetof(struct listen_source, pause)));
 }
 
-static void accept_some(struct worker *w, struct listen_source *from)
+/* One connection at a time, and the listener is armed again before it is run: its handler may block. */
+static void accept_next(struct worker *w, struct listen_source *from)
 {
 	struct sockaddr_storage peer;
-	for (int i = 0; i < ACCEPTS && !from->loop->stopping; i++) {
-		int fd = accept_one(from, &peer);
-		if (fd >= 0)
-			welcome(w, from, fd, &peer);
-		else if (errno == EAGAIN)
-			break;
-		else if ((errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) && !shed(from)) {
-			timers_set(from->loop->timers, &from->pause, clock_mono() + PAUSE_US);
-			return;
-		}
-	}
-	listener_arm(from);
+	int fd = accept_one(from, &peer);
+	bool out = fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM);
+	if (out && !shed(from))
+		timers_set(from->loop->timers, &from->pause, clock_mono() + PAUSE_US);
+	else
+		listener_arm(from);
+	if (fd >= 0)
+		welcome(w, from, fd, &peer);
 }
 
 /* ---- Workers */
@@ -530,7 +526,7 @@ static void dispatch(struct worker *w, void *what)
 			run(w, s);
 		break;
 	case SOURCE_LISTENER:
-		accept_some(w, what);
+		accept_next(w, what);
 		break;
 	case SOURCE_QUEUE:
 		if (!l->quitting && (s = unqueue(l)))

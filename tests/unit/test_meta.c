@@ -670,6 +670,22 @@ static void test_conflicts_are_run_again(void **state)
 	assert_int_equal(p.value, 1);
 }
 
+static int own_conflict(struct meta_txn *t, void *arg)
+{
+	++*(int *)arg;
+	return fail_with(ERR_CONFLICT, "mine");
+}
+
+static void test_own_conflict_is_the_callers(void **state)
+{
+	struct fixture *f = *state;
+	int runs = 0;
+	assert_int_equal(meta_run(f->m, own_conflict, &runs, NULL), ERR_CONFLICT);
+	assert_int_equal(runs, 1);
+	assert_int_equal(meta_read(f->m, own_conflict, &runs), ERR_CONFLICT);
+	assert_int_equal(runs, 2);
+}
+
 static int blind(struct meta_txn *t, void *arg)
 {
 	fact_add(t, arg);
@@ -902,6 +918,7 @@ int main(void)
 		T(test_failing_at_each_statement),
 		T(test_failing_commits),
 		T(test_conflicts_are_run_again),
+		T(test_own_conflict_is_the_callers),
 		T(test_nobody_commits_past_a_failure),
 		T(test_verify),
 		T(test_power_cuts),

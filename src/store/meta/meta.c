@@ -115,10 +115,10 @@ int meta_run(struct meta *m, meta_fn *fn, void *arg, void *companion)
 	int r = enter(m);
 	if (r)
 		return r;
-	r = ERR_CONFLICT;
-	for (int i = 0; i < TRIES && r == ERR_CONFLICT; i++)
+	r = META_AGAIN;
+	for (int i = 0; i < TRIES && r == META_AGAIN; i++)
 		r = m->driver->run(m, fn, arg, companion);
-	return leave(m, r == ERR_CONFLICT ? given_up() : r);
+	return leave(m, r == META_AGAIN ? given_up() : r);
 }
 
 int meta_read(struct meta *m, meta_fn *fn, void *arg)
@@ -126,10 +126,10 @@ int meta_read(struct meta *m, meta_fn *fn, void *arg)
 	int r = enter(m);
 	if (r)
 		return r;
-	r = ERR_CONFLICT;
-	for (int i = 0; i < TRIES && r == ERR_CONFLICT; i++)
+	r = META_AGAIN;
+	for (int i = 0; i < TRIES && r == META_AGAIN; i++)
 		r = m->driver->read(m, fn, arg);
-	return leave(m, r == ERR_CONFLICT ? given_up() : r);
+	return leave(m, r == META_AGAIN ? given_up() : r);
 }
 
 void meta_announce(struct meta *m)
@@ -151,7 +151,7 @@ int meta_txn_call(struct meta_txn *t, meta_fn *fn, void *arg)
 {
 	int r = fn(t, arg);
 	assert(t->open == 0); /* a meta_done is missing */
-	return t->failed ? t->failed : r;
+	return t->failed == ERR_CONFLICT ? META_AGAIN : t->failed ? t->failed : r;
 }
 
 static size_t take_values(struct meta_value *v, const char *types, va_list ap)

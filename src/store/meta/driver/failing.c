@@ -196,7 +196,7 @@ static int call_through(struct meta_txn *inner, void *arg)
 	bool committed = false;
 	r = due(c->failing, META_FAILING_COMMIT, &committed);
 	if (!committed)
-		return r;
+		return r == ERR_CONFLICT ? META_AGAIN : r;
 	c->after = r;
 	return OK;
 }

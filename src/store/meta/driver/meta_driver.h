@@ -12,6 +12,10 @@
 
 enum { META_ARGUMENTS = 32 };
 
+/* Not an error but an answer of run and read: the database wants the transaction to be run again. (A function's own
+   ERR_CONFLICT is for its caller and never leads to another run.) */
+enum { META_AGAIN = 1 };
+
 struct meta_value {
 	char type; /* 'i', 's', 'b' */
 	int64_t i;
@@ -23,7 +27,7 @@ struct meta_driver {
 	/* url is what follows "scheme:". */
 	int (*open)(const char *url, const struct meta_options *o, struct meta **out);
 	void (*close)(struct meta *m); /* nothing runs any more */
-	/* One try, durable when it returns OK. ERR_CONFLICT asks for another. */
+	/* One try, durable when it returns OK. May answer META_AGAIN. */
 	int (*run)(struct meta *m, meta_fn *fn, void *arg, void *companion);
 	int (*read)(struct meta *m, meta_fn *fn, void *arg);
 	void (*announce)(struct meta *m, int by); /* 1 or -1 */
@@ -56,7 +60,8 @@ struct meta_txn {
 };
 
 void meta_txn_init(struct meta_txn *t, const struct meta_driver *d);
-/* Runs fn; a failed statement outranks what fn made of it, so that nothing half-done is committed. */
+/* Runs fn; a failed statement outranks what fn made of it, so that nothing half-done is committed. META_AGAIN when one
+   met a conflict. */
 int meta_txn_call(struct meta_txn *t, meta_fn *fn, void *arg);
 
 /* Opens the store of a whole url, without the facade's part: for drivers that wrap another. */

@@ -158,7 +158,7 @@ int conn_control(struct conn *c, enum control what)
 	rc = sqlite3_step(*s);
 	int r = rc == SQLITE_DONE ? OK : conn_failure(c, rc, controls[what]);
 	sqlite3_reset(*s);
-	return r;
+	return r == ERR_CONFLICT ? META_AGAIN : r;
 }
 
 bool conn_rollback(struct conn *c)

@@ -31,6 +31,7 @@ int conn_reopen(struct conn *c);
 int conn_open_reader(struct conn *c, const char *path, const char *vfs);
 /* Never checkpoints by itself. */
 void conn_close(struct conn *c);
+/* META_AGAIN when it meets a conflict. */
 int conn_control(struct conn *c, enum control what);
 /* Text of our own, several statements, no results. */
 int conn_execute(struct conn *c, const char *sql);

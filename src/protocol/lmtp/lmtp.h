@@ -1,0 +1,22 @@
+/* LMTP (RFC 2033): mail comes in from the transfer agent, with one answer for each recipient. */
+#ifndef LMTP_H
+#define LMTP_H
+
+#include "conn.h"
+
+struct service;
+struct identity;
+
+/* The `service` of every LMTP listener (loop_listen); not changed and not freed while it is served. */
+struct lmtp_node {
+	struct service *service;
+	struct identity *identity;
+	const char *host;       /* how the node calls itself in its greeting */
+	const char *postmaster; /* account.postmaster: the address that gets <postmaster>; "" for none */
+	uint64_t message_max;   /* bytes of a message */
+	unsigned recipients_max; /* of one message; RFC 5321 wants at least 100 */
+};
+
+extern const struct conn_protocol lmtp_protocol;
+
+#endif

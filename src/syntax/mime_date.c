@@ -72,16 +72,21 @@ static void take_word(struct found *f, struct span word)
 		f->has_zone = zone_of(word, &f->zone);
 }
 
-static void take_zone(struct found *f, bool west, unsigned n, unsigned v, struct span after)
+/* hhmm, hh:mm or hh behind its sign; n digits of value v were read already. Returns its length. */
+static size_t take_zone(struct found *f, bool west, struct span s, unsigned n, unsigned v)
 {
 	unsigned minutes;
-	if (n == 2 && after.n > 2 && after.p[0] == ':' && digits(span_sub(after, 1, 2), &minutes) == 2)
+	size_t used = n;
+	if (n == 2 && s.n >= 5 && s.p[2] == ':' && digits(span_sub(s, 3, 2), &minutes) == 2) {
 		v = v * 100 + minutes;
-	else if (n <= 2)
+		used = 5;
+	} else if (n <= 2) {
 		v *= 100;
+	}
 	unsigned total = v / 100 * 60 + v % 100;
 	f->has_zone = true;
 	f->zone = total > 24 * 60 ? 0 : west ? -(int)total : (int)total;
+	return used;
 }
 
 /* hh:mm or hh:mm:ss, fractions dropped; dots for colons are seen too. Returns its length, 0 when it is no time. */
@@ -139,10 +144,8 @@ static size_t take_number(struct found *f, struct span s, char before)
 {
 	unsigned v, n = digits(s, &v);
 	size_t used;
-	if (f->hour >= 0 && (before == '+' || before == '-') && !f->has_zone) {
-		take_zone(f, before == '-', n, v, span_sub(s, n, SIZE_MAX));
-		return n == 2 && n < s.n && s.p[n] == ':' ? 5 : n;
-	}
+	if (f->hour >= 0 && (before == '+' || before == '-') && !f->has_zone)
+		return take_zone(f, before == '-', s, n, v);
 	if ((used = take_time(f, s, v, n)) || (used = take_iso(f, s, v, n)))
 		return used;
 	if (n <= 2 && f->day < 0)

@@ -42,7 +42,7 @@ struct mime_scan {
 /* While `headers` may still move, the span of a part's header holds only the offset where it starts. */
 static struct span header_of(const struct mime_scan *s, const struct mime_part *p)
 {
-	return (struct span){ s->headers.p + p->header.n, s->headers.n - p->header.n };
+	return span_sub(buffer_span(&s->headers), p->header.n, SIZE_MAX);
 }
 
 /* A part whose header starts at `start`; it is the current one then. */
@@ -224,7 +224,7 @@ static void header_done(struct mime_scan *s, uint64_t end, uint64_t lines)
 	struct mime_part *p = &s->parts[i];
 	s->in_header = false;
 	p->body_start = end > p->header_start ? end : p->header_start;
-	p->lines = lines;
+	p->lines = end < p->header_start ? s->lines : lines;
 	parse_header(s, p);
 	if (span_eq(p->type, SPAN("multipart")))
 		open_multipart(s, p);
@@ -234,16 +234,20 @@ static void header_done(struct mime_scan *s, uint64_t end, uint64_t lines)
 }
 
 /* Ends the current part and those around it up to, not including, `keep`. `end` is where the line end before the
-   boundary starts, `lines` the LFs before that. */
+   boundary starts, `lines` the LFs before that. When that line end is the blank line of the current part's header, the
+   header keeps it, and all the parts end behind it. */
 static void close_until(struct mime_scan *s, int32_t keep, uint64_t end, uint64_t lines)
 {
 	while (s->in_header)
 		header_done(s, end, lines);
+	if (end < s->parts[s->current].body_start) {
+		end = s->parts[s->current].body_start;
+		lines = s->lines;
+	}
 	for (int32_t i = s->current; i != keep; i = s->parts[i].parent) {
 		struct mime_part *p = &s->parts[i];
-		bool empty = end < p->body_start;
-		p->body_end = empty ? p->body_start : end;
-		p->lines = empty ? 0 : lines - p->lines;
+		p->body_end = end;
+		p->lines = lines - p->lines;
 		s->current = p->parent;
 	}
 	while (s->opens && keep < s->open[s->opens - 1].part)

@@ -266,6 +266,7 @@ static void dates(void **state)
 		{ "Tue, 29 Feb 2001 00:00:00 +0000", 0, 0, 0 },
 		{ "Mon, 7 Feb 1994 25:52:25 -0800", 0, 0, 0 },
 		{ "", 0, 0, 0 }, { "yesterday", 0, 0, 0 }, { "((((", 0, 0, 0 }, { "99999999999999 Feb 1", 0, 0, 0 },
+		{ "7 Feb 1994 00:00 +01:", 1, 760575600, 60 },
 	};
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct mime_date d = { 0 };

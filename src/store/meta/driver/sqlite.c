@@ -81,7 +81,9 @@ static int create_schema(struct conn *c)
 		r = conn_execute(c, meta_schema_text());
 	if (!r)
 		r = conn_execute(c, "INSERT INTO facts (name, value) VALUES ('schema', '" SCHEMA_VERSION "')");
-	return r ? r : conn_control(c, COMMIT);
+	if (!r)
+		r = conn_control(c, COMMIT);
+	return r == META_AGAIN ? ERR_UNAVAILABLE : r;
 }
 
 static int check_schema(struct sqlite_meta *m)

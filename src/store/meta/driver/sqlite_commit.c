@@ -13,11 +13,13 @@ enum {
 	GROUP_JOBS = 64,
 	GROUP_US = 4000,  /* no job is begun in a group that has been running for longer */
 	GATHER_US = 1000, /* the longest wait for announced jobs */
-	/* Frames in the log: checkpointed from here on; at this step when readers stood in the way; by holding the
-	   readers, which alone is sure to make room, at the bound. */
-	CHECKPOINT_FRAMES = 1000,
-	CHECKPOINT_STEP = 500,
-	CHECKPOINT_BOUND = 8000,
+	GATHER_SKIP = 15, /* groups at most that do not wait after waits that brought nobody */
+	/* Frames in the log: checkpointed from here on (less often, and each page is written back once for more changes;
+	   more often, and the committer is away for shorter); at this step when readers stood in the way; by holding
+	   the readers, which alone is sure to make room, at the bound. */
+	CHECKPOINT_FRAMES = (4 << 20) / SQLITE_PAGE_BYTES,
+	CHECKPOINT_STEP = CHECKPOINT_FRAMES / 2,
+	CHECKPOINT_BOUND = 4 * CHECKPOINT_FRAMES,
 };
 
 /* Lives on its caller's stack until done is posted. */
@@ -45,6 +47,7 @@ struct committer {
 	int queued;
 	int announced; /* jobs somebody prepares */
 	int stalled;   /* of these, how many the last wait did not live to see: not waited for again */
+	int skip, skipped; /* groups that shall not, and that did not wait, since the last wait */
 	enum sleep sleep;
 	bool stop;
 
@@ -105,7 +108,7 @@ int committer_run(struct committer *c, meta_fn *fn, void *arg, void *companion)
 
 /* Those that prepare a job get a moment to join, so that they share the group's sync. One that does not come within
    it is not waited for again until it has come: a client that announces and stalls costs the others one wait. */
-static void gather(struct committer *c)
+static void wait_for_announced(struct committer *c)
 {
 	struct timespec until;
 	clock_gettime(CLOCK_MONOTONIC, &until);
@@ -120,6 +123,21 @@ static void gather(struct committer *c)
 	c->sleep = AWAKE;
 	if (late)
 		c->stalled = c->announced;
+}
+
+/* Waiting for clients that are slow to send pays for nobody: after a wait in vain the next groups do not wait. */
+static void gather(struct committer *c)
+{
+	if (gathered(c))
+		return;
+	if (c->skipped < c->skip) {
+		c->skipped++;
+		return;
+	}
+	int before = c->queued;
+	wait_for_announced(c);
+	c->skipped = 0;
+	c->skip = c->queued > before ? 0 : c->skip < GATHER_SKIP ? 2 * c->skip + 1 : GATHER_SKIP;
 }
 
 /* Takes at most n jobs into group, in the order they came; 0 when the committer is to stop. */

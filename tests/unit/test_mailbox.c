@@ -11,6 +11,7 @@
 #include "flags.h"
 #include "instant.h"
 #include "message.h"
+#include "restore.h"
 #include "store.h"
 #include "view.h"
 
@@ -314,6 +315,169 @@ static void move_and_reopen(void **state)
 	tree_free(&t);
 }
 
+static struct restore_report restore(struct world *w, const char *when, const char *folder, const char *match, const char *into, bool dry)
+{
+	struct restore_report r = { 0 };
+	struct restore_request q = { .account = w->account, .folder = span_of(folder), .match = span_of(match), .into = span_of(into),
+		                     .dry_run = dry, .actor = &tester };
+	assert_int_equal(instant_resolve(w->s, w->account, span_of(when), &q.at), OK);
+	int e = restore_run(w->s, &q, &r);
+	if (e)
+		print_message("restore: %s\n", fail_detail());
+	assert_int_equal(e, OK);
+	return r;
+}
+
+static void snap(struct world *w, const char *name)
+{
+	struct snapshot sn;
+	assert_int_equal(snapshot_create(w->s, span_of(name), 0, &tester, &sn), OK);
+}
+
+static void expunge(struct view *v, uint32_t first, uint32_t last)
+{
+	store(v, first, last, STORE_ADD, FLAG_DELETED, "");
+	assert_int_equal(view_expunge(v, NULL, &tester), OK);
+}
+
+static int64_t messages_in(struct world *w, const char *path)
+{
+	struct tree t;
+	assert_int_equal(tree_read(w->s, w->account, 0, &t), OK);
+	struct folder *f = tree_find(&t, span_of(path));
+	int64_t n = f ? f->messages : -1;
+	tree_free(&t);
+	return n;
+}
+
+static void expunged_messages_come_back(void **state)
+{
+	struct world *w = *state;
+	struct arena a = { 0 };
+	struct entry before, e;
+	char s[16];
+	for (int i = 0; i < 1300; i++) {
+		snprintf(s, sizeof s, "m%d", i);
+		put(w, "INBOX", s, i % 3 ? FLAG_SEEN : 0);
+	}
+	struct view *v = look(w, "INBOX");
+	store(v, 7, 7, STORE_ADD, FLAG_FLAGGED, "tax");
+	read_one(v, 7, &before, &a);
+	snap(w, "s1");
+	store(v, 7, 9, STORE_ADD, FLAG_ANSWERED, "");
+	store(v, 1200, 1210, STORE_REPLACE, 0, "");
+	expunge(v, 1, 1100);
+	put(w, "INBOX", "later", 0);
+	struct restore_report r = restore(w, "s1", "INBOX", "", "", true);
+	assert_int_equal(r.messages, 1100);
+	assert_int_equal(messages_in(w, "INBOX"), 201);
+	r = restore(w, "s1", "INBOX", "", "", false);
+	assert_int_equal(r.messages, 1100);
+	assert_int_equal(r.flags, 7); /* of 1200..1210, two of three were \Seen */
+	assert_int_equal(messages_in(w, "INBOX"), 1301);
+	r = restore(w, "s1", "", "", "", false);
+	assert_int_equal(r.messages + r.flags + r.folders, 0);
+	view_close(&v);
+	v = look(w, "INBOX");
+	assert_int_equal(view_count(v), 1301);
+	read_one(v, 1301 + 7, &e, &a); /* UIDs 1..1301 were given out before */
+	assert_int_equal(e.flags, FLAG_FLAGGED);
+	assert_true(span_eq(e.keywords, SPAN("tax")));
+	assert_int_equal(e.email, before.email);
+	assert_int_equal(e.date, before.date);
+	view_close(&v);
+	arena_free(&a);
+}
+
+static void deleted_folders_come_back_as_themselves(void **state)
+{
+	struct world *w = *state;
+	struct tree t;
+	assert_int_equal(folder_create(w->s, w->account, SPAN("work/q1"), &tester), OK);
+	assert_int_equal(folder_subscribe(w->s, w->account, SPAN("work/q1"), true, &tester), OK);
+	for (int i = 0; i < 10; i++)
+		put(w, "work/q1", "q", 0);
+	assert_int_equal(tree_read(w->s, w->account, 0, &t), OK);
+	struct folder was = *tree_find(&t, SPAN("work/q1"));
+	tree_free(&t);
+	struct view *v = look(w, "work/q1");
+	snap(w, "s1");
+	expunge(v, 4, 5);
+	view_close(&v);
+	assert_int_equal(folder_subscribe(w->s, w->account, SPAN("work/q1"), false, &tester), OK);
+	assert_int_equal(folder_delete(w->s, w->account, SPAN("work/q1"), &tester), OK);
+	assert_int_equal(folder_delete(w->s, w->account, SPAN("work"), &tester), OK);
+	struct restore_report r = restore(w, "s1", "", "", "", true);
+	assert_int_equal(r.folders, 2);
+	assert_int_equal(r.messages, 10);
+	assert_int_equal(messages_in(w, "work/q1"), -1);
+	r = restore(w, "s1", "", "", "", false);
+	assert_int_equal(r.folders, 2);
+	assert_int_equal(r.messages, 10);
+	assert_int_equal(tree_read(w->s, w->account, 0, &t), OK);
+	struct folder *is = tree_find(&t, SPAN("work/q1"));
+	assert_int_equal(is->id, was.id);
+	assert_int_equal(is->uidvalidity, was.uidvalidity);
+	assert_int_equal(is->messages, 10);
+	tree_free(&t);
+	struct arena a = { 0 };
+	struct span *names;
+	size_t n, found = 0;
+	assert_int_equal(folder_subscriptions(w->s, w->account, &a, &names, &n), OK);
+	for (size_t i = 0; i < n; i++)
+		found += span_eq(names[i], SPAN("work/q1"));
+	assert_int_equal(found, 1);
+	arena_free(&a);
+	v = look(w, "work/q1");
+	assert_int_equal(view_uid(v, 1), 1); /* UIDs are what they were; the two expunged ones got new ones */
+	assert_int_equal(view_uid(v, 10), 12);
+	view_close(&v);
+}
+
+static void taken_names_are_joined(void **state)
+{
+	struct world *w = *state;
+	assert_int_equal(folder_create(w->s, w->account, SPAN("a"), &tester), OK);
+	for (int i = 0; i < 5; i++)
+		put(w, "a", "old", 0);
+	snap(w, "s1");
+	assert_int_equal(folder_delete(w->s, w->account, SPAN("a"), &tester), OK);
+	assert_int_equal(folder_create(w->s, w->account, SPAN("a"), &tester), OK);
+	put(w, "a", "new", 0);
+	assert_int_equal(restore(w, "s1", "a", "", "", false).messages, 5);
+	assert_int_equal(messages_in(w, "a"), 6);
+	assert_int_equal(restore(w, "s1", "a", "", "", false).messages, 0);
+	assert_int_equal(restore(w, "s1", "a", "", "back/here", false).messages, 5);
+	assert_int_equal(messages_in(w, "back/here"), 5);
+	assert_int_equal(restore(w, "s1", "a", "", "back/here", false).messages, 0);
+}
+
+static void renamed_and_moved_come_back(void **state)
+{
+	struct world *w = *state;
+	struct copy_result c;
+	assert_int_equal(folder_create(w->s, w->account, SPAN("a/b"), &tester), OK);
+	put(w, "a/b", "x", 0);
+	put(w, "INBOX", "invoice", FLAG_SEEN);
+	put(w, "INBOX", "other", 0);
+	snap(w, "s1");
+	assert_int_equal(folder_rename(w->s, w->account, SPAN("a/b"), SPAN("b"), &tester), OK);
+	assert_int_equal(folder_rename(w->s, w->account, SPAN("a"), SPAN("b/a"), &tester), OK);
+	struct view *v = look(w, "INBOX");
+	assert_int_equal(view_copy(v, range(1, 2), SPAN("Trash"), true, &tester, &c), OK);
+	free(c.from);
+	free(c.to);
+	view_close(&v);
+	assert_int_equal(restore(w, "s1", "INBOX", "subject:invoice", "", false).messages, 1);
+	assert_int_equal(messages_in(w, "INBOX"), 1);
+	struct restore_report r = restore(w, "s1", "", "", "", false);
+	assert_int_equal(r.folders, 2);
+	assert_int_equal(r.messages, 1);
+	assert_int_equal(messages_in(w, "a/b"), 1);
+	assert_int_equal(messages_in(w, "b"), -1);
+	assert_int_equal(messages_in(w, "Trash"), 2);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -321,6 +485,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(deliveries_are_stored_once), TEST(bytes_come_back), TEST(two_views_agree), TEST(the_past_can_be_seen),
 		TEST(folders), TEST(move_and_reopen),
+		TEST(expunged_messages_come_back), TEST(deleted_folders_come_back_as_themselves), TEST(taken_names_are_joined),
+		TEST(renamed_and_moved_come_back),
 	};
 	return cmocka_run_group_tests_name("mailbox", tests, NULL, NULL);
 }

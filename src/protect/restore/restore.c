@@ -1,0 +1,187 @@
+#include "restore.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "clock.h"
+#include "fail.h"
+#include "flags.h"
+#include "mailbox_name.h"
+#include "restore_private.h"
+#include "store.h"
+#include "system.h"
+
+enum { UNFINISHED_MAX = 1000 };
+
+static int add_plan(struct meta_txn *t, void *arg)
+{
+	struct run *r = arg;
+	struct buffer plan = { 0 }, progress = { 0 };
+	plan_write(r->q, &plan);
+	progress_write(&r->progress, &progress);
+	int e = meta_do(t, META_CHANGESET_ADD, "iiibb", r->q->account, r->changeset, (int64_t)CHANGE_RESTORE, buffer_span(&plan),
+	                buffer_span(&progress));
+	buffer_free(&plan);
+	buffer_free(&progress);
+	return e;
+}
+
+static int drop_plan(struct meta_txn *t, void *arg)
+{
+	struct run *r = arg;
+	return meta_do(t, META_CHANGESET_DROP, "ii", r->q->account, r->changeset);
+}
+
+static int by_source(const void *a, const void *b)
+{
+	int64_t x = ((const struct target *)a)->then->id, y = ((const struct target *)b)->then->id;
+	return (x > y) - (x < y);
+}
+
+/* Everything after the plan is in the store: the same at the first try and after a crash. */
+static int carry_out(struct run *r)
+{
+	int e = restore_folders(r);
+	if (!e) /* in the order progress is counted in */
+		qsort(r->targets, r->n, sizeof *r->targets, by_source);
+	for (size_t i = 0; !e && i < r->n && !restore_cancelled(r); i++)
+		if (r->targets[i].then->id >= r->progress.collection && !(r->targets[i].then->attributes & FOLDER_NOSELECT))
+			e = restore_messages(r, &r->targets[i]);
+	return e;
+}
+
+static int open_run(struct run *r)
+{
+	int e = OK;
+	if (r->q->into.n)
+		e = mailbox_name_check(r->q->into);
+	if (!e)
+		e = match_open(&r->match, r->q->match, r->q->at.stamp);
+	return e ? e : tree_read(r->s, r->q->account, r->q->at.change, &r->then);
+}
+
+static void close_run(struct run *r)
+{
+	match_close(&r->match);
+	tree_free(&r->then);
+	arena_free(&r->arena);
+}
+
+int restore_run(struct service *s, const struct restore_request *q, struct restore_report *out)
+{
+	struct run r = { .s = s, .q = q, .changeset = service_mint(s) };
+	struct meta *m = service_store(s)->meta;
+	int e = open_run(&r);
+	if (!e && !q->dry_run)
+		e = meta_run(m, add_plan, &r, NULL);
+	if (!e) {
+		e = carry_out(&r);
+		/* also after a refusal: what was not begun for a reason is not begun again at the next start */
+		if (!q->dry_run && e != ERR_UNAVAILABLE && e != ERR_FULL && e != ERR_STOPPED) {
+			int dropped = meta_run(m, drop_plan, &r, NULL);
+			e = e ? e : dropped;
+		}
+	}
+	r.report.changeset = r.report.folders + r.report.messages + r.report.flags ? r.changeset : 0;
+	if (!e)
+		*out = r.report;
+	close_run(&r);
+	return e;
+}
+
+struct unfinished {
+	struct arena arena;
+	struct saved {
+		int64_t account, id, kind;
+		struct span plan, progress;
+	} list[UNFINISHED_MAX];
+	size_t n;
+};
+
+static int read_unfinished(struct meta_txn *t, void *arg)
+{
+	struct unfinished *u = arg;
+	struct meta_rows row;
+	arena_reset(&u->arena);
+	u->n = 0;
+	int e = meta_query(t, &row, META_CHANGESET_ALL, "i", (int64_t)UNFINISHED_MAX);
+	if (e)
+		return e;
+	while ((e = meta_next(&row)) > 0)
+		u->list[u->n++] = (struct saved){ meta_int(&row, 0), meta_int(&row, 1), meta_int(&row, 2),
+			                          arena_copy(&u->arena, meta_span(&row, 3)),
+			                          arena_copy(&u->arena, meta_span(&row, 4)) };
+	meta_done(&row);
+	return e;
+}
+
+static int resume_one(struct service *s, const struct saved *k, struct arena *arena, void (*say)(void *, const char *), void *ctx)
+{
+	struct restore_request q;
+	struct actor actor;
+	struct run r = { .s = s, .q = &q, .changeset = k->id };
+	int e = plan_read(k->plan, arena, &q, &actor);
+	if (!e)
+		e = progress_read(k->progress, &r.progress);
+	q.say = say;
+	q.ctx = ctx;
+	if (!e)
+		e = open_run(&r);
+	if (!e)
+		e = carry_out(&r);
+	if (!e)
+		e = meta_run(service_store(s)->meta, drop_plan, &r, NULL);
+	close_run(&r);
+	return e;
+}
+
+int restore_resume(struct service *s, void (*say)(void *ctx, const char *line), void *ctx)
+{
+	struct unfinished *u = calloc(1, sizeof *u);
+	if (!u)
+		return fail_with(ERR_UNAVAILABLE, "no memory");
+	int e = meta_read(service_store(s)->meta, read_unfinished, u);
+	for (size_t i = 0; !e && i < u->n; i++)
+		if (u->list[i].kind == CHANGE_RESTORE)
+			e = resume_one(s, &u->list[i], &u->arena, say, ctx);
+	arena_free(&u->arena);
+	free(u);
+	return e;
+}
+
+struct account_request {
+	struct service *s;
+	struct span address;
+	const struct actor *actor;
+	int64_t account;
+	struct touched touched;
+};
+
+static int revive_account(struct meta_txn *t, void *arg)
+{
+	struct account_request *q = arg;
+	struct change c;
+	struct meta_rows row;
+	uint32_t uid;
+	int e = change_begin(&c, q->s, t, SYSTEM_ACCOUNT, CHANGE_ACCOUNT_RESTORE, q->actor, 0);
+	if (!e)
+		e = meta_one(t, &row, META_PAST_ITEM_LAST, "iis", (int64_t)SYSTEM_ACCOUNT, (int64_t)SYSTEM_ACCOUNTS, q->address);
+	if (!e) {
+		q->account = meta_int(&row, 0);
+		struct span data = arena_copy(&c.arena, meta_span(&row, 1));
+		meta_done(&row);
+		e = change_item_add(&c, SYSTEM_ACCOUNTS, (uint32_t)q->account, q->address, 0, data, &uid);
+	}
+	return change_end(&c, e, &q->touched);
+}
+
+int restore_account(struct service *s, struct span address, const struct actor *a, int64_t *account)
+{
+	struct account_request q = { .s = s, .address = address, .actor = a };
+	int e = store_commit(service_store(s), NULL, 0, revive_account, &q);
+	if (e)
+		return e;
+	change_publish(s, &q.touched);
+	*account = q.account;
+	return OK;
+}

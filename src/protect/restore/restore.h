@@ -1,0 +1,48 @@
+/* Restore: what was there at an instant and is not there now comes back, by new changes; no message byte is copied.
+ *
+ * - A folder that was deleted returns as itself: one row, with MAILBOXID, UIDVALIDITY and UIDs. If its name is taken by
+ *   now, its messages join the folder of that name. A folder that was renamed or moved gets its old name back where that
+ *   is free.
+ * - A message that left its folder returns to it with its flags, keywords and dates of then, a new UID, its old EMAILID.
+ * - A message that is still there gets back the flags and keywords it has lost since.
+ * What came since stays: messages, flags, folders, the copy of a moved message in its new folder.
+ *
+ * The whole is one changeset of small transactions. Its plan is kept in the store until it is done, so that a crash in
+ * the middle is made good at the next start (restore_resume). */
+#ifndef RESTORE_H
+#define RESTORE_H
+
+#include "instant.h"
+
+struct restore_request {
+	int64_t account;
+	struct instant at;
+	struct span folder; /* this folder and all below it; empty: the whole account */
+	struct span match;  /* QUERY: only these messages (then folders do not return whole); empty: all */
+	struct span into;   /* where messages go instead of their folders, with the folders below as they were; or empty */
+	bool dry_run;
+	const struct actor *actor;
+	/* All may be NULL. say: a line for people, per folder. progress: done of total messages looked at. cancelled: non-zero
+	   stops after the current transaction; what was restored stays. */
+	void (*say)(void *ctx, const char *line);
+	void (*progress)(void *ctx, uint64_t done, uint64_t total);
+	int (*cancelled)(void *ctx);
+	void *ctx;
+};
+
+struct restore_report {
+	uint64_t folders; /* returned, renamed back or made */
+	uint64_t messages; /* came back */
+	uint64_t flags;    /* messages that got flags back */
+	int64_t changeset; /* 0: nothing was to be done */
+};
+
+/* ERR_INVALID with a detail fit for the user: no such folder then, a bad query. */
+int restore_run(struct service *s, const struct restore_request *q, struct restore_report *out);
+/* Finishes what a crash interrupted. say may be NULL. */
+int restore_resume(struct service *s, void (*say)(void *ctx, const char *line), void *ctx);
+/* An account that was removed: its address works again, with its log and password as they were. ERR_NOT_FOUND: there never was one
+   or it is not removed; ERR_EXISTS: the address is in use again. */
+int restore_account(struct service *s, struct span address, const struct actor *a, int64_t *account);
+
+#endif

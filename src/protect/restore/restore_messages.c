@@ -1,0 +1,487 @@
+/* Messages: the versions of then that are not there now, linked again. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "fail.h"
+#include "flags.h"
+#include "folder_private.h"
+#include "restore_private.h"
+#include "store.h"
+
+enum { CHUNK = 500, READ_CHUNK = 10000 };
+
+/* A version of then. */
+struct candidate {
+	struct version v;
+	bool ended; /* its entry ended with it, or lived in another collection: to be linked anew */
+};
+
+/* How many times each email is in the target already, beyond what then knew. */
+struct counts {
+	struct count {
+		int64_t email;
+		uint32_t n;
+	} *slots;
+	size_t cap, used;
+};
+
+struct job {
+	struct run *r;
+	struct target *t;
+	int64_t source;
+	struct buffer candidates;
+	struct arena arena; /* keywords of candidates */
+	struct counts counts;
+	/* reading */
+	uint32_t after;
+	size_t keep, got;
+	/* one transaction */
+	struct candidate *chunk[CHUNK];
+	size_t n;
+	int64_t target;
+	struct progress reached;
+	uint64_t linked, flagged;
+	struct touched touched;
+};
+
+static struct count *slot_of(const struct counts *c, int64_t email)
+{
+	size_t i = (uint64_t)email * 0x9E3779B97F4A7C15u >> 20 & (c->cap - 1);
+	while (c->slots[i].email && c->slots[i].email != email)
+		i = (i + 1) & (c->cap - 1);
+	return &c->slots[i];
+}
+
+static int grow(struct counts *c)
+{
+	struct counts next = { .cap = c->cap ? c->cap * 2 : 1024, .used = c->used };
+	next.slots = calloc(next.cap, sizeof *next.slots);
+	if (!next.slots)
+		return fail_with(ERR_UNAVAILABLE, "no memory");
+	for (size_t i = 0; i < c->cap; i++)
+		if (c->slots[i].email)
+			*slot_of(&next, c->slots[i].email) = c->slots[i];
+	free(c->slots);
+	*c = next;
+	return OK;
+}
+
+static int count_email(struct counts *c, int64_t email)
+{
+	if (c->used * 2 >= c->cap && grow(c))
+		return ERR_UNAVAILABLE;
+	struct count *k = slot_of(c, email);
+	c->used += k->email == 0;
+	k->email = email;
+	k->n++;
+	return OK;
+}
+
+/* Takes one off when there is one. */
+static bool take_email(struct counts *c, int64_t email)
+{
+	struct count *k = c->cap ? slot_of(c, email) : NULL;
+	if (!k || !k->n)
+		return false;
+	k->n--;
+	return true;
+}
+
+static int keep_candidate(struct job *j, const struct meta_rows *row, bool ended)
+{
+	struct candidate k = { .ended = ended };
+	version_from_row(row, &k.v);
+	k.v.keywords = k.v.keywords.n ? arena_copy(&j->arena, k.v.keywords) : (struct span){ 0 };
+	buffer_put(&j->candidates, &k, sizeof k);
+	j->after = k.v.uid;
+	j->got++;
+	return OK;
+}
+
+/* What ended since, or got another version. */
+static int read_replaced(struct meta_txn *t, void *arg)
+{
+	struct job *j = arg;
+	struct meta_rows row;
+	int64_t at = j->r->q->at.change;
+	bool elsewhere = j->t->id != j->source;
+	j->candidates.n = j->keep;
+	int e = meta_query(t, &row, META_PAST_VERSIONS_AT, "iiii", j->r->q->account, j->source, at, at);
+	if (e)
+		return e;
+	while ((e = meta_next(&row)) > 0)
+		keep_candidate(j, &row, elsewhere || meta_int(&row, 9));
+	meta_done(&row);
+	return e;
+}
+
+/* What lives on unchanged in the source; wanted only when the target is another folder. */
+static int read_unchanged(struct meta_txn *t, void *arg)
+{
+	struct job *j = arg;
+	struct meta_rows row;
+	uint32_t after = j->after;
+	j->candidates.n = j->keep;
+	j->got = 0;
+	int e = meta_query(t, &row, META_LIVE_VERSIONS_AT, "iiiii", j->r->q->account, j->source, (int64_t)after,
+	                   j->r->q->at.change, (int64_t)READ_CHUNK);
+	if (e)
+		return e;
+	while ((e = meta_next(&row)) > 0)
+		keep_candidate(j, &row, true);
+	meta_done(&row);
+	return e;
+}
+
+static int by_uid(const void *a, const void *b)
+{
+	uint32_t x = ((const struct candidate *)a)->v.uid, y = ((const struct candidate *)b)->v.uid;
+	return (x > y) - (x < y);
+}
+
+static int read_candidates(struct job *j)
+{
+	struct meta *m = service_store(j->r->s)->meta;
+	int e = OK;
+	if (j->t->id != j->source)
+		do {
+			e = meta_read(m, read_unchanged, j);
+			j->keep = j->candidates.n;
+		} while (!e && j->got == READ_CHUNK);
+	if (!e)
+		e = meta_read(m, read_replaced, j);
+	if (!e && !buffer_ok(&j->candidates))
+		e = fail_with(ERR_UNAVAILABLE, "no memory");
+	if (!e && j->candidates.n)
+		qsort(j->candidates.p, j->candidates.n / sizeof(struct candidate), sizeof(struct candidate), by_uid);
+	return e;
+}
+
+/* The first UID that came into the target after then: created numbers grow with UIDs, so halving finds it. */
+static int first_since(struct meta_txn *t, struct job *j, uint32_t *uid)
+{
+	struct meta_rows row;
+	uint64_t low = 1, high = (uint64_t)UINT32_MAX + 1;
+	while (low < high) {
+		uint64_t mid = low + (high - low) / 2;
+		int e = meta_one(t, &row, META_LIVE_FIRST_AFTER, "iii", j->r->q->account, j->t->id, (int64_t)mid);
+		if (e && e != ERR_NOT_FOUND)
+			return e;
+		bool later = e == ERR_NOT_FOUND || meta_int(&row, 1) > j->r->q->at.change;
+		uint64_t at = e == ERR_NOT_FOUND ? high : (uint64_t)meta_int(&row, 0);
+		if (!e)
+			meta_done(&row);
+		if (later)
+			high = mid;
+		else
+			low = at + 1;
+	}
+	*uid = low > UINT32_MAX ? UINT32_MAX : (uint32_t)low;
+	return OK;
+}
+
+static int read_present(struct meta_txn *t, void *arg)
+{
+	struct job *j = arg;
+	struct meta_rows row;
+	j->got = 0;
+	int e = meta_query(t, &row, META_LIVE_EMAILS, "iiii", j->r->q->account, j->t->id, (int64_t)j->after, (int64_t)READ_CHUNK);
+	if (e)
+		return e;
+	uint32_t after = j->after;
+	while ((e = meta_next(&row)) > 0) {
+		after = (uint32_t)meta_int(&row, 0);
+		j->got++;
+		if (count_email(&j->counts, meta_int(&row, 1)))
+			e = ERR_UNAVAILABLE;
+		if (e < 0)
+			break;
+	}
+	meta_done(&row);
+	j->after = after;
+	return e;
+}
+
+static int find_first(struct meta_txn *t, void *arg)
+{
+	struct job *j = arg;
+	uint32_t uid;
+	int e = first_since(t, j, &uid);
+	if (!e)
+		j->after = uid - 1;
+	return e;
+}
+
+static int read_counts(struct job *j)
+{
+	struct meta *m = service_store(j->r->s)->meta;
+	int e = OK;
+	j->after = 0;
+	if (!j->t->id) /* not made yet: nothing is in it */
+		return OK;
+	if (j->t->id == j->source)
+		e = meta_read(m, find_first, j);
+	do {
+		if (!e)
+			e = meta_read(m, read_present, j);
+	} while (!e && j->got == READ_CHUNK);
+	return e;
+}
+
+/* Flags and keywords of then that are missing now, joined to those of now. \Deleted does not come back. */
+static bool lost_flags(const struct version *then, const struct version *now, struct arena *a, uint64_t *flags, struct span *keywords)
+{
+	struct buffer all = { 0 };
+	*flags = now->flags | (then->flags & ~(uint64_t)FLAG_DELETED);
+	bool joined = keywords_union(&all, now->keywords, then->keywords) == OK; /* over the limit those of now stay */
+	*keywords = joined ? arena_copy(a, buffer_span(&all)) : now->keywords;
+	buffer_free(&all);
+	return *flags != now->flags || !span_eq(*keywords, now->keywords);
+}
+
+static int give_back_flags(struct change *c, struct collection *to, const struct version *then, uint64_t *flagged)
+{
+	struct version *now;
+	struct span keywords;
+	uint64_t flags;
+	size_t n;
+	int e = folder_versions(c, to->id, then->uid, then->uid, 1, &now, &n);
+	if (e || n == 0 || !lost_flags(then, now, &c->arena, &flags, &keywords))
+		return e;
+	*flagged += 1;
+	return change_entry_flags(c, to, now, flags, keywords);
+}
+
+/* A dry run's look at what a chunk would do. */
+static int count_chunk(struct meta_txn *t, void *arg)
+{
+	struct job *j = arg;
+	struct meta_rows row;
+	j->linked = j->flagged = 0;
+	for (size_t i = 0; i < j->n; i++) {
+		const struct version *then = &j->chunk[i]->v;
+		struct version now;
+		struct span keywords;
+		uint64_t flags;
+		if (j->chunk[i]->ended) {
+			j->linked++;
+			continue;
+		}
+		int e = meta_one(t, &row, META_LIVE_GET, "iii", j->r->q->account, j->source, (int64_t)then->uid);
+		if (e && e != ERR_NOT_FOUND)
+			return e;
+		if (e)
+			continue;
+		version_from_row(&row, &now);
+		j->flagged += lost_flags(then, &now, &j->arena, &flags, &keywords);
+		meta_done(&row);
+	}
+	return OK;
+}
+
+static int save_progress(struct job *j, struct meta_txn *t)
+{
+	struct buffer b = { 0 };
+	progress_write(&j->reached, &b);
+	int e = meta_do(t, META_CHANGESET_PUT, "bii", buffer_span(&b), j->r->q->account, j->r->changeset);
+	buffer_free(&b);
+	return e;
+}
+
+static int restore_chunk(struct job *j, struct change *c)
+{
+	struct collection *to;
+	int e = j->t->id ? OK : restore_ensure_path(c, j->t->path, &j->target);
+	if (!e)
+		e = change_collection(c, j->target, &to);
+	for (size_t i = 0; !e && i < j->n; i++) {
+		struct version v = j->chunk[i]->v;
+		if (!j->chunk[i]->ended) {
+			e = give_back_flags(c, to, &v, &j->flagged);
+			continue;
+		}
+		v.flags &= ~(uint64_t)FLAG_DELETED;
+		e = change_entry_add(c, to, &v, j->source == j->target ? 0 : j->source);
+		j->linked++;
+	}
+	return e;
+}
+
+static int run_chunk(struct meta_txn *t, void *arg)
+{
+	struct job *j = arg;
+	struct change c;
+	j->linked = j->flagged = 0;
+	j->target = j->t->id;
+	int e = change_begin(&c, j->r->s, t, j->r->q->account, CHANGE_RESTORE, j->r->q->actor, j->r->changeset);
+	if (!e)
+		e = restore_chunk(j, &c);
+	e = change_end(&c, e, &j->touched);
+	return e ? e : save_progress(j, t);
+}
+
+static int commit_chunk(struct job *j)
+{
+	struct run *r = j->r;
+	if (!j->n)
+		return OK;
+	j->reached = (struct progress){ j->source, j->chunk[j->n - 1]->v.uid };
+	struct store *store = service_store(r->s);
+	int e = r->q->dry_run ? meta_read(store->meta, count_chunk, j) : store_commit(store, NULL, 0, run_chunk, j);
+	if (e)
+		return e;
+	if (!r->q->dry_run) {
+		change_publish(r->s, &j->touched);
+		j->t->id = j->target;
+	}
+	r->report.messages += j->linked;
+	r->report.flags += j->flagged;
+	r->done += j->n;
+	j->n = 0;
+	if (r->q->progress)
+		r->q->progress(r->q->ctx, r->done, r->total);
+	return OK;
+}
+
+struct summary_read {
+	int64_t email;
+	struct arena arena;
+	struct span summary;
+};
+
+static int read_summary(struct meta_txn *t, void *arg)
+{
+	struct summary_read *q = arg;
+	struct meta_rows row;
+	int e = meta_one(t, &row, META_EMAIL_SUMMARY, "i", q->email);
+	if (e)
+		return e;
+	arena_reset(&q->arena);
+	q->summary = arena_copy(&q->arena, meta_span(&row, 0));
+	meta_done(&row);
+	return OK;
+}
+
+static int matches(struct job *j, const struct candidate *k, bool *yes)
+{
+	struct run *r = j->r;
+	struct summary_read q = { .email = k->v.email };
+	*yes = true;
+	if (match_all(&r->match))
+		return OK;
+	int e = meta_read(service_store(r->s)->meta, read_summary, &q);
+	if (!e) {
+		struct entry entry = { .uid = k->v.uid, .flags = k->v.flags, .keywords = k->v.keywords, .date = k->v.date,
+			               .email = k->v.email, .size = k->v.size, .summary = q.summary };
+		e = match_entry(&r->match, r->s, &entry, j->t->then->path, yes);
+	}
+	arena_free(&q.arena);
+	return e;
+}
+
+struct liveness {
+	int64_t account, collection;
+	struct candidate **list;
+	size_t n;
+};
+
+static int look_who_lives(struct meta_txn *t, void *arg)
+{
+	struct liveness *q = arg;
+	struct meta_rows row;
+	for (size_t i = 0; i < q->n; i++) {
+		int e = meta_one(t, &row, META_LIVE_GET, "iii", q->account, q->collection, (int64_t)q->list[i]->v.uid);
+		if (e && e != ERR_NOT_FOUND)
+			return e;
+		q->list[i]->ended = e == ERR_NOT_FOUND;
+		if (!e)
+			meta_done(&row);
+	}
+	return OK;
+}
+
+/* A version that another one followed says nothing of its entry's end: look. */
+static int decide_lives(struct job *j)
+{
+	struct candidate *k = (struct candidate *)(void *)j->candidates.p;
+	size_t n = j->candidates.n / sizeof *k;
+	struct candidate *list[CHUNK];
+	struct liveness q = { j->r->q->account, j->source, list, 0 };
+	int e = OK;
+	for (size_t i = 0; !e && i < n; i++) {
+		if (!k[i].ended)
+			list[q.n++] = &k[i];
+		if (q.n == CHUNK || (q.n && i + 1 == n)) {
+			e = meta_read(service_store(j->r->s)->meta, look_who_lives, &q);
+			q.n = 0;
+		}
+	}
+	return e;
+}
+
+static bool is_done(const struct progress *p, int64_t source, uint32_t uid)
+{
+	return source < p->collection || (source == p->collection && uid <= p->uid);
+}
+
+static int restore_all(struct job *j)
+{
+	struct run *r = j->r;
+	struct candidate *k = (struct candidate *)(void *)j->candidates.p;
+	size_t n = j->candidates.n / sizeof *k;
+	r->total += n;
+	int e = OK;
+	for (size_t i = 0; !e && i < n && !restore_cancelled(r); i++) {
+		bool yes;
+		if (is_done(&r->progress, j->source, k[i].v.uid) || (k[i].ended && take_email(&j->counts, k[i].v.email)))
+			continue;
+		e = matches(j, &k[i], &yes);
+		if (!e && yes)
+			j->chunk[j->n++] = &k[i];
+		if (!e && j->n == CHUNK)
+			e = commit_chunk(j);
+	}
+	return e ? e : commit_chunk(j);
+}
+
+static int find_target(struct meta_txn *t, void *arg)
+{
+	struct job *j = arg;
+	return restore_find_path(t, j->r->q->account, j->t->path, &j->t->id);
+}
+
+static void tell(const struct run *r, const struct target *t, const struct restore_report *before)
+{
+	char line[1200];
+	uint64_t messages = r->report.messages - before->messages, flags = r->report.flags - before->flags;
+	if (!r->q->say || (!messages && !flags))
+		return;
+	snprintf(line, sizeof line, "%.*s: %llu message%s %s back, %llu %s flags back", SPAN_ARG(t->path),
+	         (unsigned long long)messages, messages == 1 ? "" : "s", messages == 1 ? "comes" : "come", (unsigned long long)flags,
+	         flags == 1 ? "gets" : "get");
+	r->q->say(r->q->ctx, line);
+}
+
+int restore_messages(struct run *r, struct target *t)
+{
+	struct job *j = calloc(1, sizeof *j);
+	struct restore_report before = r->report;
+	if (!j)
+		return fail_with(ERR_UNAVAILABLE, "no memory");
+	*j = (struct job){ .r = r, .t = t, .source = t->then->id };
+	int e = t->id ? OK : meta_read(service_store(r->s)->meta, find_target, j);
+	if (!e)
+		e = read_candidates(j);
+	if (!e)
+		e = decide_lives(j);
+	if (!e && j->candidates.n)
+		e = read_counts(j);
+	if (!e)
+		e = restore_all(j);
+	tell(r, t, &before);
+	buffer_free(&j->candidates);
+	arena_free(&j->arena);
+	free(j->counts.slots);
+	free(j);
+	return e;
+}

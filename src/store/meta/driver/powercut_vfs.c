@@ -219,6 +219,8 @@ static int apply(struct disk_file *d, sqlite3_file *real)
 	for (size_t i = 0; !rc && i < d->cap; i++)
 		if (d->sectors[i].used)
 			rc = write_sector(d, real, &d->sectors[i]);
+	if (!rc) /* a tail that nobody wrote to */
+		rc = real->pMethods->xTruncate(real, d->size);
 	return rc;
 }
 

@@ -1,0 +1,77 @@
+/* IDLE (RFC 2177): the session is parked; a notice of the service, or a look now and then, makes it tell the news. */
+#include <stdlib.h>
+
+#include "clock.h"
+#include "fail.h"
+#include "news.h"
+#include "reply.h"
+
+enum { LINE_MAX_BYTES = 1024 };
+#define LOOK_US (30 * SECOND_US)
+#define STILL_HERE_US (120 * SECOND_US)
+
+struct idle {
+	struct watch *watch;
+	int64_t spoke; /* clock_mono() */
+};
+
+static void end_idle(struct command *c)
+{
+	struct idle *i = c->job;
+	if (i->watch)
+		service_unwatch(c->session->node->service, &i->watch);
+}
+
+static void wake(void *conn)
+{
+	conn_wake(conn);
+}
+
+static enum imap_step look(struct command *c)
+{
+	struct idle *i = c->job;
+	size_t before = c->out->n;
+	if (c->session->view && news_send(c, true) == ERR_NOT_FOUND)
+		return session_bye(c->session, "The selected mailbox was deleted");
+	int64_t now = clock_mono();
+	if (c->out->n == before && now - i->spoke > STILL_HERE_US - SECOND_US)
+		buffer_puts(c->out, "* OK Still here\r\n");
+	if (c->out->n != before)
+		i->spoke = now;
+	conn_timeout(c->session->conn, LOOK_US);
+	return IMAP_WAKE;
+}
+
+/* There was input, or a notice. */
+static enum imap_step go_on(struct command *c)
+{
+	struct conn *conn = c->session->conn;
+	ssize_t lf = span_find(conn->in, '\n');
+	if (lf < 0 && conn->in.n > LINE_MAX_BYTES)
+		return session_bye(c->session, "Line too long");
+	if (lf < 0)
+		return look(c);
+	bool done = span_ieq(span_trim(span_sub(conn->in, 0, (size_t)lf)), SPAN("DONE"));
+	conn_consume(conn, (size_t)lf + 1);
+	return done ? reply_completed(c) : reply_bad(c, "DONE expected");
+}
+
+enum imap_step cmd_idle(struct command *c)
+{
+	struct imap_session *s = c->session;
+	struct idle *i = arena_alloc(&c->arena, sizeof *i);
+	if (!imap_end(&c->args))
+		return reply_bad_args(c);
+	i->spoke = clock_mono();
+	c->job = i;
+	c->cleanup = end_idle;
+	c->resume = go_on;
+	c->timeout = look;
+	if (s->view && !view_info(s->view)->past) {
+		int rc = service_watch(s->node->service, s->account, view_info(s->view)->folder.id, wake, s->conn, &i->watch);
+		if (rc)
+			return reply_failure(c, rc);
+	}
+	buffer_puts(c->out, "+ idling\r\n");
+	return go_on(c); /* what came since the last command is told at once */
+}

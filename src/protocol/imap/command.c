@@ -1,0 +1,263 @@
+/* The table of commands and the one door they all go through: what is logged, limited and timed is so here. */
+#include "command.h"
+
+#include <stdlib.h>
+
+#include "clock.h"
+#include "fail.h"
+#include "log.h"
+#include "news.h"
+#include "reply.h"
+
+enum {
+	DRAIN_MAX = 64 << 20, /* bytes of a refused literal that are read away */
+	ANY = STATE_GREETED | STATE_USER | STATE_SELECTED,
+	LOGGED_IN = STATE_USER | STATE_SELECTED,
+};
+#define SLICE_US (SECOND_US / 20)
+#define SLOW_US (2 * SECOND_US)
+
+static const struct command_entry commands[] = {
+	{ "APPEND", cmd_append, LOGGED_IN, 0 },
+	{ "AUTHENTICATE", cmd_authenticate, STATE_GREETED, COMMAND_SECRET },
+	{ "CAPABILITY", cmd_capability, ANY, 0 },
+	{ "CHECK", cmd_check, STATE_SELECTED, 0 },
+	{ "CLOSE", cmd_close, STATE_SELECTED, COMMAND_NO_NEWS },
+	{ "COPY", cmd_copy, STATE_SELECTED, COMMAND_UID },
+	{ "CREATE", cmd_create, LOGGED_IN, 0 },
+	{ "DELETE", cmd_delete, LOGGED_IN, 0 },
+	{ "ENABLE", cmd_enable, LOGGED_IN, 0 },
+	{ "EXAMINE", cmd_examine, LOGGED_IN, COMMAND_NO_NEWS },
+	{ "EXPUNGE", cmd_expunge, STATE_SELECTED, COMMAND_UID },
+	{ "FETCH", cmd_fetch, STATE_SELECTED, COMMAND_UID | COMMAND_NUMBERS },
+	{ "ID", cmd_id, ANY, 0 },
+	{ "IDLE", cmd_idle, LOGGED_IN, 0 },
+	{ "LIST", cmd_list, LOGGED_IN, 0 },
+	{ "LOGIN", cmd_login, STATE_GREETED, COMMAND_SECRET },
+	{ "LOGOUT", cmd_logout, ANY, COMMAND_NO_NEWS },
+	{ "LSUB", cmd_lsub, LOGGED_IN, 0 },
+	{ "MOVE", cmd_move, STATE_SELECTED, COMMAND_UID },
+	{ "NAMESPACE", cmd_namespace, LOGGED_IN, 0 },
+	{ "NOOP", cmd_noop, ANY, 0 },
+	{ "RENAME", cmd_rename, LOGGED_IN, 0 },
+	{ "SEARCH", cmd_search, STATE_SELECTED, COMMAND_UID | COMMAND_NUMBERS },
+	{ "SELECT", cmd_select, LOGGED_IN, COMMAND_NO_NEWS },
+	{ "STATUS", cmd_status, LOGGED_IN, 0 },
+	{ "STORE", cmd_store, STATE_SELECTED, COMMAND_UID | COMMAND_NUMBERS },
+	{ "SUBSCRIBE", cmd_subscribe, LOGGED_IN, 0 },
+	{ "UNSELECT", cmd_unselect, STATE_SELECTED, COMMAND_NO_NEWS },
+	{ "UNSUBSCRIBE", cmd_unsubscribe, LOGGED_IN, 0 },
+};
+
+/* Stands in until the command is known. */
+static const struct command_entry unknown = { .word = "?", .flags = COMMAND_NO_NEWS };
+
+static const struct command_entry *find(struct span word)
+{
+	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+		if (span_ieq(word, span_of(commands[i].word)))
+			return &commands[i];
+	return NULL;
+}
+
+static bool read_words(struct command *c, struct span *word)
+{
+	if (!imap_tag(&c->args, &c->tag) || !imap_sp(&c->args) || !imap_atom(&c->args, word))
+		return false;
+	c->uid = span_ieq(*word, SPAN("UID"));
+	return !c->uid || (imap_sp(&c->args) && imap_atom(&c->args, word));
+}
+
+static enum imap_step refuse_state(struct command *c)
+{
+	if (c->session->state == STATE_GREETED)
+		return reply_bad(c, "Log in first");
+	return reply_bad(c, c->entry->states & STATE_GREETED ? "Already logged in" : "Select a mailbox first");
+}
+
+static enum imap_step begin(struct command *c, enum imap_frame_answer answer)
+{
+	struct span word;
+	if (!read_words(c, &word))
+		return reply_bad_args(c);
+	const struct command_entry *e = find(word);
+	if (!e || (c->uid && !(e->flags & COMMAND_UID)))
+		return reply_bad(c, "Unknown command");
+	if (answer == IMAP_FRAME_BAD)
+		return reply_bad(c, "NUL in a command");
+	c->entry = e;
+	if (!(e->states & c->session->state))
+		return refuse_state(c);
+	if (answer == IMAP_FRAME_TOO_BIG)
+		return reply_no(c, "[LIMIT] That literal is too big");
+	return e->run(c);
+}
+
+bool command_should_yield(struct command *c)
+{
+	return conn_flush_if_over(c->session->conn, CONN_OUTPUT_HIGH) || clock_mono() > c->slice_ends;
+}
+
+/* ---- Literals that were left in the input */
+
+static enum imap_step read_tail(struct command *c, bool *rest)
+{
+	struct imap_session *s = c->session;
+	struct imap_frame_event ev;
+	s->frame.tail = true;
+	switch (imap_frame_next(&s->frame, s->conn->in, SESSION_LITERALS_MAX, &ev)) {
+	case IMAP_FRAME_MORE:
+		return s->conn->in.n < CONN_INPUT_MAX ? IMAP_MORE : session_bye(s, "Command too long");
+	case IMAP_FRAME_TOO_LONG:
+	case IMAP_FRAME_TOO_BIG:
+		return session_bye(s, "Command too long");
+	default: /* also one more literal that the client waits to send: it is told no by the tagged reply */
+		*rest = span_trim(span_sub(s->conn->in, 0, ev.length)).n > 0;
+		conn_consume(s->conn, ev.length);
+		s->frame = (struct imap_frame){ 0 };
+		c->has_tail = false;
+		return IMAP_DONE;
+	}
+}
+
+enum imap_step command_read_literal(struct command *c, void (*sink)(struct command *c, struct span bytes), bool *rest)
+{
+	struct conn *conn = c->session->conn;
+	struct span bytes = span_sub(conn->in, 0, c->unread < SIZE_MAX ? c->unread : SIZE_MAX);
+	if (bytes.n && sink)
+		sink(c, bytes);
+	c->unread -= bytes.n;
+	conn_consume(conn, bytes.n);
+	*rest = false;
+	if (c->unread)
+		return IMAP_MORE;
+	return c->has_tail ? read_tail(c, rest) : IMAP_DONE;
+}
+
+static enum imap_step discard(struct command *c)
+{
+	bool rest;
+	return command_read_literal(c, NULL, &rest);
+}
+
+/* ---- The end of a command */
+
+static void release(struct command *c)
+{
+	if (c->cleanup)
+		c->cleanup(c);
+	c->session->running = NULL;
+	buffer_free(&c->told);
+	buffer_free(&c->reply);
+	if (c->entry->flags & COMMAND_SECRET)
+		explicit_bzero((char *)(uintptr_t)c->text.p, c->text.n);
+	arena_free(&c->arena);
+	free(c);
+}
+
+static void log_command(const struct command *c)
+{
+	int64_t us = clock_mono() - c->began;
+	enum log_level level = us > SLOW_US && c->entry->run != cmd_idle ? LOG_INFO : LOG_DEBUG;
+	log_line(level, "imap-command", "session=%lld account=%lld command=%s%s us=%lld result=%s",
+	         (long long)c->session->conn->id, (long long)c->session->account, c->uid ? "UID-" : "", c->entry->word,
+	         (long long)us, c->mistaken ? "bad" : c->result ? fail_name(c->result) : "ok");
+}
+
+static void put_reply(struct command *c)
+{
+	if (c->tag.n)
+		buffer_put_span(c->out, c->tag);
+	else
+		buffer_putc(c->out, '*');
+	buffer_putc(c->out, ' ');
+	buffer_put_span(c->out, buffer_span(&c->reply));
+	buffer_puts(c->out, "\r\n");
+}
+
+/* What happened in the mailbox is told before the tagged reply. A store that does not answer now is no reason to
+   hold the reply back: the news comes with a later command. */
+static int tell_news(struct command *c)
+{
+	struct imap_session *s = c->session;
+	if (!s->view || c->mistaken || (c->entry->flags & COMMAND_NO_NEWS))
+		return OK;
+	return news_send(c, c->uid || !(c->entry->flags & COMMAND_NUMBERS));
+}
+
+static enum imap_step finish(struct command *c)
+{
+	struct imap_session *s = c->session;
+	if (c->unread > DRAIN_MAX)
+		return session_bye(s, "That literal is too big");
+	if (c->unread || c->has_tail) {
+		c->resume = discard;
+		enum imap_step step = discard(c);
+		if (step != IMAP_DONE)
+			return step;
+	}
+	bool gone = tell_news(c) == ERR_NOT_FOUND;
+	put_reply(c);
+	log_command(c);
+	s->mistakes = c->mistaken ? s->mistakes + 1 : 0;
+	release(c);
+	if (gone)
+		return session_bye(s, "The selected mailbox was deleted");
+	return s->mistakes < SESSION_MISTAKES_MAX ? IMAP_DONE : session_bye(s, "Too many mistakes");
+}
+
+static enum imap_step settle(struct command *c, enum imap_step step)
+{
+	return step == IMAP_DONE ? finish(c) : step;
+}
+
+/* ---- In and out of the door */
+
+static void expect_literal(struct command *c, const struct imap_frame_event *ev)
+{
+	c->has_literal = true;
+	c->literal = *ev;
+	if (ev->sync)
+		return; /* nothing follows unless the command asks for it */
+	c->unread = ev->literal;
+	c->has_tail = true;
+}
+
+enum imap_step command_start(struct imap_session *s, struct span text, enum imap_frame_answer answer,
+                             const struct imap_frame_event *ev)
+{
+	struct command *c = calloc(1, sizeof *c);
+	if (!c)
+		return session_bye(s, "Out of memory");
+	*c = (struct command){ .session = s, .out = &s->conn->out, .entry = &unknown, .began = clock_mono(),
+		               .arena.limit = COMMAND_MEMORY_MAX };
+	c->slice_ends = c->began + SLICE_US;
+	s->running = c;
+	c->text = arena_copy(&c->arena, text);
+	conn_consume(s->conn, text.n);
+	if (!c->text.p)
+		return session_bye(s, "Out of memory");
+	if (answer == IMAP_FRAME_APPEND || answer == IMAP_FRAME_TOO_BIG)
+		expect_literal(c, ev);
+	imap_args_init(&c->args, c->text, &c->arena);
+	return settle(c, begin(c, answer));
+}
+
+enum imap_step command_go_on(struct imap_session *s)
+{
+	struct command *c = s->running;
+	c->slice_ends = clock_mono() + SLICE_US;
+	return settle(c, c->resume(c));
+}
+
+enum imap_step command_timed_out(struct imap_session *s)
+{
+	struct command *c = s->running;
+	return settle(c, c->timeout(c));
+}
+
+void command_abort(struct imap_session *s)
+{
+	if (s->running)
+		release(s->running);
+}

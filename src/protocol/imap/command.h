@@ -1,0 +1,113 @@
+/* One command from its line to its tagged reply.
+ *
+ * A handler reads its arguments, calls the service, writes untagged lines to c->out and ends in one of the reply_*
+ * functions. One that cannot end at once (it streams a literal, waits for a notice, gives way to a slow reader) sets
+ * c->resume and what it needs in c->job, and returns what it waits for. */
+#ifndef COMMAND_H
+#define COMMAND_H
+
+#include "imap_args.h"
+#include "session.h"
+
+enum { COMMAND_MEMORY_MAX = 2 << 20 /* bytes of arguments and what is made of them */ };
+
+enum command_flag {
+	COMMAND_UID = 1,      /* has a UID form */
+	COMMAND_NUMBERS = 2,  /* speaks of message numbers (but in its UID form): no EXPUNGE meanwhile */
+	COMMAND_NO_NEWS = 4,  /* its reply is not preceded by what happened in the mailbox */
+	COMMAND_SECRET = 8,   /* its arguments are wiped */
+};
+
+struct command_entry {
+	const char *word;
+	enum imap_step (*run)(struct command *c);
+	unsigned states; /* of enum imap_state */
+	unsigned flags;
+};
+
+/* An entry whose flags the client was told in this command, as of its change. */
+struct told {
+	uint32_t uid;
+	int64_t change;
+};
+
+struct command {
+	struct imap_session *session;
+	struct buffer *out; /* of the connection */
+	const struct command_entry *entry;
+	struct span text; /* as sent, with its line end */
+	struct span tag;
+	bool uid; /* the UID form */
+	struct imap_args args;
+	struct arena arena; /* the command's lifetime */
+	int64_t began;      /* clock_mono() */
+	int64_t slice_ends; /* when others should have their turn */
+
+	/* A literal that the framing left in the input: the message of an APPEND, or one that is too big. */
+	bool has_literal;
+	struct imap_frame_event literal;
+	uint64_t unread; /* bytes of it still to be taken off the input */
+	bool has_tail;   /* then the rest of the command's line */
+
+	enum imap_step (*resume)(struct command *c);
+	enum imap_step (*timeout)(struct command *c); /* NULL: a timeout ends the session */
+	void (*cleanup)(struct command *c);           /* what the arena does not free; may be NULL */
+	void *job;
+
+	struct buffer told; /* of struct told, ascending by UID */
+	struct imap_set quiet; /* a silent STORE: what the client takes as done, by the change quiet_change */
+	int64_t quiet_change;
+	struct buffer reply; /* what follows the tag */
+	bool mistaken;       /* the reply is BAD */
+	int result;          /* of the service, for the log */
+};
+
+/* Starts a command whose text (with its line end) was framed: copies what it needs. ev: of APPEND or TOO_BIG, else
+   NULL. */
+enum imap_step command_start(struct imap_session *s, struct span text, enum imap_frame_answer answer,
+                             const struct imap_frame_event *ev);
+/* Lets the session's running command go on. */
+enum imap_step command_go_on(struct imap_session *s);
+enum imap_step command_timed_out(struct imap_session *s);
+/* Gives the session's running command up without a reply. */
+void command_abort(struct imap_session *s);
+
+/* Should a long command give way? True when much output is unsent or its time slice is over: return IMAP_DRAIN. */
+bool command_should_yield(struct command *c);
+
+/* Takes the rest of the literal and of the line off the input. IMAP_MORE until both are gone. sink gets the bytes of
+   the literal; may be NULL. *rest is true when something but blanks stood behind the literal. */
+enum imap_step command_read_literal(struct command *c, void (*sink)(struct command *c, struct span bytes), bool *rest);
+
+/* The handlers; one file each. */
+enum imap_step cmd_append(struct command *c);
+enum imap_step cmd_authenticate(struct command *c);
+enum imap_step cmd_capability(struct command *c);
+enum imap_step cmd_check(struct command *c);
+enum imap_step cmd_close(struct command *c);
+enum imap_step cmd_copy(struct command *c);
+enum imap_step cmd_create(struct command *c);
+enum imap_step cmd_delete(struct command *c);
+enum imap_step cmd_enable(struct command *c);
+enum imap_step cmd_examine(struct command *c);
+enum imap_step cmd_expunge(struct command *c);
+enum imap_step cmd_fetch(struct command *c);
+enum imap_step cmd_id(struct command *c);
+enum imap_step cmd_idle(struct command *c);
+enum imap_step cmd_list(struct command *c);
+enum imap_step cmd_login(struct command *c);
+enum imap_step cmd_logout(struct command *c);
+enum imap_step cmd_lsub(struct command *c);
+enum imap_step cmd_move(struct command *c);
+enum imap_step cmd_namespace(struct command *c);
+enum imap_step cmd_noop(struct command *c);
+enum imap_step cmd_rename(struct command *c);
+enum imap_step cmd_search(struct command *c);
+enum imap_step cmd_select(struct command *c);
+enum imap_step cmd_status(struct command *c);
+enum imap_step cmd_store(struct command *c);
+enum imap_step cmd_subscribe(struct command *c);
+enum imap_step cmd_unselect(struct command *c);
+enum imap_step cmd_unsubscribe(struct command *c);
+
+#endif

@@ -1,0 +1,30 @@
+/* The entries of a set of UIDs, read in batches: neighbours in one read, of bounded memory. */
+#ifndef ENTRIES_H
+#define ENTRIES_H
+
+#include "command.h"
+
+enum {
+	ENTRIES_BATCH = 2000,
+	ENTRIES_SUMMARIES = 200, /* of a batch with summaries */
+	ENTRIES_MEMORY = 1 << 20, /* of a batch that has more than one entry */
+};
+
+/* Start with { .view, .uids, .summaries }; to read a batch again, put the old value back. */
+struct entries {
+	struct view *view;
+	const struct imap_set *uids; /* resolved */
+	bool summaries;
+	uint64_t next; /* the UID to go on from */
+};
+
+/* The next batch, in the arena, which is reset before; *n is 0 at the end. Ascending by UID. */
+int entries_next(struct entries *w, struct arena *a, struct entry **out, size_t *n);
+
+/* Reads a set off the arguments: message numbers, or UIDs in the UID form. What comes out are UIDs within the view, as
+   every service call wants them. False: c->args.bad says why. */
+bool read_messages(struct command *c, struct imap_set *uids);
+/* The last UID of the view; 0 when it is empty. */
+uint32_t view_last_uid(const struct view *v);
+
+#endif

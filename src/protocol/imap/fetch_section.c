@@ -1,0 +1,200 @@
+#include "fetch_section.h"
+
+#include "fail.h"
+#include "log.h"
+
+enum {
+	HEADER_MAX = 1 << 20, /* bytes of a header that are looked through for selected fields */
+	PIECE = 32 * 1024,    /* bytes put before the peer is looked after */
+};
+
+bool fetch_item_has_bytes(const struct imap_fetch_item *item)
+{
+	return item->kind >= FETCH_RFC822;
+}
+
+static bool selects_fields(const struct imap_section *s)
+{
+	return s->text == SECTION_FIELDS || s->text == SECTION_FIELDS_NOT;
+}
+
+static bool in_summary(const struct section_source *s, const struct imap_section *section)
+{
+	return section->depth == 0 && section->text == SECTION_FIELDS &&
+	       mime_summary_has_fields(&s->summary, section->fields, section->n_fields);
+}
+
+static enum mime_section mime_section_of(enum imap_section_text text)
+{
+	switch (text) {
+	case SECTION_HEADER: case SECTION_FIELDS: case SECTION_FIELDS_NOT:
+		return MIME_SECTION_HEADER;
+	case SECTION_MIME:
+		return MIME_SECTION_MIME;
+	case SECTION_TEXT:
+		return MIME_SECTION_TEXT;
+	default:
+		return MIME_SECTION_ALL;
+	}
+}
+
+static int find_range(const struct section_source *s, const struct imap_section *section, uint64_t *from, uint64_t *to)
+{
+	int rc = mime_summary_section(&s->summary, section->path, section->depth, mime_section_of(section->text), from, to);
+	if (!rc && (*to < *from || *to > s->entry->size))
+		return fail_with(ERR_CORRUPT, "summary of email %lld: a part is out of bounds", (long long)s->entry->email);
+	return rc;
+}
+
+static void cut(const struct imap_fetch_item *item, uint64_t *from, uint64_t *to)
+{
+	if (!item->partial)
+		return;
+	uint64_t n = *to - *from, skip = item->offset < n ? item->offset : n;
+	*from += skip;
+	if (*to - *from > item->length)
+		*to = *from + item->length;
+}
+
+/* A blob that is missing is trouble of ours, not an answer. */
+static int open_message(struct section_source *s)
+{
+	if (s->message)
+		return OK;
+	int rc = message_open(s->service, s->entry->email, &s->message);
+	if (rc == ERR_NOT_FOUND)
+		return fail_with(ERR_CORRUPT, "email %lld has no body", (long long)s->entry->email);
+	if (!rc && message_size(s->message) != s->entry->size)
+		return fail_with(ERR_CORRUPT, "email %lld: %llu bytes instead of %llu", (long long)s->entry->email,
+		                 (unsigned long long)message_size(s->message), (unsigned long long)s->entry->size);
+	return rc;
+}
+
+static int read_at(struct section_source *s, uint64_t at, struct span *bytes)
+{
+	int rc = open_message(s);
+	if (!rc)
+		rc = message_at(s->message, at, bytes);
+	if (!rc && bytes->n == 0)
+		rc = fail_with(ERR_CORRUPT, "email %lld ends early", (long long)s->entry->email);
+	return rc;
+}
+
+int section_prepare(struct section_source *s, const struct imap_fetch_item *item)
+{
+	uint64_t from, to;
+	struct span bytes;
+	if (in_summary(s, &item->section))
+		return OK;
+	int rc = find_range(s, &item->section, &from, &to);
+	if (rc)
+		return rc == ERR_NOT_FOUND ? OK : rc;
+	if (!selects_fields(&item->section))
+		cut(item, &from, &to);
+	return from < to ? read_at(s, from, &bytes) : OK;
+}
+
+static void put_literal_head(struct buffer *out, uint64_t n)
+{
+	buffer_puts(out, " {");
+	buffer_put_u64(out, n);
+	buffer_puts(out, "}\r\n");
+}
+
+static int read_header(struct section_source *s, uint64_t from, uint64_t to, struct buffer *header)
+{
+	struct span bytes;
+	for (to = to - from > HEADER_MAX ? from + HEADER_MAX : to; from < to; from += bytes.n) {
+		int rc = read_at(s, from, &bytes);
+		if (rc)
+			return rc;
+		bytes = span_sub(bytes, 0, to - from);
+		buffer_put_span(header, bytes);
+	}
+	return OK;
+}
+
+/* HEADER.FIELDS, made as a whole: *out gets its text. */
+static int make_fields(struct section_source *s, const struct imap_section *section, struct buffer *made)
+{
+	struct buffer header = { 0 };
+	uint64_t from, to;
+	bool except = section->text == SECTION_FIELDS_NOT;
+	if (in_summary(s, section)) {
+		mime_header_fields(s->summary.fields, section->fields, section->n_fields, false, made);
+		return OK;
+	}
+	int rc = find_range(s, section, &from, &to);
+	if (!rc)
+		rc = read_header(s, from, to, &header);
+	if (!rc)
+		mime_header_fields(buffer_span(&header), section->fields, section->n_fields, except, made);
+	buffer_free(&header);
+	return rc;
+}
+
+static int put_fields(struct section_source *s, const struct imap_fetch_item *item, struct buffer *out)
+{
+	struct buffer made = { 0 };
+	int rc = make_fields(s, &item->section, &made);
+	if (!rc) {
+		uint64_t from = 0, to = made.n;
+		cut(item, &from, &to);
+		put_literal_head(out, to - from);
+		buffer_put(out, made.p + from, to - from);
+	}
+	buffer_free(&made);
+	return rc;
+}
+
+int section_begin(struct section_source *s, const struct imap_fetch_item *item, struct buffer *out,
+                  struct section_run *run)
+{
+	uint64_t from, to;
+	int rc;
+	imap_fetch_put_name(out, item);
+	if (selects_fields(&item->section)) {
+		rc = put_fields(s, item, out);
+	} else if ((rc = find_range(s, &item->section, &from, &to)) == OK) {
+		cut(item, &from, &to);
+		put_literal_head(out, to - from);
+		*run = (struct section_run){ .active = from < to, .at = from, .left = to - from };
+	}
+	if (rc != ERR_NOT_FOUND)
+		return rc;
+	buffer_puts(out, " NIL");
+	return OK;
+}
+
+enum imap_step section_broken(struct command *c, const struct section_source *s, int rc)
+{
+	char detail[512];
+	log_line(LOG_ERROR, "imap-body-broken", "session=%lld account=%lld email=%lld error=%s detail=%s",
+	         (long long)c->session->conn->id, (long long)c->session->account, (long long)s->entry->email, fail_name(rc),
+	         log_quote(detail, sizeof detail, span_of(fail_detail())));
+	return IMAP_CLOSE;
+}
+
+enum imap_step section_pump(struct command *c, struct section_source *s, struct section_run *run)
+{
+	struct span bytes;
+	while (run->left) {
+		int rc = read_at(s, run->at, &bytes);
+		if (rc)
+			return section_broken(c, s, rc);
+		bytes = span_sub(bytes, 0, run->left < PIECE ? run->left : PIECE);
+		buffer_put_span(c->out, bytes);
+		run->at += bytes.n;
+		run->left -= bytes.n;
+		if (run->left && command_should_yield(c))
+			return IMAP_DRAIN;
+	}
+	run->active = false;
+	return IMAP_DONE;
+}
+
+void section_source_close(struct section_source *s)
+{
+	if (s->message)
+		message_close(&s->message);
+}

@@ -1,0 +1,39 @@
+/* BODY[...]: which bytes, and sending them. Most sections are a range of the message, found in the summary's table of
+   parts and sent as it is read; selected header fields are made, from the summary where it has them. */
+#ifndef FETCH_SECTION_H
+#define FETCH_SECTION_H
+
+#include "command.h"
+#include "imap_fetch.h"
+#include "message.h"
+#include "mime_summary.h"
+
+struct section_source {
+	struct service *service;
+	const struct entry *entry;
+	struct mime_summary summary;
+	struct message *message; /* opened when bytes of it are needed */
+};
+
+/* A section on its way out. */
+struct section_run {
+	bool active;
+	uint64_t at, left; /* bytes of the message still to be sent */
+};
+
+bool fetch_item_has_bytes(const struct imap_fetch_item *item);
+/* Makes sure, before anything is promised to the client, that the item's bytes can be read: OK, ERR_CORRUPT,
+   ERR_UNAVAILABLE. */
+int section_prepare(struct section_source *s, const struct imap_fetch_item *item);
+/* Writes the item's name and its value, or the start of it: then run->active is set and section_pump() sends the rest.
+   A part that the message does not have is NIL. */
+int section_begin(struct section_source *s, const struct imap_fetch_item *item, struct buffer *out,
+                  struct section_run *run);
+/* Sends until the section is complete (IMAP_DONE), the peer is slow (IMAP_DRAIN), or the message cannot be read any
+   further (IMAP_CLOSE): a literal that was announced is never filled with anything else. */
+enum imap_step section_pump(struct command *c, struct section_source *s, struct section_run *run);
+/* What was begun cannot be ended rightly any more: a log line, and IMAP_CLOSE. */
+enum imap_step section_broken(struct command *c, const struct section_source *s, int rc);
+void section_source_close(struct section_source *s);
+
+#endif

@@ -1,0 +1,26 @@
+/* IMAP4rev1 (RFC 3501) with LITERAL+, SASL-IR, ID, ENABLE, NAMESPACE, UNSELECT, IDLE, UIDPLUS, MOVE, SPECIAL-USE and
+   CHILDREN. The tour through the folder is in its README. */
+#ifndef IMAP_H
+#define IMAP_H
+
+#include "conn.h"
+
+struct service;
+struct identity;
+
+/* Where passwords may travel without TLS (login.plaintext). */
+enum imap_plaintext { IMAP_PLAINTEXT_LOOPBACK, IMAP_PLAINTEXT_ALWAYS, IMAP_PLAINTEXT_NEVER };
+
+/* The `service` of every IMAP listener (loop_listen); not changed and not freed while it is served. */
+struct imap_node {
+	struct service *service;
+	struct identity *identity;
+	const char *host;    /* how the node calls itself in its greeting */
+	const char *version; /* for ID */
+	uint64_t message_max; /* bytes of a message */
+	enum imap_plaintext plaintext;
+};
+
+extern const struct conn_protocol imap_protocol;
+
+#endif

@@ -1,0 +1,73 @@
+#include "login_end.h"
+
+#include "clock.h"
+#include "fail.h"
+#include "log.h"
+
+#define WRONG_DELAY_US (2 * SECOND_US)
+
+struct span login_peer(const struct imap_session *s)
+{
+	const char *colon = strrchr(s->conn->peer, ':');
+	return span_from(s->conn->peer, colon ? (size_t)(colon - s->conn->peer) : strlen(s->conn->peer));
+}
+
+enum imap_step login_refuse_plaintext(struct command *c)
+{
+	return reply_no(c, "[PRIVACYREQUIRED] Passwords are not taken on this connection without TLS");
+}
+
+static void log_login(const struct command *c, const char *event, struct span user, int result)
+{
+	const struct imap_session *s = c->session;
+	char text[256];
+	log_line(LOG_INFO, event, "session=%lld account=%lld peer=%s user=%s result=%s", (long long)s->conn->id,
+	         (long long)s->account, s->conn->peer, log_quote(text, sizeof text, user), result ? fail_name(result) : "ok");
+}
+
+static enum imap_step enter(struct command *c, const struct account *who, struct span user)
+{
+	struct imap_session *s = c->session;
+	s->user = span_dup(span_of(who->address));
+	s->account = who->id;
+	s->state = STATE_USER;
+	log_login(c, "imap-login", user, OK);
+	reply_ok(c, "[CAPABILITY ");
+	put_capabilities(&c->reply, s);
+	buffer_puts(&c->reply, "] Logged in");
+	return IMAP_DONE;
+}
+
+/* Nothing the client sends meanwhile is looked at. */
+static enum imap_step wait(struct command *c)
+{
+	return c->session->conn->in.n < CONN_INPUT_MAX ? IMAP_MORE : session_bye(c->session, "Command too long");
+}
+
+static enum imap_step refuse(struct command *c)
+{
+	struct imap_session *s = c->session;
+	int64_t left = s->login_until - clock_mono();
+	conn_timeout(s->conn, left > 1 ? left : 1);
+	c->timeout = NULL;
+	if (++s->wrong_logins >= SESSION_LOGINS_MAX) {
+		buffer_put_span(c->out, c->tag);
+		buffer_puts(c->out, " NO [AUTHENTICATIONFAILED] Wrong user or password\r\n");
+		return session_bye(s, "Too many failed logins");
+	}
+	return reply_no(c, "[AUTHENTICATIONFAILED] Wrong user or password");
+}
+
+enum imap_step login_end(struct command *c, int result, const struct account *who, struct span user)
+{
+	if (result == OK)
+		return enter(c, who, user);
+	log_login(c, "imap-login-failed", user, result);
+	c->result = result;
+	if (result != ERR_DENIED)
+		return reply_failure(c, result);
+	conn_timeout(c->session->conn, WRONG_DELAY_US);
+	c->resume = wait;
+	c->timeout = refuse;
+	return IMAP_MORE;
+}

@@ -1,0 +1,98 @@
+#include "news.h"
+
+#include <stdlib.h>
+
+#include "entries.h"
+#include "fail.h"
+#include "log.h"
+
+void news_told(struct command *c, const struct entry *e)
+{
+	struct told t = { e->uid, e->change };
+	buffer_put(&c->told, &t, sizeof t);
+}
+
+void put_flags(struct buffer *b, const struct view *v, const struct entry *e)
+{
+	struct imap_flags f = { .system = e->flags, .keywords = e->keywords };
+	buffer_puts(b, "FLAGS (");
+	flags_put(b, &f, e->uid >= view_info(v)->recent_from);
+	buffer_putc(b, ')');
+}
+
+void put_flags_line(struct command *c, uint32_t number, const struct entry *e)
+{
+	buffer_puts(c->out, "* ");
+	buffer_put_u64(c->out, number);
+	buffer_puts(c->out, " FETCH (");
+	if (c->uid) {
+		buffer_puts(c->out, "UID ");
+		buffer_put_u64(c->out, e->uid);
+		buffer_putc(c->out, ' ');
+	}
+	put_flags(c->out, c->session->view, e);
+	buffer_puts(c->out, ")\r\n");
+}
+
+static int compare_told(const void *a, const void *b)
+{
+	const struct told *x = a, *y = b;
+	return (x->uid > y->uid) - (x->uid < y->uid);
+}
+
+static bool is_told(const struct command *c, const struct entry *e)
+{
+	const struct told key = { .uid = e->uid };
+	const struct told *t = c->told.n ? bsearch(&key, c->told.p, c->told.n / sizeof key, sizeof key, compare_told) : NULL;
+	if (t && t->change == e->change)
+		return true;
+	return c->quiet_change && c->quiet_change == e->change && imap_set_contains(&c->quiet, e->uid);
+}
+
+/* The changed UIDs as a set that covers neighbours, so that few reads find them all. */
+static int put_changed(struct command *c, const struct view_delta *d)
+{
+	struct view *v = c->session->view;
+	struct arena sets = { 0 }, batch = { 0 };
+	struct imap_set set = { .ranges = arena_alloc(&sets, d->n_changed * sizeof *set.ranges), .n = d->n_changed };
+	struct entry *e;
+	size_t n;
+	int rc = set.ranges ? OK : fail_with(ERR_UNAVAILABLE, "no memory");
+	for (size_t i = 0; !rc && i < d->n_changed; i++)
+		set.ranges[i] = (struct imap_range){ d->changed[i], d->changed[i] };
+	struct entries walk = { .view = v, .uids = &set };
+	while (!rc && (rc = entries_next(&walk, &batch, &e, &n)) == OK && n)
+		for (size_t i = 0; i < n; i++)
+			if (!is_told(c, &e[i]))
+				put_flags_line(c, view_number(v, e[i].uid), &e[i]);
+	arena_free(&batch);
+	arena_free(&sets);
+	return rc;
+}
+
+static void put_counts(struct command *c, const struct view_delta *d)
+{
+	struct view *v = c->session->view;
+	for (size_t i = 0; i < d->n_expunged; i++) {
+		buffer_puts(c->out, "* ");
+		buffer_put_u64(c->out, d->expunged[i]);
+		buffer_puts(c->out, " EXPUNGE\r\n");
+	}
+	if (d->exists)
+		buffer_printf(c->out, "* %u EXISTS\r\n* %u RECENT\r\n", view_count(v), view_recent(v));
+}
+
+int news_send(struct command *c, bool expunges)
+{
+	struct view_delta d;
+	int rc = view_sync(c->session->view, expunges, &d);
+	if (rc) {
+		if (rc != ERR_NOT_FOUND)
+			log_line(LOG_WARN, "imap-news", "session=%lld error=%s", (long long)c->session->conn->id, fail_name(rc));
+		return rc;
+	}
+	put_counts(c, &d);
+	rc = d.n_changed ? put_changed(c, &d) : OK;
+	view_delta_free(&d);
+	return rc == ERR_NOT_FOUND ? ERR_UNAVAILABLE : rc;
+}

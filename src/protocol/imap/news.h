@@ -1,0 +1,17 @@
+/* What happened in the selected mailbox, as untagged lines. */
+#ifndef NEWS_H
+#define NEWS_H
+
+#include "command.h"
+
+/* Brings the view up to date and writes EXPUNGE (unless told to wait with those), EXISTS, RECENT and FETCH lines; what
+   the command told already (c->told, c->quiet) is left out. ERR_NOT_FOUND: the mailbox itself is gone. */
+int news_send(struct command *c, bool expunges);
+/* Remembers that the client knows this entry's flags. In ascending order of UIDs. */
+void news_told(struct command *c, const struct entry *e);
+/* "* 5 FETCH (UID 7 FLAGS (\Seen))", the UID if the command is a UID form. */
+void put_flags_line(struct command *c, uint32_t number, const struct entry *e);
+/* "FLAGS (\Seen \Recent)" */
+void put_flags(struct buffer *b, const struct view *v, const struct entry *e);
+
+#endif

@@ -1,0 +1,121 @@
+#include "reply.h"
+
+#include "fail.h"
+#include "imap_quote.h"
+#include "log.h"
+
+static enum imap_step reply(struct command *c, const char *status, const char *text)
+{
+	buffer_reset(&c->reply);
+	buffer_puts(&c->reply, status);
+	buffer_puts(&c->reply, text);
+	return IMAP_DONE;
+}
+
+enum imap_step reply_ok(struct command *c, const char *text)
+{
+	return reply(c, "OK ", text);
+}
+
+enum imap_step reply_completed(struct command *c)
+{
+	reply(c, "OK ", c->uid ? "UID " : "");
+	buffer_puts(&c->reply, c->entry->word);
+	buffer_puts(&c->reply, " completed");
+	return IMAP_DONE;
+}
+
+enum imap_step reply_no(struct command *c, const char *text)
+{
+	return reply(c, "NO ", text);
+}
+
+enum imap_step reply_bad(struct command *c, const char *why)
+{
+	c->mistaken = true;
+	return reply(c, "BAD ", why);
+}
+
+enum imap_step reply_bad_args(struct command *c)
+{
+	return reply_bad(c, c->args.bad ? c->args.bad : "arguments make no sense");
+}
+
+/* What the client learns of an error. Where detail is set, the thread's detail was written for users. */
+struct meaning {
+	int error;
+	const char *code, *text;
+	bool detail;
+};
+
+static const struct meaning meanings[] = {
+	{ ERR_NOT_FOUND, "[NONEXISTENT] ", "There is no such mailbox", false },
+	{ ERR_EXISTS, "[ALREADYEXISTS] ", "There is a mailbox of that name", false },
+	{ ERR_INVALID, "[CANNOT] ", "That cannot be", true },
+	{ ERR_DENIED, "[NOPERM] ", "Not allowed", false },
+	{ ERR_CANNOT, "[CANNOT] ", "That is not possible", true },
+	{ ERR_LIMIT, "[LIMIT] ", "Over a limit", true },
+	{ ERR_QUOTA, "[OVERQUOTA] ", "Over quota", false },
+	{ ERR_FULL, "[UNAVAILABLE] ", "No space is left on the server, nothing was changed", false },
+	{ ERR_UNAVAILABLE, "[UNAVAILABLE] ", "A store does not answer, try again later", false },
+	{ ERR_CORRUPT, "[UNAVAILABLE] ", "What was asked for is damaged on the server", false },
+	{ ERR_CONFLICT, "[INUSE] ", "Somebody else changed it meanwhile, try again", false },
+	{ ERR_TIMEOUT, "[UNAVAILABLE] ", "It took too long, try again later", false },
+	{ ERR_STOPPED, "[UNAVAILABLE] ", "The server is going down", false },
+};
+static const struct meaning meaning_of_others = { 0, "[SERVERBUG] ", "That failed", false };
+
+static const struct meaning *meaning_of(int error)
+{
+	for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++)
+		if (meanings[i].error == error)
+			return &meanings[i];
+	return &meaning_of_others;
+}
+
+/* Trouble of the server's own goes to the log with its detail; what users did wrong does not. */
+static void log_failure(const struct command *c, int error)
+{
+	char detail[512];
+	switch (error) {
+	case ERR_FULL: case ERR_UNAVAILABLE: case ERR_CORRUPT: case ERR_TIMEOUT:
+		log_line(LOG_WARN, "imap-failed", "session=%lld account=%lld command=%s error=%s detail=%s",
+		         (long long)c->session->conn->id, (long long)c->session->account, c->entry->word, fail_name(error),
+		         log_quote(detail, sizeof detail, span_of(fail_detail())));
+		break;
+	default:
+		break;
+	}
+}
+
+enum imap_step reply_failure(struct command *c, int error)
+{
+	const struct meaning *m = meaning_of(error);
+	c->result = error;
+	log_failure(c, error);
+	reply(c, "NO ", m->code);
+	imap_put_text(&c->reply, span_of(m->detail && *fail_detail() ? fail_detail() : m->text));
+	return IMAP_DONE;
+}
+
+enum imap_step reply_target_failure(struct command *c, int error)
+{
+	if (error != ERR_NOT_FOUND)
+		return reply_failure(c, error);
+	c->result = error;
+	return reply_no(c, "[TRYCREATE] There is no such mailbox");
+}
+
+enum imap_step reply_past(struct command *c)
+{
+	return reply_no(c, "[CANNOT] the past is read-only: copy it out instead");
+}
+
+void put_capabilities(struct buffer *b, const struct imap_session *s)
+{
+	buffer_puts(b, "IMAP4rev1 LITERAL+ SASL-IR ID ENABLE");
+	if (s->state != STATE_GREETED)
+		buffer_puts(b, " NAMESPACE UNSELECT IDLE UIDPLUS MOVE SPECIAL-USE CHILDREN");
+	else
+		buffer_puts(b, session_plaintext(s) ? " AUTH=PLAIN AUTH=LOGIN" : " LOGINDISABLED");
+}

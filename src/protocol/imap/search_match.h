@@ -1,0 +1,32 @@
+/* Does a message match a SEARCH? Asked in rounds: first with what is known at no cost, then with the entry, its summary,
+   its bytes; each round only of messages that the one before could not decide. So the order of the keys does not
+   matter, and a body is read only when nothing cheaper says no. */
+#ifndef SEARCH_MATCH_H
+#define SEARCH_MATCH_H
+
+#include "imap_search.h"
+#include "mime_summary.h"
+#include "view.h"
+
+enum search_round { ROUND_NUMBER, ROUND_ENTRY, ROUND_SUMMARY, ROUND_MESSAGE };
+enum search_answer { SEARCH_NO, SEARCH_YES, SEARCH_LATER };
+
+struct search_subject {
+	struct view *view;
+	struct service *service;
+	int64_t now; /* us */
+	enum search_round round;
+	uint32_t number, uid;
+	struct entry entry;          /* from ROUND_ENTRY on; with its summary from ROUND_SUMMARY on */
+	struct mime_summary summary; /* the same, opened */
+	int failure;                 /* why the message could not be read; the answer is NO then */
+};
+
+/* Makes a parsed tree ready: sets are resolved, texts folded. ERR_LIMIT when the arena is full; ERR_INVALID for keys
+   that are not supported. */
+int search_prepare(struct imap_search *key, const struct view *v, struct arena *a);
+/* The round in which every message is decided. */
+enum search_round search_last_round(const struct imap_search *key);
+enum search_answer search_match(const struct imap_search *key, struct search_subject *m);
+
+#endif

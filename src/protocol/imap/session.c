@@ -1,0 +1,138 @@
+#include "session.h"
+
+#include <stdlib.h>
+
+#include "clock.h"
+#include "command.h"
+#include "log.h"
+#include "reply.h"
+
+enum imap_step session_bye(struct imap_session *s, const char *why)
+{
+	buffer_printf(&s->conn->out, "* BYE %s\r\n", why);
+	log_line(LOG_INFO, "imap-bye", "session=%lld account=%lld peer=%s why=\"%s\"", (long long)s->conn->id,
+	         (long long)s->account, s->conn->peer, why);
+	return IMAP_CLOSE;
+}
+
+void session_unselect(struct imap_session *s)
+{
+	view_close(&s->view);
+	if (s->state == STATE_SELECTED)
+		s->state = STATE_USER;
+}
+
+struct actor session_actor(const struct imap_session *s)
+{
+	return (struct actor){ .name = s->user, .session = s->conn->id, .client = s->client };
+}
+
+bool session_plaintext(const struct imap_session *s)
+{
+	if (s->node->plaintext == IMAP_PLAINTEXT_LOOPBACK)
+		return s->conn->local;
+	return s->node->plaintext == IMAP_PLAINTEXT_ALWAYS;
+}
+
+/* Frames what the client sent next and starts it. */
+static enum imap_step next_command(struct imap_session *s)
+{
+	struct imap_frame_event ev;
+	struct span in = s->conn->in;
+	enum imap_frame_answer answer = imap_frame_next(&s->frame, in, SESSION_LITERALS_MAX, &ev);
+	switch (answer) {
+	case IMAP_FRAME_MORE:
+		return in.n < CONN_INPUT_MAX ? IMAP_MORE : session_bye(s, "Command too long");
+	case IMAP_FRAME_TOO_LONG:
+		return session_bye(s, "Command line too long");
+	case IMAP_FRAME_CONTINUE:
+		buffer_puts(&s->conn->out, "+ OK\r\n");
+		return IMAP_DONE;
+	default:
+		s->frame = (struct imap_frame){ 0 };
+		return command_start(s, span_sub(in, 0, ev.length), answer, &ev);
+	}
+}
+
+/* Goes on until there is something to wait for. */
+static enum conn_next run(struct imap_session *s, enum imap_step step)
+{
+	while (step == IMAP_DONE)
+		step = s->running ? command_go_on(s) : next_command(s);
+	if (s->state != STATE_GREETED && !(s->running && s->running->timeout))
+		conn_timeout(s->conn, SESSION_IDLE_US);
+	switch (step) {
+	case IMAP_DRAIN:
+		return CONN_DRAIN;
+	case IMAP_WAKE:
+		return CONN_WAKE;
+	case IMAP_CLOSE:
+		return CONN_CLOSE;
+	default:
+		return CONN_MORE;
+	}
+}
+
+static enum conn_next imap_open(struct conn *c)
+{
+	struct imap_session *s = calloc(1, sizeof *s);
+	c->session = s;
+	if (!s) {
+		buffer_puts(&c->out, imap_protocol.refusal);
+		return CONN_CLOSE;
+	}
+	s->conn = c;
+	s->node = c->service;
+	s->state = STATE_GREETED;
+	strcpy(s->client, "imap");
+	s->login_until = clock_mono() + SESSION_LOGIN_US;
+	conn_timeout(c, SESSION_LOGIN_US);
+	buffer_puts(&c->out, "* OK [CAPABILITY ");
+	put_capabilities(&c->out, s);
+	buffer_printf(&c->out, "] %s Perdura ready\r\n", s->node->host);
+	return CONN_MORE;
+}
+
+static enum conn_next imap_input(struct conn *c)
+{
+	return run(c->session, IMAP_DONE);
+}
+
+static enum conn_next imap_timeout(struct conn *c)
+{
+	struct imap_session *s = c->session;
+	if (s->running && s->running->timeout)
+		return run(s, command_timed_out(s));
+	session_bye(s, s->state == STATE_GREETED ? "Too long without a login" : "Idle for too long");
+	return CONN_CLOSE;
+}
+
+static void imap_shutdown(struct conn *c)
+{
+	session_bye(c->session, "The server is going down");
+}
+
+static void imap_close(struct conn *c)
+{
+	struct imap_session *s = c->session;
+	if (!s)
+		return;
+	command_abort(s);
+	view_close(&s->view);
+	if (s->user)
+		log_line(LOG_INFO, "imap-end", "session=%lld account=%lld", (long long)c->id, (long long)s->account);
+	free(s->user);
+	free(s);
+	c->session = NULL;
+}
+
+const struct conn_protocol imap_protocol = {
+	.name = "imap",
+	.refusal = "* BYE Too many connections, try again later\r\n",
+	.open = imap_open,
+	.input = imap_input,
+	.resume = imap_input,
+	.timeout = imap_timeout,
+	.shutdown = imap_shutdown,
+	.close = imap_close,
+};

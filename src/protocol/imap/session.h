@@ -1,0 +1,59 @@
+/* An IMAP session: who is logged in, the view of the selected mailbox, and the command that has not ended. An idle one
+ * is this struct and its view, some hundred bytes; all memory of a command goes with the command. */
+#ifndef SESSION_H
+#define SESSION_H
+
+#include "imap.h"
+#include "imap_frame.h"
+#include "view.h"
+
+struct command;
+
+enum imap_state {
+	STATE_GREETED = 1,  /* not logged in */
+	STATE_USER = 2,     /* logged in, no mailbox selected */
+	STATE_SELECTED = 4,
+};
+
+enum {
+	CLIENT_NAME_MAX = 60,            /* printable bytes of what ID says */
+	SESSION_MISTAKES_MAX = 50,       /* BAD answers between two good ones */
+	SESSION_LOGINS_MAX = 5,          /* wrong passwords */
+	SESSION_LITERALS_MAX = 32 * 1024, /* bytes of a command's literals, APPEND's message aside */
+};
+#define SESSION_LOGIN_US (60 * SECOND_US)
+#define SESSION_IDLE_US (1800 * SECOND_US)
+
+struct imap_session {
+	struct conn *conn;
+	const struct imap_node *node;
+	enum imap_state state;
+	unsigned mistakes, wrong_logins;
+	int64_t account;
+	int64_t login_until;     /* clock_mono() time at which somebody must be logged in */
+	char *user;              /* the account's address */
+	struct view *view;       /* of the selected mailbox */
+	struct command *running; /* the one that has not ended */
+	struct imap_frame frame; /* how far the next one was looked at */
+	char client[sizeof "imap " + CLIENT_NAME_MAX];
+};
+
+/* What a step of a command amounts to. */
+enum imap_step {
+	IMAP_DONE,  /* it ended: the reply is set */
+	IMAP_MORE,  /* it wants input, or a timeout */
+	IMAP_DRAIN, /* it goes on when the output is sent and others had their turn */
+	IMAP_WAKE,  /* it wants input or conn_wake() */
+	IMAP_CLOSE, /* BYE was said, or cannot be said any more */
+};
+
+/* `* BYE why`, and a log line. Returns IMAP_CLOSE. */
+enum imap_step session_bye(struct imap_session *s, const char *why);
+/* Leaves the mailbox, if one is selected. */
+void session_unselect(struct imap_session *s);
+/* Who the session's changes are made by; valid while the session is. */
+struct actor session_actor(const struct imap_session *s);
+/* May a password travel on this connection as it is? */
+bool session_plaintext(const struct imap_session *s);
+
+#endif

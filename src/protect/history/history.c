@@ -1,0 +1,282 @@
+#include "history.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "change.h"
+#include "clock.h"
+#include "fail.h"
+#include "mailbox_name.h"
+#include "names.h"
+#include "store.h"
+
+enum { PAGE = 500, COUNTS_MAX = 32, FOLD_CHANGES_MAX = 100000 };
+#define FOLD_US (60 * SECOND_US)
+
+/* A journal row, copied. */
+struct row {
+	int64_t change, stamp, changeset, session;
+	enum change_kind kind;
+	struct span actor, client, body;
+};
+
+/* What an event did to how many entries of which folders. */
+struct tally {
+	enum log_op op;
+	int64_t collection, from;
+	uint64_t n;
+};
+
+struct event {
+	struct row first;
+	int64_t last, last_stamp;
+	char actor[330], client[128];
+	struct tally tally[COUNTS_MAX];
+	size_t n;
+	struct buffer extra; /* names: folders created, renamed, ..., senders */
+	size_t envelopes;
+};
+
+struct run {
+	struct service *s;
+	const struct history_request *q;
+	struct names names;
+	int (*fn)(void *ctx, const struct history_event *e);
+	void *ctx;
+	struct arena arena;
+	struct row rows[PAGE];
+	size_t n;
+	int64_t next;
+	struct event event;
+	bool open, stop;
+};
+
+static int read_page(struct meta_txn *t, void *arg)
+{
+	struct run *r = arg;
+	struct meta_rows m;
+	arena_reset(&r->arena);
+	r->n = 0;
+	int e = meta_query(t, &m, META_JOURNAL_FROM, "iii", r->q->account, r->next, (int64_t)PAGE);
+	if (e)
+		return e;
+	while ((e = meta_next(&m)) > 0)
+		r->rows[r->n++] = (struct row){
+			.change = meta_int(&m, 0), .stamp = meta_int(&m, 1), .changeset = meta_int(&m, 2),
+			.kind = (enum change_kind)meta_int(&m, 3), .actor = arena_copy(&r->arena, meta_span(&m, 4)),
+			.session = meta_int(&m, 5), .client = arena_copy(&r->arena, meta_span(&m, 6)),
+			.body = arena_copy(&r->arena, meta_span(&m, 7)),
+		};
+	meta_done(&m);
+	return e;
+}
+
+static bool folds(const struct event *e, const struct row *row)
+{
+	if (e->first.changeset == row->changeset)
+		return true;
+	bool small = row->kind == CHANGE_DELIVER || row->kind == CHANGE_APPEND || row->kind == CHANGE_FLAGS ||
+	             row->kind == CHANGE_EXPUNGE || row->kind == CHANGE_MOVE || row->kind == CHANGE_COPY || row->kind == CHANGE_IMPORT;
+	return small && row->kind == e->first.kind && row->session == e->first.session && row->change == e->last + 1 &&
+	       row->stamp - e->last_stamp < FOLD_US && row->change - e->first.change < FOLD_CHANGES_MAX;
+}
+
+static void add_tally(struct event *e, const struct log_operation *op)
+{
+	for (size_t i = 0; i < e->n; i++)
+		if (e->tally[i].op == op->op && e->tally[i].collection == op->collection && e->tally[i].from == op->from) {
+			e->tally[i].n += log_count(op);
+			return;
+		}
+	if (e->n < COUNTS_MAX)
+		e->tally[e->n++] = (struct tally){ op->op, op->collection, op->from, log_count(op) };
+}
+
+static void add_extra(struct event *e, const char *before, struct span name)
+{
+	if (e->extra.n > 400)
+		return;
+	buffer_printf(&e->extra, "%s%s%.*s", e->extra.n ? ", " : "", before, SPAN_ARG(name));
+}
+
+static void add_names(struct event *e, const struct log_operation *op, enum change_kind kind)
+{
+	switch (op->op) {
+	case LOG_FOLDER_CREATE: add_extra(e, "folder created: ", op->a); return;
+	case LOG_FOLDER_DELETE: add_extra(e, "folder deleted: ", op->a); return;
+	case LOG_FOLDER_REVIVE: add_extra(e, "folder came back: ", op->a); return;
+	case LOG_FOLDER_RENAME:
+		add_extra(e, "folder renamed: ", op->a);
+		buffer_printf(&e->extra, " to %.*s", SPAN_ARG(op->b));
+		return;
+	case LOG_ENVELOPE:
+		if (e->envelopes++ == 0) {
+			add_extra(e, "from ", op->a.n ? op->a : SPAN("<>"));
+			buffer_printf(&e->extra, " to %.*s", SPAN_ARG(op->b));
+		}
+		return;
+	case LOG_ITEM_ADD: add_extra(e, kind == CHANGE_SUBSCRIBE ? "subscribed: " : "added: ", op->a); return;
+	case LOG_ITEM_END: add_extra(e, kind == CHANGE_SUBSCRIBE ? "unsubscribed: " : "ended: ", op->a); return;
+	case LOG_ITEM_SET: add_extra(e, "changed", op->a); return;
+	default: return;
+	}
+}
+
+static int add_row(struct event *e, const struct row *row)
+{
+	struct span body = row->body;
+	struct log_operation op;
+	int r;
+	while ((r = log_next(&body, &op)) > 0) {
+		if (op.op <= LOG_END)
+			add_tally(e, &op);
+		else
+			add_names(e, &op, row->kind);
+	}
+	e->last = row->change;
+	e->last_stamp = row->stamp;
+	return r;
+}
+
+static const char *verb_of(enum change_kind kind, enum log_op op)
+{
+	if (op == LOG_FLAGS)
+		return kind == CHANGE_RESTORE ? "flags given back:" : "flags changed:";
+	if (op == LOG_END)
+		return kind == CHANGE_MOVE || kind == CHANGE_RENAME ? NULL : "expunged:"; /* a move is told once, by its other end */
+	switch (kind) {
+	case CHANGE_DELIVER: return "delivered:";
+	case CHANGE_COPY: return "copied:";
+	case CHANGE_MOVE: case CHANGE_RENAME: return "moved:";
+	case CHANGE_IMPORT: return "imported:";
+	case CHANGE_RESTORE: return "restored:";
+	default: return "saved:";
+	}
+}
+
+static void put_tally(const struct run *r, const struct event *e, const struct tally *t, struct buffer *out)
+{
+	const char *verb = verb_of(e->first.kind, t->op);
+	if (!verb)
+		return;
+	buffer_printf(out, "%s%s %llu message%s", out->n ? "; " : "", verb, (unsigned long long)t->n, t->n == 1 ? "" : "s");
+	if (t->from) {
+		buffer_puts(out, " from ");
+		names_put(&r->names, t->from, out);
+	}
+	buffer_puts(out, t->op == LOG_ADD ? " to " : t->op == LOG_END ? " from " : " in ");
+	names_put(&r->names, t->collection, out);
+}
+
+static void put_sentence(const struct run *r, const struct event *e, struct buffer *out)
+{
+	static const char *const kinds[] = { [CHANGE_ACCOUNT_ADD] = "account added", [CHANGE_ACCOUNT_REMOVE] = "account removed",
+		[CHANGE_ACCOUNT_PASSWORD] = "password changed", [CHANGE_ACCOUNT_RESTORE] = "account restored",
+		[CHANGE_SNAPSHOT_CREATE] = "snapshot taken", [CHANGE_SNAPSHOT_REMOVE] = "snapshot removed", [CHANGE_SYSTEM] = "system" };
+	if (e->first.kind < (int)(sizeof kinds / sizeof *kinds) && kinds[e->first.kind])
+		buffer_puts(out, kinds[e->first.kind]);
+	for (size_t i = 0; i < e->n; i++)
+		put_tally(r, e, &e->tally[i], out);
+	if (e->extra.n) {
+		buffer_printf(out, "%s%.*s", out->n ? (e->envelopes ? " (" : ": ") : "", SPAN_ARG(buffer_span(&e->extra)));
+		if (e->envelopes > 1)
+			buffer_printf(out, " and %zu more", e->envelopes - 1);
+		if (e->envelopes && e->n)
+			buffer_putc(out, ')');
+	}
+}
+
+static bool touches(const struct run *r, int64_t collection)
+{
+	struct buffer path = { 0 };
+	struct span f = r->q->folder;
+	names_put(&r->names, collection, &path);
+	struct span p = buffer_span(&path);
+	bool yes = span_eq(p, f) || mailbox_name_below(p, f) || (mailbox_name_is_inbox(f) && mailbox_name_is_inbox(p));
+	buffer_free(&path);
+	return yes;
+}
+
+/* Names of folders stand in the body only: look for any operation on a collection in scope. */
+static bool in_scope(const struct run *r, const struct row *row)
+{
+	struct span body = row->body;
+	struct log_operation op;
+	if (!r->q->folder.n)
+		return true;
+	while (log_next(&body, &op) > 0)
+		if (touches(r, op.collection) || (op.from && touches(r, op.from)))
+			return true;
+	return false;
+}
+
+static void close_event(struct run *r)
+{
+	struct event *e = &r->event;
+	struct buffer text = { .limit = 4000 };
+	if (!r->open)
+		return;
+	put_sentence(r, e, &text);
+	struct history_event out = { e->first.change, e->last, e->first.stamp, e->first.session, e->actor, e->client,
+		                     buffer_span(&text) };
+	r->stop = r->fn(r->ctx, &out);
+	buffer_free(&text);
+	buffer_free(&e->extra);
+	r->open = false;
+}
+
+static int take(struct run *r, const struct row *row)
+{
+	if (r->open && !folds(&r->event, row))
+		close_event(r);
+	if (r->stop || !in_scope(r, row))
+		return OK;
+	if (!r->open) {
+		r->event = (struct event){ .first = *row };
+		snprintf(r->event.actor, sizeof r->event.actor, "%.*s", SPAN_ARG(row->actor));
+		snprintf(r->event.client, sizeof r->event.client, "%.*s", SPAN_ARG(row->client));
+		r->open = true;
+	}
+	return add_row(&r->event, row);
+}
+
+static bool past_end(const struct run *r, const struct row *row)
+{
+	return (r->q->last && row->change > r->q->last) || (r->q->until && row->stamp > r->q->until);
+}
+
+static int tell_all(struct run *r)
+{
+	int e;
+	r->next = r->q->first;
+	do {
+		e = meta_read(service_store(r->s)->meta, read_page, r);
+		for (size_t i = 0; !e && !r->stop && i < r->n; i++) {
+			if (past_end(r, &r->rows[i]))
+				r->n = 0;
+			else if (r->rows[i].stamp >= r->q->since)
+				e = take(r, &r->rows[i]);
+		}
+		if (r->n)
+			r->next = r->rows[r->n - 1].change + 1;
+	} while (!e && !r->stop && r->n == PAGE);
+	if (!e)
+		close_event(r);
+	return e;
+}
+
+int history_run(struct service *s, const struct history_request *q, int (*fn)(void *ctx, const struct history_event *e), void *ctx)
+{
+	struct run *r = calloc(1, sizeof *r);
+	if (!r)
+		return fail_with(ERR_UNAVAILABLE, "no memory");
+	*r = (struct run){ .s = s, .q = q, .fn = fn, .ctx = ctx };
+	int e = names_read(s, q->account, &r->names);
+	if (!e)
+		e = tell_all(r);
+	buffer_free(&r->event.extra);
+	names_free(&r->names);
+	arena_free(&r->arena);
+	free(r);
+	return e;
+}

@@ -1,0 +1,93 @@
+#include "names.h"
+
+#include <stdlib.h>
+
+#include "fail.h"
+#include "mailbox_name.h"
+#include "store.h"
+
+struct load {
+	int64_t account;
+	struct names *out;
+	struct buffer rows;
+};
+
+static int read_names(struct meta_txn *t, void *arg)
+{
+	struct load *l = arg;
+	struct meta_rows r;
+	arena_reset(&l->out->arena);
+	buffer_reset(&l->rows);
+	int e = meta_query(t, &r, META_COLLECTION_NAMES, "ii", l->account, l->account);
+	if (e)
+		return e;
+	while ((e = meta_next(&r)) > 0) {
+		struct name n = { meta_int(&r, 1), meta_int(&r, 2), arena_copy(&l->out->arena, meta_span(&r, 3)) };
+		buffer_put(&l->rows, &n, sizeof n);
+	}
+	meta_done(&r);
+	return e;
+}
+
+static int by_id(const void *a, const void *b)
+{
+	int64_t x = ((const struct name *)a)->id, y = ((const struct name *)b)->id;
+	return (x > y) - (x < y);
+}
+
+/* Rows come in order of time: of several for one id the last one counts. */
+static void keep_last(struct names *n, const struct name *rows, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct name *known = NULL;
+		for (size_t k = n->n; k && !known; k--)
+			known = n->list[k - 1].id == rows[i].id ? &n->list[k - 1] : NULL;
+		*(known ? known : &n->list[n->n++]) = rows[i];
+	}
+	qsort(n->list, n->n, sizeof *n->list, by_id);
+}
+
+int names_read(struct service *s, int64_t account, struct names *out)
+{
+	*out = (struct names){ 0 };
+	struct load l = { .account = account, .out = out };
+	int e = meta_read(service_store(s)->meta, read_names, &l);
+	size_t count = l.rows.n / sizeof(struct name);
+	if (!e) {
+		out->list = arena_alloc(&out->arena, (count + 1) * sizeof *out->list);
+		e = out->list && buffer_ok(&l.rows) ? OK : fail_with(ERR_UNAVAILABLE, "no memory");
+	}
+	if (!e)
+		keep_last(out, (const struct name *)(void *)l.rows.p, count);
+	buffer_free(&l.rows);
+	if (e)
+		names_free(out);
+	return e;
+}
+
+void names_put(const struct names *n, int64_t id, struct buffer *out)
+{
+	const struct name *chain[MAILBOX_DEPTH_MAX + 1];
+	size_t depth = 0;
+	while (id && depth <= MAILBOX_DEPTH_MAX) {
+		struct name key = { .id = id };
+		const struct name *k = bsearch(&key, n->list, n->n, sizeof *n->list, by_id);
+		if (!k)
+			break;
+		chain[depth++] = k;
+		id = k->parent;
+	}
+	if (!depth)
+		buffer_puts(out, "a folder");
+	while (depth--) {
+		buffer_put_span(out, chain[depth]->name);
+		if (depth)
+			buffer_putc(out, '/');
+	}
+}
+
+void names_free(struct names *n)
+{
+	arena_free(&n->arena);
+	*n = (struct names){ 0 };
+}

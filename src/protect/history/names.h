@@ -1,0 +1,23 @@
+/* The last known path of every collection an account ever had. */
+#ifndef NAMES_H
+#define NAMES_H
+
+#include "arena.h"
+#include "buffer.h"
+#include "service.h"
+
+struct names {
+	struct arena arena;
+	struct name {
+		int64_t id, parent;
+		struct span name;
+	} *list; /* by id */
+	size_t n;
+};
+
+int names_read(struct service *s, int64_t account, struct names *out);
+/* Appends the path, or "a folder" for one that is not known. */
+void names_put(const struct names *n, int64_t id, struct buffer *out);
+void names_free(struct names *n);
+
+#endif

@@ -101,12 +101,21 @@ static enum mime_encoding encoding_of(struct span name)
 	return MIME_OTHER;
 }
 
+/* The token at the front: up to a byte that may stand in none (RFC 2045, tspecials). */
+static struct span token(struct span s)
+{
+	size_t n = 0;
+	while (n < s.n && s.p[n] > ' ' && s.p[n] < 127 && !strchr("()<>@,;:\\\"/[]?=", s.p[n]))
+		n++;
+	return span_sub(s, 0, n);
+}
+
 /* RFC 2045 section 5.2: no type is text/plain; a type that makes no sense holds bytes nobody may guess at. */
 static void set_type(struct mime_part *p, struct span head)
 {
 	ssize_t slash = span_find(head, '/');
-	p->type = span_sub(head, 0, slash < 0 ? head.n : (size_t)slash);
-	p->subtype = slash < 0 ? span_sub(head, head.n, 0) : span_sub(head, (size_t)slash + 1, SIZE_MAX);
+	p->type = token(head);
+	p->subtype = slash < 0 ? SPAN("") : token(span_sub(head, (size_t)slash + 1, SIZE_MAX));
 	if (p->type.n && p->subtype.n)
 		return;
 	if (span_eq(p->type, SPAN("text")) || head.n == 0) {

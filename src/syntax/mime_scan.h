@@ -23,7 +23,7 @@ struct mime_limits {
 /* 1,000 parts, 50 levels, 10,000 fields, 1 MiB of headers. */
 extern const struct mime_limits mime_limits_default;
 
-enum { MIME_NONE = -1, MIME_BOUNDARY_MAX = 256 };
+enum { MIME_NONE = -1, MIME_BOUNDARY_MAX = 1000 };
 
 /* What a Content-Transfer-Encoding amounts to. */
 enum mime_encoding { MIME_7BIT, MIME_8BIT, MIME_BINARY, MIME_QP, MIME_BASE64, MIME_UUENCODE, MIME_OTHER };

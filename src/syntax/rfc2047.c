@@ -2,6 +2,7 @@
 
 #include "charset.h"
 #include "mime_decode.h"
+#include "utf8.h"
 
 struct word {
 	struct span charset, text, whole;
@@ -52,6 +53,12 @@ static bool is_blank(struct span s)
 	return span_trim(s).n == 0;
 }
 
+/* Raw 8-bit text is wrong but common: it is UTF-8 as a whole, or not at all. */
+static void put_plain(struct span s, struct buffer *out)
+{
+	charset_to_utf8(utf8_valid(s) ? SPAN("utf-8") : SPAN("windows-1252"), s, out);
+}
+
 static void push_word(struct charset *c, const struct word *w, struct buffer *scratch, struct buffer *out)
 {
 	struct mime_decode d = { .encoding = w->encoding, .underscore = true };
@@ -73,7 +80,7 @@ static void decode_unfolded(struct span s, struct buffer *out)
 		if (!glued || !span_ieq(charset, w.charset)) {
 			charset_close(&c, out);
 			if (!glued)
-				charset_to_utf8(SPAN(""), span_sub(s, 0, at), out);
+				put_plain(span_sub(s, 0, at), out);
 			charset_open(&c, w.charset);
 		}
 		charset = w.charset;
@@ -81,7 +88,7 @@ static void decode_unfolded(struct span s, struct buffer *out)
 		s = span_sub(s, at + w.whole.n, SIZE_MAX);
 	}
 	charset_close(&c, out);
-	charset_to_utf8(SPAN(""), s, out);
+	put_plain(s, out);
 	buffer_free(&scratch);
 }
 

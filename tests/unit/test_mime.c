@@ -134,6 +134,7 @@ static void structures(void **state)
 		  "((\"message\" \"rfc822\" NIL NIL NIL \"7bit\" 15 (NIL \"s\" NIL NIL NIL NIL NIL NIL NIL NIL) "
 		  "(\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 1 0) 2) \"digest\")", NULL },
 		{ "Content-Type: text\r\n\r\n", "(\"text\" \"plain\" NIL NIL NIL \"7bit\" 0 0)", NULL },
+		{ "Content-Type: text/x>y\r\n\r\n", "(\"text\" \"x\" NIL NIL NIL \"7bit\" 0 0)", NULL },
 		{ "Content-Type: foo\r\n\r\n", "(\"application\" \"octet-stream\" NIL NIL NIL \"7bit\" 0)", NULL },
 		{ "Content-Type: text / html (c) ; charset = utf-8 (Unicode)\r\n\r\n",
 		  "(\"text\" \"html\" (\"charset\" \"utf-8\") NIL NIL \"7bit\" 0 0)", NULL },
@@ -406,7 +407,7 @@ static void encoded_words(void **state)
 		{ "=?koi8-r?B?8NLJ18XU?=", "\xd0\x9f\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5\xd1\x82" },
 		{ "=?ISO-2022-JP?B?GyRCRnxLXBsoQg==?=", "\xe6\x97\xa5\xe6\x9c\xac" },
 		{ "=?gb2312?B?xOO6ww==?=", "\xe4\xbd\xa0\xe5\xa5\xbd" },
-		{ "raw \xe9 and \xc3\xa9", "raw \xc3\xa9 and \xc3\xa9" },
+		{ "raw \xc3\xa9", "raw \xc3\xa9" }, { "raw \xe9\xc3\xa9", "raw \xc3\xa9\xc3\x83\xc2\xa9" },
 		{ "a\r\n b", "a b" }, { "=?=?utf-8?Q?a?=", "=?a" }, { "", "" }, { "=?", "=?" }, { "=?utf-8?B?" "?=", "" },
 	};
 	for (size_t i = 0; i < COUNT(cases); i++) {

@@ -19,6 +19,7 @@
 #include "blob.h"
 #include "mint.h"
 
+#include "descriptors.h"
 #include "failing.h"
 #include "store_inside.h"
 
@@ -235,10 +236,594 @@ static void groups(void **state)
 	place_end(&p);
 }
 
+/* The path of the only file of that suffix, or of the last in order; counts them. */
+static int find_files(const char *dir, const char *suffix, char path[PATH_MAX])
+{
+	char cmd[200], line[PATH_MAX];
+	int n = 0;
+	snprintf(cmd, sizeof cmd, "find %s -name '*%s' | sort", dir, suffix);
+	FILE *f = popen(cmd, "r");
+	assert_non_null(f);
+	while (fgets(line, sizeof line, f)) {
+		line[strcspn(line, "\n")] = 0;
+		snprintf(path, PATH_MAX, "%s", line);
+		n++;
+	}
+	pclose(f);
+	return n;
+}
+
+struct scanned {
+	int good, bad;
+};
+
+static int count_record(void *ctx, const struct blob_record *r)
+{
+	struct scanned *n = ctx;
+	r->result ? n->bad++ : n->good++;
+	return 0;
+}
+
+static struct scanned scan(struct blob_store *s)
+{
+	struct scanned n = { 0 };
+	assert_int_equal(blob_scan(s, count_record, &n), OK);
+	return n;
+}
+
+static void scans(void **state)
+{
+	struct place p = { .pack_bytes = 30000 };
+	struct batch t;
+	place_new(&p, "file:blobs");
+	batch_stage(&t, p.store, 8);
+	assert_int_equal(scan(p.store).good, 0);
+	for (size_t i = 0; i < BODIES; i += 10) {
+		blob_flush(p.store, t.stage + i, 10);
+		assert_int_equal(scan(p.store).good, i + 10);
+	}
+	batch_free(&t);
+	place_reopen(&p);
+	assert_int_equal(scan(p.store).good, BODIES);
+	assert_int_equal(scan(p.store).bad, 0);
+	place_end(&p);
+}
+
+/* A stage that was given up leaves no file, whatever it had come to. */
+static void abandoned(void **state)
+{
+	struct place p = { 0 };
+	char path[PATH_MAX], *b = body_of(1 << 20, 1, false);
+	place_new(&p, "file:blobs");
+	for (int finish = 0; finish < 2; finish++) {
+		struct blob_stage *st;
+		assert_int_equal(blob_stage_new(p.store, &st), OK);
+		assert_int_equal(blob_stage_write(st, span_from(b, 1 << 20)), OK);
+		assert_int_equal(find_files(p.dir, ".part", path), 1);
+		if (finish)
+			assert_int_equal(blob_stage_finish(st), OK);
+		assert_int_equal(blob_stage_result(st, NULL), ERR_UNAVAILABLE);
+		blob_stage_free(&st);
+		assert_int_equal(find_files(p.dir, ".p*", path), 0);
+	}
+	blob_stage_free(&(struct blob_stage *){ stage_of(p.store, b, 100) });
+	blob_close(&p.store);
+	assert_int_equal(find_files(p.dir, ".p*", path), 0);
+	free(b);
+	place_end(&p);
+}
+
+/* More packs than descriptors are kept for. */
+static void many_packs(void **state)
+{
+	struct place p = { .pack_bytes = 1 };
+	struct blob_location at[DESCRIPTORS + 40];
+	char body[20];
+	place_new(&p, "file:blobs");
+	for (int pass = 0; pass < 2; pass++) {
+		for (size_t i = 0; i < COUNT(at); i++) {
+			int n = snprintf(body, sizeof body, "body %zu", i);
+			if (!pass)
+				at[i] = put(p.store, body, (size_t)n);
+			assert_int_equal(check(p.store, &at[i], body, (size_t)n), OK);
+		}
+	}
+	assert_int_equal(scan(p.store).good, COUNT(at));
+	place_end(&p);
+}
+
+struct readers {
+	struct place *p;
+	struct batch *t;
+	atomic_bool stop;
+	atomic_int rounds;
+};
+
+static void *read_on(void *arg)
+{
+	struct readers *r = arg;
+	do {
+		batch_check(r->t, r->p->store);
+		atomic_fetch_add(&r->rounds, 1);
+	} while (!atomic_load(&r->stop));
+	return NULL;
+}
+
+struct sender {
+	struct blob_store *store;
+	struct blob_stage *stage[20];
+	uint64_t seed;
+};
+
+static void *stage_on(void *arg)
+{
+	struct sender *s = arg;
+	for (size_t i = 0; i < COUNT(s->stage); i++) {
+		size_t n = i == 5 ? 300000 : 1000 * i;
+		char *b = body_of(n, s->seed + i, true);
+		s->stage[i] = stage_of(s->store, b, n);
+		free(b);
+	}
+	return NULL;
+}
+
+static void threads(void **state)
+{
+	struct place p = { .pack_bytes = 100000 };
+	struct batch t;
+	struct readers r = { .p = &p, .t = &t };
+	struct sender senders[6];
+	pthread_t reading[6], staging[COUNT(senders)];
+	place_new(&p, "file:blobs");
+	batch_stage(&t, p.store, 4);
+	blob_flush(p.store, t.stage, BODIES);
+	batch_results(&t);
+	for (size_t i = 0; i < COUNT(reading); i++)
+		pthread_create(&reading[i], NULL, read_on, &r);
+	for (int round = 0; round < 5; round++) {
+		for (size_t i = 0; i < COUNT(senders); i++) {
+			senders[i] = (struct sender){ .store = p.store, .seed = i };
+			pthread_create(&staging[i], NULL, stage_on, &senders[i]);
+		}
+		for (size_t i = 0; i < COUNT(senders); i++) {
+			pthread_join(staging[i], NULL);
+			blob_flush(p.store, senders[i].stage, COUNT(senders[i].stage));
+			for (size_t k = 0; k < COUNT(senders[i].stage); k++)
+				blob_stage_free(&senders[i].stage[k]);
+		}
+	}
+	atomic_store(&r.stop, true);
+	for (size_t i = 0; i < COUNT(reading); i++)
+		pthread_join(reading[i], NULL);
+	assert_true(atomic_load(&r.rounds) >= 6);
+	assert_int_equal(scan(p.store).good, BODIES + 5 * 6 * 20);
+	batch_free(&t);
+	place_end(&p);
+}
+
+/* Stages what it can: a large body meets the fault while it comes in. */
+static struct blob_stage *stage_try(struct blob_store *s, const char *p, size_t n)
+{
+	struct blob_stage *st;
+	struct blob_location at;
+	assert_int_equal(blob_stage_new(s, &st), OK);
+	int r = blob_stage_write(st, span_from(p, n));
+	if (!r)
+		r = blob_stage_finish(st);
+	if (r)
+		assert_int_equal(blob_stage_result(st, &at), r);
+	return st;
+}
+
+static void fault_round(struct batch *bodies, const struct fault_plan *plan)
+{
+	struct place p = { .pack_bytes = 6000 };
+	struct batch t = *bodies;
+	int failed = 0;
+	place_new(&p, "failing:file:blobs");
+	struct blob_location first = put(p.store, "first", 5);
+	blob_failing_set(p.store->backend, plan);
+	for (size_t i = 0; i < BODIES; i++)
+		t.stage[i] = stage_try(p.store, t.body[i], t.n[i]);
+	blob_flush(p.store, t.stage, BODIES / 2);
+	blob_flush(p.store, t.stage + BODIES / 2, BODIES / 2);
+	blob_failing_set(p.store->backend, &(struct fault_plan){ .op = FAULT_NONE });
+	for (size_t i = 0; i < BODIES; i++) {
+		int r = blob_stage_result(t.stage[i], &t.at[i]);
+		if (!r) {
+			assert_int_equal(check(p.store, &t.at[i], t.body[i], t.n[i]), OK);
+			continue;
+		}
+		failed++;
+		assert_int_equal(r, plan->full ? ERR_FULL : ERR_UNAVAILABLE);
+		assert_string_not_equal(fail_detail(), "");
+		if (t.n[i] > BLOB_OWN_FILE) {
+			blob_stage_free(&t.stage[i]);
+			t.stage[i] = stage_of(p.store, t.body[i], t.n[i]);
+		}
+	}
+	assert_true(failed > 0);
+	/* The store goes on: what failed is flushed again, elsewhere. */
+	blob_flush(p.store, t.stage, BODIES);
+	batch_results(&t);
+	batch_check(&t, p.store);
+	assert_int_equal(scan(p.store).bad, 0);
+	batch_forget(&t);
+	place_reopen(&p);
+	batch_check(&t, p.store);
+	assert_int_equal(check(p.store, &first, "first", 5), OK);
+	struct scanned all = scan(p.store);
+	assert_true(all.bad == 0 && all.good > BODIES);
+	place_end(&p);
+}
+
+static void faults(void **state)
+{
+	static const struct { enum fault_op op; int calls; } ops[] = {
+		{ FAULT_CREATE, 6 }, { FAULT_WRITE, 14 }, { FAULT_SYNC, 10 }, { FAULT_ANY, 30 },
+	};
+	struct batch t = { 0 };
+	for (size_t i = 0; i < BODIES; i++) {
+		t.n[i] = i % 13 == 3 ? BLOB_CHUNK + 100 * i : i * 100;
+		t.body[i] = body_of(t.n[i], i, i & 1);
+	}
+	for (size_t i = 0; i < COUNT(ops); i++)
+		for (int at = 1; at <= ops[i].calls; at++)
+			for (int cut = 0; cut < 2; cut++)
+				fault_round(&t, &(struct fault_plan){ .op = ops[i].op, .at = at, .times = at % 3 + 1, .full = at / 2 & 1,
+					.cut = cut });
+	batch_free(&t);
+}
+
+static void faults_of_reading(void **state)
+{
+	struct place p = { 0 };
+	char *b = body_of(1 << 20, 5, true);
+	place_new(&p, "failing:file:blobs?fail=read&at=2&error=eio");
+	struct blob_location at = put(p.store, b, 1 << 20);
+	assert_int_equal(check(p.store, &at, b, 1 << 20), ERR_UNAVAILABLE);
+	assert_int_equal(check(p.store, &at, b, 1 << 20), OK);
+	for (int n = 1; n <= 9; n++) {
+		for (int cut = 0; cut < 2; cut++) {
+			blob_failing_set(p.store->backend, &(struct fault_plan){ .op = FAULT_READ, .at = n, .cut = cut });
+			assert_int_equal(check(p.store, &at, b, 1 << 20), cut ? ERR_CORRUPT : ERR_UNAVAILABLE);
+			assert_int_equal(check(p.store, &at, b, 1 << 20), OK);
+		}
+	}
+	free(b);
+	place_end(&p);
+}
+
+static void flip(const char *path, off_t at, unsigned char mask)
+{
+	unsigned char c;
+	int fd = open(path, O_RDWR);
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, &c, 1, at), 1);
+	c ^= mask;
+	assert_int_equal(pwrite(fd, &c, 1, at), 1);
+	close(fd);
+}
+
+static void damage_of(size_t n, bool text, off_t step)
+{
+	struct place p = { 0 };
+	char path[PATH_MAX], *b = body_of(n, 3, text);
+	place_new(&p, "file:blobs");
+	struct blob_location at = put(p.store, b, n);
+	assert_int_equal(find_files(p.dir, ".pack", path), 1);
+	struct stat st;
+	assert_int_equal(stat(path, &st), 0);
+	for (off_t i = 0; i < st.st_size; i += step) {
+		flip(path, i, (unsigned char)(1 << i % 8));
+		int r = check(p.store, &at, b, n);
+		/* Padding is no one's; every other byte of the record counts. */
+		if (i < at.offset || i >= at.offset + at.stored)
+			assert_int_equal(r, OK);
+		else if (i < at.offset + at.stored - RECORD_ALIGN)
+			assert_int_equal(r, ERR_CORRUPT);
+		flip(path, i, (unsigned char)(1 << i % 8));
+	}
+	assert_int_equal(check(p.store, &at, b, n), OK);
+	for (off_t i = st.st_size - 1; i > 0; i -= step) {
+		assert_int_equal(truncate(path, i), 0);
+		int r = check(p.store, &at, b, n);
+		assert_int_equal(r, i < at.offset + at.stored ? ERR_CORRUPT : OK);
+	}
+	struct blob_location wrong = at;
+	wrong.offset += 8;
+	assert_int_equal(check(p.store, &wrong, b, n), ERR_CORRUPT);
+	free(b);
+	place_end(&p);
+}
+
+static void damage(void **state)
+{
+	damage_of(0, false, 1);
+	damage_of(300, false, 1);
+	damage_of(4000, true, 1);
+	damage_of(BLOB_CHUNK + 3, true, 1777);
+}
+
+/* check says which bodies are damaged, and goes on behind them. */
+static void damage_is_found(void **state)
+{
+	struct place p = { 0 };
+	char path[PATH_MAX];
+	struct batch t;
+	place_new(&p, "file:blobs");
+	batch_stage(&t, p.store, 1000);
+	blob_flush(p.store, t.stage, BODIES);
+	batch_results(&t);
+	batch_free(&t);
+	place_reopen(&p);
+	find_files(p.dir, ".pack", path); /* the large body's came first */
+	snprintf(strrchr(path, '/') + 1, 20, "%08llx.pack", (unsigned long long)mint_sequence(t.at[0].pack));
+	flip(path, t.at[3].offset + 2, 1);    /* a header */
+	flip(path, t.at[9].offset + 24, 1);   /* its length */
+	flip(path, t.at[20].offset + 200, 1); /* a body */
+	struct scanned n = scan(p.store);
+	assert_int_equal(n.bad, 3);
+	assert_int_equal(n.good, BODIES - 3);
+	place_end(&p);
+}
+
+static void absent(void **state)
+{
+	struct place p = { 0 };
+	char path[PATH_MAX], away[PATH_MAX + 8];
+	place_new(&p, "file:blobs");
+	struct blob_location at = put(p.store, "x", 1), other = at, node = at;
+	other.pack += 1000;
+	node.pack += INT64_C(5) << 51;
+	assert_int_equal(check(p.store, &other, "x", 1), ERR_NOT_FOUND);
+	assert_int_equal(check(p.store, &node, "x", 1), ERR_UNAVAILABLE);
+	find_files(p.dir, ".pack", path);
+	*strrchr(path, '/') = 0;
+	snprintf(away, sizeof away, "%s.away", path);
+	assert_int_equal(rename(path, away), 0);
+	place_reopen(&p);
+	assert_int_equal(check(p.store, &at, "x", 1), ERR_UNAVAILABLE);
+	assert_int_equal(rename(away, path), 0);
+	assert_int_equal(check(p.store, &at, "x", 1), OK);
+	place_end(&p);
+}
+
+static void two_nodes(void **state)
+{
+	struct place p = { 0 };
+	struct mint mint;
+	struct blob_store *s = NULL;
+	place_new(&p, "file:blobs");
+	struct blob_location at = put(p.store, "x", 1);
+	struct blob_options o = { .dir = p.dir, .node_name = "n1", .mint = &mint };
+	mint_init(&mint, 1, 9);
+	assert_int_equal(blob_open("file:blobs", &o, &s), ERR_EXISTS);
+	o.node_name = "n2";
+	mint_init(&mint, 2, 1);
+	assert_int_equal(blob_open("file:blobs", &o, &s), OK);
+	assert_int_equal(check(s, &at, "x", 1), OK);
+	struct blob_location theirs = put(s, "yz", 2);
+	assert_int_equal(check(p.store, &theirs, "yz", 2), OK);
+	assert_int_equal(scan(s).good, 2);
+	blob_close(&s);
+	mint_init(&mint, 3, 1);
+	assert_int_equal(blob_open("file:blobs", &o, &s), ERR_INVALID);
+	o.node_name = "../n3";
+	assert_int_equal(blob_open("file:blobs", &o, &s), ERR_INVALID);
+	assert_int_equal(blob_open("tape:blobs", &o, &s), ERR_INVALID);
+	assert_int_equal(blob_open("file:", &o, &s), ERR_INVALID);
+	place_end(&p);
+}
+
+/* An epoch that was used before (metadata put back from a copy): no name is taken twice. */
+static void used_epoch(void **state)
+{
+	struct place p = { 0 };
+	place_new(&p, "file:blobs");
+	struct blob_location one = put(p.store, "one", 3);
+	blob_close(&p.store);
+	p.epoch--;
+	place_open(&p, "file:blobs");
+	struct blob_location two = put(p.store, "two", 3);
+	assert_int_equal(check(p.store, &one, "one", 3), OK);
+	assert_int_equal(check(p.store, &two, "two", 3), OK);
+	place_end(&p);
+}
+
+/* Runs fn in a process that ends without closing the store, as if it was killed. */
+static void crash_after(struct place *p, const char *url, void (*fn)(struct place *p, void *shared), void *shared)
+{
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		place_open(p, url);
+		fn(p, shared);
+		_exit(0);
+	}
+	int status;
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	p->epoch++;
+}
+
+static void *shared_new(size_t n)
+{
+	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_true(p != MAP_FAILED);
+	return p;
+}
+
+/* Two bodies in one group, then one alone. */
+static void put_three(struct place *p, void *shared)
+{
+	struct blob_location *at = shared;
+	struct blob_stage *st[2] = { stage_of(p->store, "the first", 9), stage_of(p->store, "the second", 10) };
+	blob_flush(p->store, st, 2);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(blob_stage_result(st[i], &at[i]), OK);
+	at[2] = put(p->store, "the third", 9);
+}
+
+static void file_put(const char *path, const char *bytes, size_t n)
+{
+	int fd = open(path, O_WRONLY | O_TRUNC);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, bytes, n), n);
+	close(fd);
+}
+
+static void torn_case(struct place *p, struct blob_location at[3], const char *path, const char *bytes, size_t n, bool third)
+{
+	char mark[PATH_MAX], pack[PATH_MAX];
+	struct blob_stats stats;
+	file_put(path, bytes, n);
+	find_files(p->dir, "sealed", mark);
+	unlink(mark);
+	place_open(p, "file:blobs");
+	blob_stats(p->store, &stats);
+	assert_int_equal(stats.torn_packs, 1);
+	assert_int_equal(stats.torn_bytes, third ? 0 : (int64_t)n - at[2].offset);
+	assert_int_equal(check(p->store, &at[0], "the first", 9), OK);
+	assert_int_equal(check(p->store, &at[1], "the second", 10), OK);
+	assert_int_equal(check(p->store, &at[2], "the third", 9), third ? OK : ERR_CORRUPT);
+	assert_int_equal(scan(p->store).good, third ? 3 : 2);
+	assert_int_equal(scan(p->store).bad, 0);
+	place_reopen(p);
+	blob_stats(p->store, &stats);
+	assert_int_equal(stats.torn_packs, 0);
+	assert_int_equal(find_files(p->dir, ".pack", pack), 1);
+	blob_close(&p->store);
+}
+
+static void torn_tails(void **state)
+{
+	struct place p = { 0 };
+	struct blob_location *at = shared_new(3 * sizeof *at);
+	char path[PATH_MAX], bytes[1000];
+	place_new(&p, NULL);
+	crash_after(&p, "file:blobs", put_three, at);
+	assert_int_equal(find_files(p.dir, ".pack", path), 1);
+	int fd = open(path, O_RDONLY);
+	ssize_t n = read(fd, bytes, sizeof bytes);
+	close(fd);
+	assert_int_equal(n, at[2].offset + at[2].stored);
+	torn_case(&p, at, path, bytes, (size_t)n, true);
+	for (size_t cut = (size_t)at[2].offset; cut + RECORD_ALIGN < (size_t)n; cut += cut < (size_t)n - 20 ? 7 : 1) {
+		char zeroed[sizeof bytes];
+		torn_case(&p, at, path, bytes, cut, false);
+		memcpy(zeroed, bytes, cut);
+		memset(zeroed + cut, 0, sizeof zeroed - cut);
+		torn_case(&p, at, path, zeroed, (size_t)n, false);
+		torn_case(&p, at, path, zeroed, sizeof zeroed, false);
+	}
+	/* Damage before the third, which was written later, is no torn tail: nothing is cut. */
+	file_put(path, bytes, (size_t)n);
+	flip(path, at[1].offset + 1, 1);
+	char mark[PATH_MAX];
+	find_files(p.dir, "sealed", mark);
+	unlink(mark);
+	place_open(&p, "file:blobs");
+	assert_int_equal(check(p.store, &at[1], "the second", 10), ERR_CORRUPT);
+	assert_int_equal(check(p.store, &at[2], "the third", 9), OK);
+	assert_int_equal(scan(p.store).good, 2);
+	assert_int_equal(scan(p.store).bad, 1);
+	munmap(at, 3 * sizeof *at);
+	place_end(&p);
+}
+
+/* What a process acknowledged before its power was cut. */
+struct acknowledged {
+	atomic_int n;
+	struct blob_location at[5000];
+};
+
+enum { PER_FLUSH = 5 };
+
+static size_t cut_size(int i)
+{
+	return i % 20 == 8 ? BLOB_CHUNK + (size_t)i * 50 : (size_t)i * 7919 % 12000;
+}
+
+static void put_until_killed(struct place *p, struct acknowledged *done)
+{
+	for (int i = 0; i + PER_FLUSH <= (int)COUNT(done->at); i += PER_FLUSH) {
+		struct blob_stage *st[PER_FLUSH];
+		for (int k = 0; k < PER_FLUSH; k++) {
+			char *b = body_of(cut_size(i + k), (uint64_t)(i + k), k & 1);
+			st[k] = stage_of(p->store, b, cut_size(i + k));
+			free(b);
+		}
+		blob_flush(p->store, st, PER_FLUSH);
+		for (int k = 0; k < PER_FLUSH; k++) {
+			assert_int_equal(blob_stage_result(st[k], &done->at[i + k]), OK);
+			blob_stage_free(&st[k]);
+		}
+		atomic_store(&done->n, i + PER_FLUSH);
+	}
+}
+
+/* One start that ends in a power cut, at call `cut` of the store (0: after some milliseconds), and one that looks. */
+static void power_cut(struct place *p, struct acknowledged *done, int seed, int cut)
+{
+	char url[80], path[PATH_MAX];
+	snprintf(url, sizeof url, "file:blobs?powercut=1&seed=%d&cut=%d", seed, cut);
+	atomic_store(&done->n, 0);
+	pid_t pid = fork();
+	if (!pid) {
+		place_open(p, url);
+		put_until_killed(p, done);
+		_exit(0);
+	}
+	if (!cut) {
+		usleep((useconds_t)(3000 + seed * 7 % 40 * 1000));
+		kill(pid, SIGKILL);
+	}
+	waitpid(pid, NULL, 0);
+	p->epoch++;
+	place_open(p, "file:blobs");
+	int n = atomic_load(&done->n);
+	for (int i = 0; i < n; i++) {
+		char *b = body_of(cut_size(i), (uint64_t)i, i % PER_FLUSH & 1);
+		assert_int_equal(check(p->store, &done->at[i], b, cut_size(i)), OK);
+		free(b);
+	}
+	struct scanned all = scan(p->store);
+	assert_true(all.bad == 0 && all.good >= n);
+	assert_int_equal(find_files(p->dir, ".part", path), 0);
+	blob_close(&p->store);
+}
+
+static void power_cuts(void **state)
+{
+	struct place p = { .pack_bytes = 400000 };
+	struct acknowledged *done = shared_new(sizeof *done);
+	place_new(&p, NULL);
+	for (int cut = 1; cut <= 45; cut++)
+		power_cut(&p, done, cut % 3 ? cut : 0, cut);
+	munmap(done, sizeof *done);
+	place_end(&p);
+}
+
+static void power_cuts_at_any_time(void **state)
+{
+	struct place p = { .pack_bytes = 100000 };
+	struct acknowledged *done = shared_new(sizeof *done);
+	place_new(&p, NULL);
+	for (int seed = 0; seed < 10; seed++)
+		power_cut(&p, done, seed, 0);
+	munmap(done, sizeof *done);
+	place_end(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(round_trips), cmocka_unit_test(ranges), cmocka_unit_test(groups),
+		cmocka_unit_test(round_trips), cmocka_unit_test(ranges), cmocka_unit_test(groups), cmocka_unit_test(scans),
+		cmocka_unit_test(abandoned), cmocka_unit_test(many_packs), cmocka_unit_test(threads), cmocka_unit_test(faults),
+		cmocka_unit_test(faults_of_reading), cmocka_unit_test(damage), cmocka_unit_test(damage_is_found),
+		cmocka_unit_test(absent), cmocka_unit_test(two_nodes), cmocka_unit_test(used_epoch), cmocka_unit_test(torn_tails),
+		cmocka_unit_test(power_cuts), cmocka_unit_test(power_cuts_at_any_time),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -100,7 +100,7 @@ static size_t group_fill(struct blob_store *s, struct group *g, struct blob_stag
 		pack_header_put(g->header, s->open.id);
 		group_part(g, g->header, PACK_HEADER);
 	}
-	for (i = 0; i < n && g->n_stages < GROUP_MOST && g->at < s->pack_bytes; i++)
+	for (i = 0; i < n && g->n_stages < GROUP_MOST && (!g->n_stages || g->at < s->pack_bytes); i++)
 		if (is_pending(stages[i]))
 			group_stage(s, g, stages[i]);
 	if ((g->sealed = g->at >= s->pack_bytes)) {

@@ -73,7 +73,8 @@ bool blob_query_get(const char *query, const char *key, char *out, size_t n);
 int64_t blob_query_int(const char *query, const char *key, int64_t otherwise);
 
 /* Power cuts for tests: appended data is held in memory until its sync, so that a killed process forgets what a machine
-   without power may forget. With seed=N a random part of it, in random pieces, is in the file nonetheless. Takes *b. */
+   without power may forget. With seed=N a random part of it, in random pieces, is in the file nonetheless. With cut=N the
+   process kills itself at the Nth write or step of a sync. Takes *b also when it fails. */
 int blob_powercut_wrap(const char *query, struct blob_backend **b);
 
 #endif

@@ -1,4 +1,5 @@
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 
 #include "buffer.h"
@@ -13,6 +14,7 @@ struct powercut {
 	struct blob_backend *below;
 	pthread_mutex_t lock;
 	uint64_t random; /* 0: nothing unsynced ever gets through */
+	int64_t left;    /* calls until the power goes, at 0; below: it does not go by itself */
 };
 
 struct held_write {
@@ -68,6 +70,16 @@ static uint64_t next_random(struct powercut *c)
 	return x * UINT64_C(0x2545f4914f6cdd1d) >> 32;
 }
 
+/* The power goes in the midst of this call. */
+static void count_down(struct powercut *c)
+{
+	pthread_mutex_lock(&c->lock);
+	bool now = c->left > 0 && --c->left == 0;
+	pthread_mutex_unlock(&c->lock);
+	if (now)
+		raise(SIGKILL);
+}
+
 /* What the disk may have taken already: all pages up to some point, or any of them, the last one not always whole. */
 static void leak(struct powercut *c, struct held_pack *p, const struct held_write *w, char *bytes)
 {
@@ -96,6 +108,7 @@ static int powercut_write(struct blob_backend *b, struct blob_pack *pack, const 
 		return fail_with(ERR_UNAVAILABLE, "out of memory");
 	if (powercut_of(b)->random)
 		leak(powercut_of(b), p, &w, p->writes.p + p->writes.n - w.n);
+	count_down(powercut_of(b));
 	return OK;
 }
 
@@ -110,9 +123,12 @@ static int powercut_sync(struct blob_backend *b, struct blob_pack *pack, bool na
 		int r = c->below->driver->write(c->below, p->below, &v, 1, w.offset);
 		if (r)
 			return r;
+		count_down(c);
 	}
 	buffer_reset(&p->writes);
-	return c->below->driver->sync(c->below, p->below, name);
+	int r = c->below->driver->sync(c->below, p->below, name);
+	count_down(c);
+	return r;
 }
 
 static void powercut_done(struct blob_backend *b, struct blob_pack *pack)
@@ -152,6 +168,7 @@ int blob_powercut_wrap(const char *query, struct blob_backend **b)
 	}
 	*c = (struct powercut){ .backend.driver = &blob_driver_powercut, .below = *b };
 	c->random = (uint64_t)blob_query_int(query, "seed", 0) * UINT64_C(0x9e3779b97f4a7c15);
+	c->left = blob_query_int(query, "cut", -1);
 	pthread_mutex_init(&c->lock, NULL);
 	*b = &c->backend;
 	return OK;

@@ -39,9 +39,10 @@ static uint64_t get64(const unsigned char *from)
 	return le64toh(v);
 }
 
-static uint64_t place_seed(int64_t pack, int64_t offset)
+uint64_t record_checksum(const unsigned char *header, int64_t pack, int64_t offset)
 {
-	return (uint64_t)pack * UINT64_C(0x9e3779b97f4a7c15) ^ (uint64_t)offset;
+	uint64_t place = (uint64_t)pack * UINT64_C(0x9e3779b97f4a7c15) ^ (uint64_t)offset;
+	return XXH3_64bits_withSeed(header, AT_CHECKSUM, place);
 }
 
 void pack_header_put(unsigned char *to, int64_t pack)
@@ -89,7 +90,7 @@ void record_header_put(unsigned char *to, const struct record_header *h, int64_t
 	put32(to + AT_CHUNKS, h->chunks);
 	put64(to + AT_SYNCED, h->synced);
 	memcpy(to + AT_SHA256, h->sha256, sizeof h->sha256);
-	put64(to + AT_CHECKSUM, XXH3_64bits_withSeed(to, AT_CHECKSUM, place_seed(pack, offset)));
+	put64(to + AT_CHECKSUM, record_checksum(to, pack, offset));
 }
 
 /* Lengths that fit together, so that no reader has to ask again. */
@@ -105,7 +106,7 @@ static bool lengths_ok(const struct record_header *h, int64_t offset)
 int record_header_get(const unsigned char *from, int64_t pack, int64_t offset, struct record_header *h)
 {
 	if (memcmp(from + AT_MAGIC, record_magic, sizeof record_magic) ||
-	    get64(from + AT_CHECKSUM) != XXH3_64bits_withSeed(from, AT_CHECKSUM, place_seed(pack, offset)))
+	    get64(from + AT_CHECKSUM) != record_checksum(from, pack, offset))
 		return fail_with(ERR_CORRUPT, "pack %llx: bad record header at %lld", (long long)pack, (long long)offset);
 	struct record_header g = {
 		.dictionary = get32(from + AT_DICTIONARY), .key = get32(from + AT_KEY), .raw = get64(from + AT_RAW),
@@ -128,7 +129,7 @@ size_t chunk_compress(ZSTD_CCtx *z, unsigned char *to, size_t cap, const unsigne
 	return ZSTD_isError(k) || k >= n - n / GAIN ? 0 : k;
 }
 
-static uint64_t chunk_checksum(const unsigned char *chunk, size_t stored, uint64_t index)
+uint64_t chunk_checksum(const unsigned char *chunk, size_t stored, uint64_t index)
 {
 	uint64_t lengths = XXH3_64bits_withSeed(chunk, 8, index);
 	return XXH3_64bits_withSeed(chunk + CHUNK_HEADER, stored, lengths);

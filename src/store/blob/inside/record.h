@@ -42,7 +42,9 @@ int pack_header_get(const unsigned char *from, int64_t pack);
 void pack_seal_put(unsigned char *to, int64_t pack, int64_t at);
 bool pack_seal_ok(const unsigned char *from, int64_t pack, int64_t at);
 
-/* The checksum covers pack and offset too, so that bytes that look like a header elsewhere are none. */
+/* Over a header without its last field. It covers pack and offset too, so that what looks like a header elsewhere (a
+   pack that somebody sent by mail) is none. */
+uint64_t record_checksum(const unsigned char *header, int64_t pack, int64_t offset);
 void record_header_put(unsigned char *to, const struct record_header *h, int64_t pack, int64_t offset);
 /* ERR_CORRUPT, or ERR_UNAVAILABLE for a sound header of a format this version does not know. */
 int record_header_get(const unsigned char *from, int64_t pack, int64_t offset, struct record_header *h);
@@ -54,6 +56,8 @@ static inline size_t record_chunk_raw(const struct record_header *h, uint64_t in
 
 /* Compresses n bytes to the place after the header of the chunk at `to`: their length there, or 0 when it is not worth it. */
 size_t chunk_compress(ZSTD_CCtx *z, unsigned char *to, size_t cap, const unsigned char *raw, size_t n);
+/* Over the lengths in a chunk's header and the `stored` bytes behind it. */
+uint64_t chunk_checksum(const unsigned char *chunk, size_t stored, uint64_t index);
 /* Puts the header of a chunk whose `stored` bytes follow at to + CHUNK_HEADER. */
 void chunk_header_put(unsigned char *to, size_t raw, size_t stored, uint64_t index);
 

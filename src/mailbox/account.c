@@ -130,7 +130,7 @@ int account_add(struct service *s, const struct span *addresses, size_t n, struc
 	for (size_t i = 0; !e && i < n; i += BATCH) {
 		struct account_request q = { .s = s, .addresses = addresses + i, .n = n - i < BATCH ? n - i : BATCH,
 			                     .verifiers = verifiers, .actor = a };
-		e = service_commit(s, NULL, add_accounts, &q, &q.touched, 1);
+		e = service_commit(s, NULL, 0, add_accounts, &q, &q.touched, 1);
 	}
 	return e;
 }
@@ -148,7 +148,7 @@ static int set_passwords(struct meta_txn *t, void *arg)
 int account_password(struct service *s, const int64_t *accounts, size_t n, struct span verifiers, const struct actor *a)
 {
 	struct account_request q = { .s = s, .accounts = accounts, .n = n, .verifiers = verifiers, .actor = a };
-	return service_commit(s, NULL, set_passwords, &q, &q.touched, 1);
+	return service_commit(s, NULL, 0, set_passwords, &q, &q.touched, 1);
 }
 
 static int remove_account(struct meta_txn *t, void *arg)
@@ -171,7 +171,7 @@ static int remove_account(struct meta_txn *t, void *arg)
 int account_remove(struct service *s, int64_t account, const struct actor *a)
 {
 	struct account_request q = { .s = s, .accounts = &account, .n = 1, .actor = a };
-	return service_commit(s, NULL, remove_account, &q, &q.touched, 1);
+	return service_commit(s, NULL, 0, remove_account, &q, &q.touched, 1);
 }
 
 struct listed {

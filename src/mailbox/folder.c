@@ -86,7 +86,7 @@ static int run_operation(struct meta_txn *t, void *arg)
 
 static int run(struct job *j)
 {
-	return service_commit(j->q.s, NULL, run_operation, j, &j->q.touched, 1);
+	return service_commit(j->q.s, NULL, 0, run_operation, j, &j->q.touched, 1);
 }
 
 static int do_create(struct change *c, const struct tree *tree, struct request *q)

@@ -110,6 +110,11 @@ int incoming_finish(struct incoming *in)
 	return in->result;
 }
 
+const unsigned char *incoming_sha256(const struct incoming *in)
+{
+	return blob_stage_sha256(in->stage);
+}
+
 uint64_t incoming_size(const struct incoming *in)
 {
 	return blob_stage_size(in->stage);
@@ -153,19 +158,47 @@ static int link_blob(struct incoming *in, struct meta_txn *t)
 	               clock_now());
 }
 
-int incoming_commit(struct incoming *in, meta_fn *fn, void *arg, const struct touched *touched, size_t n)
+/* The stages of those whose bytes are not in the store yet. */
+static size_t new_stages(struct incoming *const *in, size_t n, struct blob_stage **out)
 {
-	if (in->result)
-		return in->result;
-	in->announced = false; /* running the transaction takes the announcement back */
-	int e = service_commit(in->s, in->known ? NULL : in->stage, fn, arg, touched, n);
-	if (e == ERR_CONFLICT && in->known) {
-		in->known = false;
-		in->blob = mint_id(&in->s->store->mint);
-		e = service_commit(in->s, in->stage, fn, arg, touched, n);
+	size_t k = 0;
+	for (size_t i = 0; i < n; i++)
+		if (!in[i]->known)
+			out[k++] = in[i]->stage;
+	return k;
+}
+
+/* A blob that was known is being removed: all bytes are written anew. */
+static void forget_known(struct incoming *const *in, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (in[i]->known) {
+			in[i]->known = false;
+			in[i]->blob = mint_id(&in[i]->s->store->mint);
+		}
+}
+
+int incoming_commit(struct incoming *const *in, size_t n, meta_fn *fn, void *arg, const struct touched *touched, size_t n_touched)
+{
+	struct blob_stage *stages[INCOMING_BATCH] = { NULL };
+	struct service *s = in[0]->s;
+	int e = OK;
+	for (size_t i = 0; !e && i < n; i++)
+		e = in[i]->result;
+	if (e)
+		return e;
+	for (size_t i = 0; i < n; i++) {
+		if (in[i]->announced && i)
+			meta_unannounce(s->store->meta);
+		in[i]->announced = false; /* the first one's is taken back by running the transaction */
 	}
-	if (!e)
-		in->known = true;
+	e = service_commit(s, stages, new_stages(in, n, stages), fn, arg, touched, n_touched);
+	if (e == ERR_CONFLICT) {
+		forget_known(in, n);
+		e = service_commit(s, stages, new_stages(in, n, stages), fn, arg, touched, n_touched);
+	}
+	for (size_t i = 0; !e && i < n; i++)
+		in[i]->known = true;
 	return e;
 }
 
@@ -282,7 +315,7 @@ static void deliver_batch(struct delivery *d)
 {
 	for (size_t i = 0; i < d->n; i++)
 		d->touched[i] = (struct touched){ 0 };
-	int e = incoming_commit(d->in, run_delivery, d, d->touched, d->n);
+	int e = incoming_commit(&d->in, 1, run_delivery, d, d->touched, d->n);
 	for (size_t i = 0; i < d->n; i++) {
 		if (e)
 			d->r[i].result = e;
@@ -350,7 +383,7 @@ int append(struct service *s, int64_t account, struct span path, struct incoming
 {
 	struct append_request q = { .s = s, .in = in, .account = account, .path = path, .actor = a,
 		                    .v = { .flags = flags, .keywords = keywords, .date = date } };
-	int e = incoming_commit(in, run_append, &q, &q.touched, 1);
+	int e = incoming_commit(&in, 1, run_append, &q, &q.touched, 1);
 	if (!e)
 		*out = q.result;
 	return e;

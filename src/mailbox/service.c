@@ -86,9 +86,10 @@ int64_t service_now(struct service *s)
 	return service_stamp(s, 0);
 }
 
-int service_commit(struct service *s, struct blob_stage *stage, meta_fn *fn, void *arg, const struct touched *touched, size_t n)
+int service_commit(struct service *s, struct blob_stage *const *stages, size_t n_stages, meta_fn *fn, void *arg,
+                   const struct touched *touched, size_t n)
 {
-	int e = store_commit(s->store, &stage, stage ? 1 : 0, fn, arg);
+	int e = store_commit(s->store, stages, n_stages, fn, arg);
 	for (size_t i = 0; !e && i < n; i++)
 		change_publish(s, &touched[i]);
 	return e;

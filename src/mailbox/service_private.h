@@ -23,10 +23,11 @@ struct service {
 /* A stamp for an account whose last one was `last`: later than it and than every other stamp of this node. */
 int64_t service_stamp(struct service *s, int64_t last);
 
-/* Runs fn in a transaction and publishes what it touched. touched points into arg and is set by fn. */
+/* Runs fn in a transaction, the stages durable before it, and publishes what it touched. touched points into arg and is
+   set by fn. */
 struct touched;
-int service_commit(struct service *s, struct blob_stage *stage, meta_fn *fn, void *arg, const struct touched *touched,
-                   size_t n);
+int service_commit(struct service *s, struct blob_stage *const *stages, size_t n_stages, meta_fn *fn, void *arg,
+                   const struct touched *touched, size_t n);
 
 int hub_new(struct hub **out);
 void hub_free(struct hub **h);

@@ -55,7 +55,7 @@ int snapshot_create(struct service *s, struct span name, int64_t expires, const 
 		return fail_with(ERR_INVALID, "a snapshot's name is a letter, then letters, digits, '.', '_' or '-', lower case, "
 		                              "at most 64");
 	memcpy(q.result.name, name.p, name.n);
-	int e = service_commit(s, NULL, add_snapshot, &q, &q.touched, 1);
+	int e = service_commit(s, NULL, 0, add_snapshot, &q, &q.touched, 1);
 	if (!e)
 		*out = q.result;
 	return e;
@@ -90,7 +90,7 @@ static int end_snapshot(struct meta_txn *t, void *arg)
 int snapshot_remove(struct service *s, struct span name, const struct actor *a)
 {
 	struct request q = { .s = s, .name = name, .actor = a };
-	return service_commit(s, NULL, end_snapshot, &q, &q.touched, 1);
+	return service_commit(s, NULL, 0, end_snapshot, &q, &q.touched, 1);
 }
 
 int snapshot_find(struct meta_txn *t, struct span name, struct snapshot *out)

@@ -95,7 +95,7 @@ struct work {
 
 static int commit(struct work *w, meta_fn *fn)
 {
-	int e = service_commit(w->v->s, NULL, fn, w, &w->touched, 1);
+	int e = service_commit(w->v->s, NULL, 0, fn, w, &w->touched, 1);
 	if (!e && !w->changeset)
 		w->changeset = w->touched.change;
 	return e;
@@ -425,7 +425,7 @@ int view_expunge(struct view *v, const struct imap_set *uids, const struct actor
 	int e = check_writable(v);
 	do {
 		if (!e)
-			e = service_commit(v->s, NULL, run_expunge, &s, &s.touched, 1);
+			e = service_commit(v->s, NULL, 0, run_expunge, &s, &s.touched, 1);
 		if (!s.changeset)
 			s.changeset = s.touched.change;
 		s.after = s.reached;

@@ -42,7 +42,7 @@ static void place_open(struct place *p, const char *url)
 
 static void place_new(struct place *p, const char *url)
 {
-	snprintf(p->dir, sizeof p->dir, "/tmp/test_blob.XXXXXX");
+	snprintf(p->dir, sizeof p->dir, "/tmp/test_blob-XXXXXX");
 	assert_non_null(mkdtemp(p->dir));
 	if (url)
 		place_open(p, url);

@@ -322,8 +322,8 @@ static void test_wrong_databases(void **state)
 
 static void test_wrong_urls(void **state)
 {
-	static const char *const urls[] = { "", "sqlite", "sqlite:", "mariadb:x", "sqlite:a.db?vfs=unix", "sqlite:a.db?x=y",
-		"sqlite:a.db?vfs=powercut&seed=x", "failing:", "failing:sqlite:", "failing:sqlite:a.db?commit=x",
+	static const char *const urls[] = { "", "sqlite", "sqlite:", "mariadb:x", "sqlite:a.db?powercut=2", "sqlite:a.db?x=y",
+		"sqlite:a.db?powercut=1&seed=x", "failing:", "failing:sqlite:", "failing:sqlite:a.db?commit=x",
 		"failing:sqlite:a.db?commit=1&mode=odd", "failing:sqlite:a.db?commit=1&odd=1" };
 	struct fixture *f = *state;
 	struct meta_options o = { .dir = f->dir };
@@ -747,10 +747,26 @@ struct writer {
 	int number, pipe;
 };
 
+/* Values that change places in the file often: enough for a checkpoint every few transactions. */
+static int rewrite_big(struct meta_txn *t, void *arg)
+{
+	static const char filling[60000];
+	char name[32];
+	for (int i = 0; i < 10; i++) {
+		snprintf(name, sizeof name, "big%d", i);
+		int r = meta_do(t, META_FACT_SET, "sb", span_of(name), span_from(filling, (size_t)(40000 + (i + *(int *)arg) % 5 * 5000)));
+		if (r)
+			return r;
+	}
+	return OK;
+}
+
 static void *write_and_tell(void *arg)
 {
 	struct writer *w = arg;
-	for (;;) {
+	for (int i = 0;; i = (i + 1) % 50) {
+		if (w->number == 0 && meta_run(w->m, rewrite_big, &i, NULL))
+			_exit(3);
 		struct position p = { .follower = "w", .account = w->number, .by = 1 };
 		meta_announce(w->m);
 		if (meta_run(w->m, position_add, &p, NULL))
@@ -767,7 +783,7 @@ static void write_until_killed(const struct fixture *f, unsigned round, int pipe
 	struct meta_options o = { .dir = f->dir };
 	struct meta *m;
 	struct writer w[WRITERS];
-	snprintf(url, sizeof url, "sqlite:meta.db?vfs=powercut&seed=%u", round % 3 ? round * 7919 : 0);
+	snprintf(url, sizeof url, "sqlite:meta.db?powercut=1&seed=%u", round % 3 ? round * 7919 : 0);
 	if (meta_open(url, &o, &m)) {
 		print_error("%s\n", fail_detail());
 		_exit(2);
@@ -794,7 +810,7 @@ static void cut_once(const struct fixture *f, unsigned round, int64_t *told)
 	if (!child)
 		write_until_killed(f, round, p[1]);
 	close(p[1]);
-	usleep(5000 + round * 7919 % 40000);
+	usleep(5000 + round * 7919 % 100000);
 	kill(child, SIGKILL);
 	hear(p[0], told);
 	close(p[0]);
@@ -834,7 +850,7 @@ static void test_power_cuts(void **state)
 static int fill_until_failure(struct meta *m, int from)
 {
 	int r = OK;
-	for (int i = from; i < from + 10000 && !r; i++)
+	for (int i = from, failed = 0; i < from + 10000 && failed < 3; i++, failed = r ? failed + 1 : 0)
 		r = meta_run(m, add_much, &i, NULL);
 	return r;
 }
@@ -847,7 +863,7 @@ static int on_a_small_disk(const char *dir)
 	char ballast[128], cmd[200];
 	int lines = 0;
 	snprintf(ballast, sizeof ballast, "%s/ballast", dir);
-	snprintf(cmd, sizeof cmd, "head -c 1500000 /dev/zero > %s", ballast);
+	snprintf(cmd, sizeof cmd, "head -c 12000000 /dev/zero > %s", ballast);
 	if (system(cmd) || meta_open("sqlite:meta.db", &o, &m) || meta_run(m, position_add, &p, NULL))
 		return 10;
 	if (fill_until_failure(m, 1) != ERR_FULL)
@@ -879,7 +895,7 @@ static void test_full_disk(void **state)
 	pid_t child = fork();
 	if (!child) { /* a mount of its own, gone with the process */
 		if (unshare(CLONE_NEWNS | (geteuid() ? CLONE_NEWUSER : 0)) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
-			mount("tmpfs", f->dir, "tmpfs", 0, "size=6m"))
+			mount("tmpfs", f->dir, "tmpfs", 0, "size=24m"))
 			_exit(NO_MOUNT);
 		_exit(on_a_small_disk(f->dir));
 	}

@@ -118,12 +118,12 @@ static void close_sqlite(struct meta *base)
 	free(m);
 }
 
-/* ?vfs=powercut&seed=N is all that can follow the file's name. */
+/* ?powercut=1&seed=N is all that can follow the file's name. */
 static int set_vfs(struct sqlite_meta *m, const char *query)
 {
-	char vfs[16], text[24] = "0";
+	char on[2], text[24] = "0";
 	uint64_t seed;
-	if (!meta_url_parameter(query, "vfs", vfs, sizeof vfs) || strcmp(vfs, "powercut"))
+	if (!meta_url_parameter(query, "powercut", on, sizeof on) || strcmp(on, "1"))
 		return fail_with(ERR_INVALID, "meta.url: sqlite: '%s' is not understood", query);
 	meta_url_parameter(query, "seed", text, sizeof text);
 	if (!span_u64(span_of(text), UINT64_MAX, &seed))

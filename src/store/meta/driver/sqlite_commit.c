@@ -280,6 +280,8 @@ static void run_group(struct committer *c, struct job **group, int n)
 	}
 	if (r)
 		end_job(group[0], r);
+	if (r == ERR_FULL) /* a log that starts over may make room */
+		c->checkpoint_at = 0;
 	count_group(c, group, ran);
 	put_back(c, group + ran, n - ran);
 	answer(group, ran);
@@ -310,7 +312,7 @@ static bool checkpoint(struct committer *c)
 static void keep_log_short(struct committer *c)
 {
 	int frames = c->conn->db ? c->conn->wal_frames : 0;
-	if (frames < c->checkpoint_at)
+	if (!frames || frames < c->checkpoint_at)
 		return;
 	bool done = false;
 	if (frames < CHECKPOINT_BOUND) {
@@ -320,6 +322,8 @@ static void keep_log_short(struct committer *c)
 		done = checkpoint(c);
 		readers_release(c->readers);
 	}
+	if (done)
+		c->conn->wal_frames = 0;
 	c->checkpoint_at = done ? CHECKPOINT_FRAMES : frames + CHECKPOINT_STEP;
 }
 

@@ -79,3 +79,9 @@ int identity_password_make(struct identity *i, struct span password, struct buff
 	hash_pool_leave(i->pool);
 	return rc;
 }
+
+int identity_complete(const struct identity *i, struct span address, char out[ADDRESS_MAX])
+{
+	int e = address_complete(address, span_of(i->domain), out);
+	return e ? fail_with((enum error)e, "%.*s is no address: write name@domain", SPAN_ARG(address)) : OK;
+}

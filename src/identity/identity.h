@@ -27,6 +27,9 @@ int identity_open(const struct identity_options *o, struct identity **out);
 /* No call may be running. Takes the pointer's address, sets it NULL. */
 void identity_close(struct identity **i);
 
+/* address_complete() with the node's domain. ERR_INVALID with a detail fit for the user. */
+int identity_complete(const struct identity *i, struct span address, char out[ADDRESS_MAX]);
+
 /* password_make() within the bound on hashes at a time. */
 int identity_password_make(struct identity *i, struct span password, struct buffer *out);
 

@@ -230,3 +230,17 @@ int account_list(struct service *s, int (*fn)(void *ctx, const struct account_in
 	arena_free(&l.arena);
 	return e;
 }
+
+static int read_one(struct meta_txn *t, void *arg)
+{
+	return read_counts(t, arg);
+}
+
+int account_show(struct service *s, int64_t account, struct account_info *out)
+{
+	struct account_info i = { .id = account };
+	int e = meta_read(s->store->meta, read_one, &i);
+	if (!e)
+		*out = i;
+	return e;
+}

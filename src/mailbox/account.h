@@ -18,6 +18,8 @@ struct account_info {
 	struct span address;
 	int64_t messages, bytes, change, stamp, created_stamp;
 };
+/* One of them; the address is left out. */
+int account_show(struct service *s, int64_t account, struct account_info *out);
 /* By address. fn's spans live during the call; it returns non-zero to stop. */
 int account_list(struct service *s, int (*fn)(void *ctx, const struct account_info *i), void *ctx);
 

@@ -405,27 +405,30 @@ static size_t push_held(struct mime_scan *s, struct span bytes)
 	return line.n;
 }
 
+/* The next step: lines of a body that are none of ours, or one line, or a piece of one. Returns how many bytes it took. */
+static size_t push_some(struct mime_scan *s, struct span bytes)
+{
+	if (s->held)
+		return push_held(s, bytes);
+	if (!s->in_line && !s->in_header) {
+		size_t skipped = (size_t)(skip_body_lines(s, bytes.p, bytes.p + bytes.n) - bytes.p);
+		if (skipped)
+			return skipped;
+	}
+	struct span line = next_line(bytes);
+	if (s->in_line)
+		consume(s, line);
+	else if (line.p[line.n - 1] == '\n' || line.n >= LINE_MAX_HELD)
+		line_start(s, line);
+	else
+		return push_held(s, line);
+	return line.n;
+}
+
 void mime_scan_push(struct mime_scan *s, struct span bytes)
 {
-	while (bytes.n) {
-		size_t taken;
-		if (s->held) {
-			taken = push_held(s, bytes);
-		} else if (!s->in_line && !s->in_header &&
-			   (taken = (size_t)(skip_body_lines(s, bytes.p, bytes.p + bytes.n) - bytes.p)) > 0) {
-			;
-		} else {
-			struct span line = next_line(bytes);
-			taken = line.n;
-			if (s->in_line)
-				consume(s, line);
-			else if (line.p[line.n - 1] == '\n' || line.n >= LINE_MAX_HELD)
-				line_start(s, line);
-			else
-				taken = push_held(s, line);
-		}
-		bytes = span_sub(bytes, taken, SIZE_MAX);
-	}
+	while (bytes.n)
+		bytes = span_sub(bytes, push_some(s, bytes), SIZE_MAX);
 }
 
 /* Header spans were kept as offsets while the buffer could still move; they end where the next one starts. */

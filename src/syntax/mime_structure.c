@@ -4,34 +4,48 @@
 #include "mime_address.h"
 #include "varint.h"
 
-enum { ADDRESSES_MAX = 512 * 1024 }; /* bytes of a text; beyond them further addresses are left out */
+enum {
+	STRING_MAX = 16 * 1024,     /* bytes; a longer string is cut */
+	ADDRESSES_MAX = 512 * 1024, /* bytes of the whole text; beyond them further addresses are left out */
+	LANGUAGES_MAX = 100,
+};
+
+static void put_string(struct buffer *out, struct span s)
+{
+	imap_put_string(out, span_sub(s, 0, STRING_MAX));
+}
+
+static void put_nstring(struct buffer *out, struct span s)
+{
+	imap_put_nstring(out, span_sub(s, 0, STRING_MAX));
+}
 
 /* A raw field value, unfolded when it has to be. */
 static void put_value(struct buffer *out, struct span value)
 {
 	if (!value.p || (!memchr(value.p, '\n', value.n) && !memchr(value.p, '\r', value.n))) {
-		imap_put_nstring(out, value);
+		put_nstring(out, value);
 		return;
 	}
 	struct buffer plain = { 0 };
 	mime_unfold(value, &plain);
-	imap_put_string(out, buffer_span(&plain));
+	put_string(out, buffer_span(&plain));
 	buffer_free(&plain);
 }
 
 static void put_address(struct buffer *out, const struct mime_address *a)
 {
 	buffer_putc(out, '(');
-	imap_put_nstring(out, a->kind == ADDRESS_MAILBOX ? a->name : (struct span){ NULL, 0 });
+	put_nstring(out, a->kind == ADDRESS_MAILBOX ? a->name : (struct span){ NULL, 0 });
 	buffer_putc(out, ' ');
-	imap_put_nstring(out, a->route);
+	put_nstring(out, a->route);
 	buffer_putc(out, ' ');
 	if (a->kind == ADDRESS_MAILBOX) {
-		imap_put_string(out, a->mailbox);
+		put_string(out, a->mailbox);
 		buffer_putc(out, ' ');
-		imap_put_string(out, a->host);
+		put_string(out, a->host);
 	} else {
-		imap_put_nstring(out, a->kind == ADDRESS_GROUP_START ? a->name : (struct span){ NULL, 0 });
+		put_nstring(out, a->kind == ADDRESS_GROUP_START ? a->name : (struct span){ NULL, 0 });
 		buffer_puts(out, " NIL");
 	}
 	buffer_putc(out, ')');
@@ -153,9 +167,9 @@ static void put_params(struct buffer *out, const struct mime_params *params)
 {
 	for (uint32_t i = 0; i < params->n; i++) {
 		buffer_putc(out, i ? ' ' : '(');
-		imap_put_string(out, params->p[i].name);
+		put_string(out, params->p[i].name);
 		buffer_putc(out, ' ');
-		imap_put_string(out, params->p[i].value);
+		put_string(out, params->p[i].value);
 	}
 	buffer_puts(out, params->n ? ")" : "NIL");
 }
@@ -167,7 +181,7 @@ static void put_disposition(struct buffer *out, const struct mime_part *p)
 		return;
 	}
 	buffer_putc(out, '(');
-	imap_put_string(out, p->disposition);
+	put_string(out, p->disposition);
 	buffer_putc(out, ' ');
 	put_params(out, &p->disposition_params);
 	buffer_putc(out, ')');
@@ -177,14 +191,14 @@ static void put_disposition(struct buffer *out, const struct mime_part *p)
 static void put_language(struct buffer *out, struct span s)
 {
 	unsigned n = 0;
-	while (s.n) {
+	while (s.n && n < LANGUAGES_MAX) {
 		ssize_t comma = span_find(s, ',');
 		struct span tag = span_trim(span_sub(s, 0, comma < 0 ? s.n : (size_t)comma));
 		s = comma < 0 ? span_sub(s, s.n, 0) : span_sub(s, (size_t)comma + 1, SIZE_MAX);
 		if (tag.n == 0)
 			continue;
 		buffer_putc(out, n++ ? ' ' : '(');
-		imap_put_string(out, tag);
+		put_string(out, tag);
 	}
 	buffer_puts(out, n ? ")" : "NIL");
 }
@@ -203,7 +217,7 @@ static void put_rest_of_extension(struct render *r, const struct mime_part *p)
 	buffer_putc(r->out, ' ');
 	put_language(r->out, p->language);
 	buffer_putc(r->out, ' ');
-	imap_put_nstring(r->out, p->location);
+	put_nstring(r->out, p->location);
 }
 
 /* What stands from `from` on is extension data. */
@@ -224,7 +238,7 @@ static void put_number(struct buffer *out, uint64_t v)
 static void put_opaque(struct buffer *out, const struct mime_part *p)
 {
 	buffer_puts(out, "(\"text\" \"plain\" NIL NIL NIL ");
-	imap_put_string(out, p->encoding_name.n ? p->encoding_name : SPAN("7bit"));
+	put_string(out, p->encoding_name.n ? p->encoding_name : SPAN("7bit"));
 	put_number(out, p->body_end - p->body_start);
 	put_number(out, p->lines);
 	buffer_putc(out, ')');
@@ -240,7 +254,7 @@ static void put_multipart(struct render *r, const struct mime_part *p)
 	if (p->child < 0)
 		put_opaque(r->out, p);
 	buffer_putc(r->out, ' ');
-	imap_put_string(r->out, p->subtype);
+	put_string(r->out, p->subtype);
 	size_t extension = r->out->n;
 	buffer_putc(r->out, ' ');
 	put_params(r->out, &p->params);
@@ -266,17 +280,17 @@ static void put_leaf(struct render *r, const struct mime_part *p)
 {
 	struct buffer *out = r->out;
 	buffer_putc(out, '(');
-	imap_put_string(out, p->type);
+	put_string(out, p->type);
 	buffer_putc(out, ' ');
-	imap_put_string(out, p->subtype);
+	put_string(out, p->subtype);
 	buffer_putc(out, ' ');
 	put_params(out, &p->params);
 	buffer_putc(out, ' ');
-	imap_put_nstring(out, p->id);
+	put_nstring(out, p->id);
 	buffer_putc(out, ' ');
-	imap_put_nstring(out, p->description);
+	put_nstring(out, p->description);
 	buffer_putc(out, ' ');
-	imap_put_string(out, p->encoding_name.n ? p->encoding_name : SPAN("7bit"));
+	put_string(out, p->encoding_name.n ? p->encoding_name : SPAN("7bit"));
 	put_number(out, p->body_end - p->body_start);
 	if (p->kind == MIME_MESSAGE)
 		put_message(r, p);
@@ -284,7 +298,7 @@ static void put_leaf(struct render *r, const struct mime_part *p)
 		put_number(out, p->lines);
 	size_t extension = out->n;
 	buffer_putc(out, ' ');
-	imap_put_nstring(out, p->md5);
+	put_nstring(out, p->md5);
 	put_rest_of_extension(r, p);
 	cut_from(r, extension);
 	buffer_putc(out, ')');

@@ -1,5 +1,7 @@
 /* ENVELOPE and BODYSTRUCTURE as IMAP sends them (RFC 3501 section 7.4.2 and 9), rendered from a message's tree. What
-   comes out is always correct syntax, however wrong the mail is: strings with bytes that may not be quoted are literals, a multipart or message without anything inside is shown with its body as one text part. */
+   comes out is always correct syntax, however wrong the mail is: strings over 16 KiB are cut, those with
+   bytes that may not be quoted are literals, a multipart or message without anything inside is shown with its body as one
+   text part. */
 #ifndef MIME_STRUCTURE_H
 #define MIME_STRUCTURE_H
 

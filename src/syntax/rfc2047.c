@@ -9,10 +9,11 @@ struct word {
 	enum mime_encoding encoding;
 };
 
-/* "=?charset*language?B?text?=" at the front of s. Blanks within the text are wrong, and let pass. */
-static bool parse_word(struct span s, struct word *w)
+/* "=?charset*language?B?text?=" at the front of s. Blanks within the text are wrong, and let pass. *end remembers where
+   the next "?=" is (the end of s if nowhere), so that many beginnings without an end do not each search for one. */
+static bool parse_word(struct span s, const char **end, struct word *w)
 {
-	enum { CHARSET_MAX = 60, TEXT_MAX = 8192 };
+	enum { CHARSET_MAX = 60 };
 	struct span rest = span_sub(s, 2, SIZE_MAX);
 	ssize_t mark = span_find(span_sub(rest, 0, CHARSET_MAX), '?');
 	if (mark < 1 || rest.n < (size_t)mark + 5 || rest.p[mark + 2] != '?')
@@ -22,26 +23,30 @@ static bool parse_word(struct span s, struct word *w)
 		return false;
 	struct span name = span_sub(rest, 0, (size_t)mark);
 	ssize_t star = span_find(name, '*');
-	struct span text = span_sub(rest, (size_t)mark + 3, TEXT_MAX);
-	const char *end = memmem(text.p, text.n, "?=", 2);
-	if (!end)
+	struct span text = span_sub(rest, (size_t)mark + 3, SIZE_MAX);
+	if (!*end || *end < text.p) {
+		const char *found = memmem(text.p, text.n, "?=", 2);
+		*end = found ? found : text.p + text.n;
+	}
+	if (*end == text.p + text.n)
 		return false;
 	w->charset = span_sub(name, 0, star < 0 ? name.n : (size_t)star);
 	w->encoding = encoding == 'b' ? MIME_BASE64 : MIME_QP;
-	w->text = span_sub(text, 0, (size_t)(end - text.p));
-	w->whole = span_sub(s, 0, (size_t)(end + 2 - s.p));
+	w->text = span_sub(text, 0, (size_t)(*end - text.p));
+	w->whole = span_sub(s, 0, (size_t)(*end + 2 - s.p));
 	return true;
 }
 
 /* The next encoded word, its place in s included; false when there is none. */
 static bool find_word(struct span s, struct word *w, size_t *at)
 {
+	const char *end = NULL;
 	for (size_t from = 0; from < s.n;) {
 		const char *found = memmem(s.p + from, s.n - from, "=?", 2);
 		if (!found)
 			return false;
 		*at = (size_t)(found - s.p);
-		if (parse_word(span_sub(s, *at, SIZE_MAX), w))
+		if (parse_word(span_sub(s, *at, SIZE_MAX), &end, w))
 			return true;
 		from = *at + 2;
 	}

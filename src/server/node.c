@@ -1,0 +1,248 @@
+#include "node.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "data_dir.h"
+#include "durable_file.h"
+#include "fail.h"
+#include "log.h"
+#include "store.h"
+
+enum { DESCRIPTORS_KEPT = 128 }; /* for the stores, when connections take all they can get */
+
+/* A path below the data folder, unless it is absolute. */
+static int path_in(const char *dir, const char *name, char out[PATH_MAX])
+{
+	int n = *name == '/' ? snprintf(out, PATH_MAX, "%s", name) : snprintf(out, PATH_MAX, "%s/%s", dir, name);
+	return n < PATH_MAX ? OK : fail_with(ERR_INVALID, "%s/%s: name too long", dir, name);
+}
+
+static int load_config(const struct node_options *o, struct config *out)
+{
+	return config_load(o->dir, o->config, o->settings, o->n, out);
+}
+
+/* Opens the log file, or opens it again in the place of the old one, under the threads that write to it. */
+static int open_log(struct node *n)
+{
+	char path[PATH_MAX];
+	log_level_set((enum log_level)n->config.log_level);
+	if (!*n->config.log_file)
+		return OK;
+	int r = path_in(n->opt.dir, n->config.log_file, path);
+	if (r)
+		return r;
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+	if (fd < 0)
+		return fail_errno("open", path);
+	if (n->log_fd < 0) {
+		n->log_fd = fd;
+		log_to(fd);
+		return OK;
+	}
+	dup3(fd, n->log_fd, O_CLOEXEC);
+	close(fd);
+	return OK;
+}
+
+static int64_t mint(void *ctx)
+{
+	return service_mint(((struct node *)ctx)->service);
+}
+
+static int open_stores(struct node *n)
+{
+	const struct config *c = &n->config;
+	struct store_options so = { n->opt.dir, c->node_name, c->meta_url, c->blob_url };
+	int r = store_open(&so, &n->store);
+	if (r)
+		return r;
+	struct identity_options io = { .meta = n->store->meta, .domain = span_of(c->account_domain), .cache_minutes = 5 };
+	r = identity_open(&io, &n->identity);
+	return r ? r : service_open(n->store, &n->service);
+}
+
+static void close_stores(struct node *n)
+{
+	service_close(&n->service);
+	identity_close(&n->identity);
+	store_close(&n->store);
+}
+
+/* As many as descriptors allow. */
+static int connections_max(void)
+{
+	struct rlimit r;
+	if (getrlimit(RLIMIT_NOFILE, &r) || r.rlim_cur > INT_MAX)
+		return INT_MAX;
+	return r.rlim_cur > 2 * DESCRIPTORS_KEPT ? (int)r.rlim_cur - DESCRIPTORS_KEPT : (int)r.rlim_cur / 2;
+}
+
+static int listen_at(struct node *n, const struct listen_address *a, const struct conn_protocol *p, void *service,
+                     int64_t conns_max)
+{
+	struct listener l[LISTEN_MAX];
+	size_t count = LISTEN_MAX, i = 0;
+	int r = listener_open(a, n->opt.dir, l, &count);
+	if (r)
+		return r;
+	for (; i < count && !r; i++) {
+		buffer_puts(&n->ports, n->ports.p[n->ports.n - 1] == '=' ? "" : ",");
+		buffer_puts(&n->ports, l[i].bound);
+		r = loop_listen(n->loop, &l[i], p, service, (int)conns_max);
+	}
+	if (r)
+		for (i--; i < count; i++)
+			listener_close(&l[i]);
+	return r;
+}
+
+static int listen_on(struct node *n, const char *option, const char *value, const struct conn_protocol *p, void *service,
+                     int64_t conns_max)
+{
+	struct listen_list list;
+	char why[400];
+	int r = listen_parse(span_of(value), &list);
+	if (!r && list.n)
+		buffer_printf(&n->ports, "%s=", option);
+	for (size_t i = 0; i < list.n && !r; i++)
+		r = listen_at(n, &list.at[i], p, service, conns_max);
+	if (!r && list.n)
+		buffer_putc(&n->ports, '\n');
+	if (!r)
+		return OK;
+	snprintf(why, sizeof why, "%s", fail_detail());
+	return fail_with((enum error)r, "%s: %s", option, why);
+}
+
+static int open_listeners(struct node *n)
+{
+	const struct config *c = &n->config;
+	struct loop_options lo = { .workers_max = (int)c->workers_max, .conns_max = connections_max(), .session_id = mint,
+		.ctx = n };
+	int r = loop_open(&lo, &n->loop);
+	if (r)
+		return r;
+	n->lmtp = (struct lmtp_node){ .service = n->service, .identity = n->identity, .host = n->host,
+		.postmaster = c->account_postmaster, .message_max = (uint64_t)c->message_max,
+		.recipients_max = (unsigned)c->lmtp_recipients_max };
+	r = listen_on(n, "listen.lmtp", c->listen_lmtp, &lmtp_protocol, &n->lmtp, c->lmtp_connections);
+	if (r)
+		return r;
+	n->imap = (struct imap_node){ .service = n->service, .identity = n->identity, .host = n->host,
+		.version = PERDURA_VERSION, .message_max = (uint64_t)c->message_max,
+		.plaintext = (enum imap_plaintext)c->login_plaintext };
+	r = listen_on(n, "listen.imap", c->listen_imap, &imap_protocol, &n->imap, c->imap_connections);
+	return r ? r : loop_start(n->loop);
+}
+
+static int open_admin(struct node *n)
+{
+	char path[PATH_MAX];
+	n->admin_node = (struct admin_node){ .service = n->service, .identity = n->identity, .ctx = n,
+		.status = node_verb_status, .config = node_verb_config, .reload = node_verb_reload };
+	int r = path_in(n->opt.dir, "admin.sock", path);
+	return r ? r : admin_open(path, &n->admin_node, mint, n, &n->admin);
+}
+
+static int ports_path(struct node *n, char out[PATH_MAX])
+{
+	return path_in(n->opt.dir, "run/ports", out);
+}
+
+static int write_ports(struct node *n)
+{
+	char path[PATH_MAX];
+	int r = ports_path(n, path);
+	return r ? r : durable_file_write(path, buffer_span(&n->ports), 0644);
+}
+
+static int remove_ports(struct node *n)
+{
+	char path[PATH_MAX];
+	int r = ports_path(n, path);
+	return r || unlink(path) == 0 || errno == ENOENT ? r : fail_errno("unlink", path);
+}
+
+static int open_all(struct node *n)
+{
+	int r = data_dir_open(n->opt.dir, &n->lock_fd);
+	if (r || (r = remove_ports(n)) || (r = open_log(n)) || (r = open_stores(n)) || (r = open_listeners(n)) ||
+	    (r = open_admin(n)))
+		return r;
+	return write_ports(n);
+}
+
+/* What is open, in the order that lets nobody use what is closed. */
+static int close_all(struct node *n)
+{
+	int64_t patience = n->config.stop_timeout;
+	int r = n->loop ? loop_stop(n->loop, patience) : OK;
+	if (n->admin && !r)
+		r = admin_stop(n->admin, patience);
+	if (r)
+		return r;
+	admin_close(&n->admin);
+	loop_close(&n->loop);
+	close_stores(n);
+	buffer_free(&n->ports);
+	config_free(&n->config);
+	pthread_mutex_destroy(&n->lock);
+	if (n->log_fd >= 0) {
+		log_to(STDERR_FILENO);
+		close(n->log_fd);
+	}
+	if (n->lock_fd >= 0)
+		close(n->lock_fd);
+	return OK;
+}
+
+int node_start(const struct node_options *o, struct node *n)
+{
+	char why[512];
+	*n = (struct node){ .opt = *o, .lock_fd = -1, .log_fd = -1, .started = clock_mono() };
+	int r = load_config(o, &n->config);
+	if (r)
+		return r;
+	if (gethostname(n->host, sizeof n->host - 1))
+		strcpy(n->host, "localhost");
+	pthread_mutex_init(&n->lock, NULL);
+	r = open_all(n);
+	if (r) {
+		snprintf(why, sizeof why, "%s", fail_detail());
+		close_all(n);
+		return fail_with((enum error)r, "%s", why);
+	}
+	log_line(LOG_INFO, "start", "node=%s version=%s data=%s ms=%lld", n->config.node_name, PERDURA_VERSION, o->dir,
+		(long long)((clock_mono() - n->started) / 1000));
+	return OK;
+}
+
+int node_stop(struct node *n)
+{
+	remove_ports(n);
+	log_line(LOG_INFO, "stop", "node=%s", n->config.node_name);
+	return close_all(n);
+}
+
+int node_reload(struct node *n, size_t *rest)
+{
+	struct config fresh;
+	int r = load_config(&n->opt, &fresh);
+	if (r)
+		return r;
+	pthread_mutex_lock(&n->lock);
+	config_reload(&n->config, &fresh, rest);
+	r = open_log(n);
+	pthread_mutex_unlock(&n->lock);
+	config_free(&fresh);
+	log_line(LOG_INFO, "reload", "restart-needed-for=%zu", *rest);
+	return r;
+}

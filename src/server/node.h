@@ -1,0 +1,54 @@
+/* A node: the stores and services of one data folder, and what listens on top of them. */
+#ifndef NODE_H
+#define NODE_H
+
+#include <pthread.h>
+
+#include "admin.h"
+#include "config.h"
+#include "identity.h"
+#include "imap.h"
+#include "lmtp.h"
+#include "loop.h"
+#include "service.h"
+
+/* What the command line says; lives as long as the node. */
+struct node_options {
+	const char *dir;
+	const char *config;          /* file; NULL: DIR/perdura.conf if it is there */
+	const char *const *settings; /* n of --set */
+	size_t n;
+};
+
+struct node {
+	struct node_options opt;
+	char host[256];
+	int64_t started;        /* clock_mono() */
+	pthread_mutex_t lock;   /* config, while it is reloaded and read at once */
+	struct config config;
+	int lock_fd, log_fd;
+	struct store *store;
+	struct identity *identity;
+	struct service *service;
+	struct lmtp_node lmtp;
+	struct imap_node imap;
+	struct loop *loop;
+	struct admin_node admin_node;
+	struct admin *admin;
+	struct buffer ports;    /* what DIR/run/ports says */
+};
+
+/* Serves when it returns OK. On failure nothing is left running. */
+int node_start(const struct node_options *o, struct node *n);
+/* Ends within stop.timeout and a little; ERR_TIMEOUT when something still runs: then the process should just end,
+   which loses nothing that was answered. */
+int node_stop(struct node *n);
+/* Reads the settings again, reopens the log file. *rest: changed options that count from the next start on. */
+int node_reload(struct node *n, size_t *rest);
+
+/* node_verbs.c */
+int node_verb_status(struct request *r);
+int node_verb_config(struct request *r);
+int node_verb_reload(struct request *r);
+
+#endif

@@ -1,0 +1,137 @@
+/* The verbs that look at the node itself: status, config, reload. */
+#include <malloc.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "fail.h"
+#include "node.h"
+#include "store.h"
+
+struct field {
+	const char *name;
+	uint64_t value;
+};
+
+static uint64_t resident_bytes(void)
+{
+	unsigned long long size, resident = 0;
+	FILE *f = fopen("/proc/self/statm", "re");
+	if (f) {
+		if (fscanf(f, "%llu %llu", &size, &resident) != 2)
+			resident = 0;
+		fclose(f);
+	}
+	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* listen.imap=127.0.0.1:1143 ... without line ends */
+static void put_ports_json(struct json_writer *j, struct span ports)
+{
+	json_put_open(j, '{');
+	while (ports.n) {
+		char name[64];
+		size_t end = (size_t)span_find(ports, '\n');
+		struct span line = span_sub(ports, 0, end);
+		size_t equals = (size_t)span_find(line, '=');
+		snprintf(name, sizeof name, "%.*s", (int)equals, line.p);
+		json_put_key(j, name);
+		json_put_text(j, span_sub(line, equals + 1, line.n));
+		ports = span_sub(ports, end + 1, ports.n);
+	}
+	json_put_close(j, '}');
+}
+
+static void say_plain(struct request *r, const struct node *n, const struct field *f, size_t count)
+{
+	request_line(r, "node %s, version %s, process %d, data in %s", n->config.node_name, PERDURA_VERSION, (int)getpid(),
+		n->opt.dir);
+	struct span ports = buffer_span(&n->ports);
+	request_span(r, span_sub(ports, 0, ports.n ? ports.n - 1 : 0));
+	for (size_t i = 0; i < count; i++)
+		request_line(r, "%s %llu", f[i].name, (unsigned long long)f[i].value);
+}
+
+static void say_json(struct request *r, const struct node *n, const struct field *f, size_t count)
+{
+	struct buffer b = { 0 };
+	struct json_writer j = { .out = &b };
+	json_put_open(&j, '{');
+	json_put_key(&j, "node");
+	json_put_text(&j, span_of(n->config.node_name));
+	json_put_key(&j, "version");
+	json_put_text(&j, span_of(PERDURA_VERSION));
+	json_put_key(&j, "process");
+	json_put_int(&j, getpid());
+	json_put_key(&j, "data");
+	json_put_text(&j, span_of(n->opt.dir));
+	json_put_key(&j, "listen");
+	put_ports_json(&j, buffer_span(&n->ports));
+	for (size_t i = 0; i < count; i++) {
+		json_put_key(&j, f[i].name);
+		json_put_int(&j, (int64_t)f[i].value);
+	}
+	json_put_close(&j, '}');
+	request_span(r, buffer_span(&b));
+	buffer_free(&b);
+}
+
+int node_verb_status(struct request *r)
+{
+	const struct node *n = r->node->ctx;
+	struct loop_stats loop;
+	struct meta_stats meta;
+	struct blob_stats blob;
+	struct service_stats service;
+	loop_stats(n->loop, &loop);
+	meta_stats(n->store->meta, &meta);
+	blob_stats(n->store->blob, &blob);
+	service_stats(n->service, &service);
+	const struct field fields[] = {
+		{ "uptime_s", (uint64_t)((clock_mono() - n->started) / SECOND_US) },
+		{ "resident_bytes", resident_bytes() },
+		{ "connections", loop.conns },
+		{ "connections_accepted", loop.accepted },
+		{ "connections_refused", loop.refused },
+		{ "workers", loop.workers },
+		{ "workers_waiting", loop.waiting },
+		{ "deliveries", service.deliveries },
+		{ "deliveries_repeated", service.duplicates },
+		{ "changes", service.changes },
+		{ "commits", meta.commits },
+		{ "commit_groups", meta.groups },
+		{ "checkpoints", meta.checkpoints },
+		{ "commit_failures", meta.failures },
+		{ "blobs_written", blob.records },
+		{ "blob_bytes", blob.bytes_raw },
+		{ "blob_bytes_stored", blob.bytes_stored },
+		{ "blob_syncs", blob.syncs },
+		{ "torn_packs_repaired", blob.torn_packs },
+	};
+	(r->json ? say_json : say_plain)(r, n, fields, sizeof fields / sizeof *fields);
+	return EXIT_DONE;
+}
+
+static void say_line(void *ctx, struct span line)
+{
+	request_span(ctx, line);
+}
+
+int node_verb_config(struct request *r)
+{
+	struct node *n = r->node->ctx;
+	pthread_mutex_lock(&n->lock);
+	int e = config_list(&n->config, r->args, r->n_args, r->json, say_line, r);
+	pthread_mutex_unlock(&n->lock);
+	return e ? request_failed(r, e, "config") : EXIT_DONE;
+}
+
+int node_verb_reload(struct request *r)
+{
+	size_t rest;
+	int e = node_reload(r->node->ctx, &rest);
+	if (e)
+		return request_failed(r, e, "reload");
+	if (rest)
+		request_line(r, "%zu changed options count from the next start on", rest);
+	return EXIT_DONE;
+}

@@ -1,0 +1,18 @@
+/* What the verbs share. */
+#ifndef VERB_COMMON_H
+#define VERB_COMMON_H
+
+#include "directory.h"
+#include "service.h"
+#include "verb.h"
+
+/* The account of that address; else an exit status, the error is said. */
+int verb_find_account(struct request *r, const char *address, struct account *out);
+/* Who asks, for history. Lives as long as the request. */
+struct actor verb_actor(const struct request *r);
+/* A line of JSON that was written to `b`, which is freed. */
+void verb_json_line(struct request *r, struct buffer *b);
+/* An option's value as a span; empty when it was not given. */
+struct span verb_option(const struct request *r, const char *name);
+
+#endif

@@ -1,0 +1,68 @@
+/* perdura history ADDRESS */
+#include <stdio.h>
+
+#include "verb_common.h"
+#include "fail.h"
+#include "history.h"
+#include "instant.h"
+
+static int show(void *ctx, const struct history_event *h)
+{
+	struct request *r = ctx;
+	char at[40];
+	instant_write(h->stamp, at);
+	if (!r->json) {
+		if (h->first == h->last)
+			request_line(r, "@%lld  %s  %s  %s  %.*s", (long long)h->first, at, *h->actor ? h->actor : "-", h->client,
+			             SPAN_ARG(h->text));
+		else
+			request_line(r, "@%lld-%lld  %s  %s  %s  %.*s", (long long)h->first, (long long)h->last, at,
+			             *h->actor ? h->actor : "-", h->client, SPAN_ARG(h->text));
+		return request_cancelled(r);
+	}
+	char session[24];
+	snprintf(session, sizeof session, "%llx", (unsigned long long)h->session);
+	struct buffer b = { 0 };
+	struct json_writer j = { &b, false };
+	json_put_open(&j, '{');
+	json_put_key(&j, "first"), json_put_int(&j, h->first);
+	json_put_key(&j, "last"), json_put_int(&j, h->last);
+	json_put_key(&j, "at"), json_put_text(&j, span_of(at));
+	json_put_key(&j, "actor"), json_put_text(&j, span_of(h->actor));
+	json_put_key(&j, "client"), json_put_text(&j, span_of(h->client));
+	json_put_key(&j, "session"), json_put_text(&j, span_of(session));
+	json_put_key(&j, "text"), json_put_text(&j, h->text);
+	json_put_close(&j, '}');
+	verb_json_line(r, &b);
+	return request_cancelled(r);
+}
+
+static int bound(struct request *r, int64_t account, const char *name, int64_t *stamp)
+{
+	struct span when = verb_option(r, name);
+	struct instant at;
+	*stamp = 0;
+	if (!when.n)
+		return EXIT_DONE;
+	int e = instant_resolve(r->node->service, account, when, &at);
+	if (e)
+		return request_failed(r, e, name);
+	*stamp = at.stamp;
+	return EXIT_DONE;
+}
+
+int verb_history(struct request *r)
+{
+	struct account a;
+	int status = verb_find_account(r, r->args[0], &a);
+	if (status)
+		return status;
+	struct history_request q = { .account = a.id, .folder = verb_option(r, "folder") };
+	status = bound(r, a.id, "since", &q.since);
+	if (!status)
+		status = bound(r, a.id, "until", &q.until);
+	if (status)
+		return status;
+	int e = history_run(r->node->service, &q, show, r);
+	return e ? request_failed(r, e, "history") : EXIT_DONE;
+}

@@ -1,0 +1,96 @@
+/* perdura restore ADDRESS --at WHEN */
+#include <stdio.h>
+
+#include "verb_common.h"
+#include "fail.h"
+#include "restore.h"
+
+static void say(void *ctx, const char *line)
+{
+	struct request *r = ctx;
+	if (!r->json)
+		request_line(r, "%s", line);
+}
+
+static void progress(void *ctx, uint64_t done, uint64_t total)
+{
+	request_progress(ctx, done, total, "messages");
+}
+
+static int cancelled(void *ctx)
+{
+	return request_cancelled(ctx);
+}
+
+/* The account, brought back first where it was removed. */
+static int find_or_revive(struct request *r, struct account *out)
+{
+	struct actor actor = verb_actor(r);
+	char address[320];
+	int64_t id;
+	int e = directory_find(r->node->identity, span_of(r->args[0]), out);
+	if (e != ERR_NOT_FOUND)
+		return e ? request_failed(r, e, r->args[0]) : EXIT_DONE;
+	e = identity_complete(r->node->identity, span_of(r->args[0]), address);
+	if (!e && request_has(r, "dry-run"))
+		return request_error(r, EXIT_FAILED, "%s is removed or never was: without --dry-run it would be brought back", address);
+	if (!e)
+		e = restore_account(r->node->service, span_of(address), &actor, &id);
+	if (e == ERR_NOT_FOUND)
+		return request_error(r, EXIT_FAILED, "%s: there is no such account and there never was", r->args[0]);
+	if (e)
+		return request_failed(r, e, r->args[0]);
+	request_line(r, "%s: the account is back", address);
+	e = directory_find(r->node->identity, span_of(address), out);
+	return e ? request_failed(r, e, address) : EXIT_DONE;
+}
+
+static void report(struct request *r, const struct restore_report *k, const struct instant *at)
+{
+	char when[40];
+	instant_write(at->stamp, when);
+	if (!r->json) {
+		request_line(r, "%s: as of %s: %llu folder%s, %llu message%s, flags of %llu", request_has(r, "dry-run") ? "would restore" : "restored",
+		             when, (unsigned long long)k->folders, k->folders == 1 ? "" : "s", (unsigned long long)k->messages,
+		             k->messages == 1 ? "" : "s", (unsigned long long)k->flags);
+		return;
+	}
+	struct buffer b = { 0 };
+	struct json_writer j = { &b, false };
+	json_put_open(&j, '{');
+	json_put_key(&j, "at"), json_put_text(&j, span_of(when));
+	json_put_key(&j, "change"), json_put_int(&j, at->change);
+	json_put_key(&j, "folders"), json_put_int(&j, (int64_t)k->folders);
+	json_put_key(&j, "messages"), json_put_int(&j, (int64_t)k->messages);
+	json_put_key(&j, "flags"), json_put_int(&j, (int64_t)k->flags);
+	json_put_key(&j, "dry_run"), json_put_bool(&j, request_has(r, "dry-run"));
+	json_put_close(&j, '}');
+	verb_json_line(r, &b);
+}
+
+int verb_restore(struct request *r)
+{
+	struct actor actor = verb_actor(r);
+	struct restore_report k = { 0 };
+	struct account a;
+	if (!request_option(r, "at"))
+		return request_error(r, EXIT_USAGE, "restore wants --at WHEN: a time, an age such as 2h, a snapshot's name or @N out of history");
+	struct restore_request q = { .folder = verb_option(r, "folder"), .match = verb_option(r, "match"), .into = verb_option(r, "into"),
+		                     .dry_run = request_has(r, "dry-run"), .actor = &actor, .say = say, .progress = progress,
+		                     .cancelled = cancelled, .ctx = r };
+	int status = EXIT_DONE;
+	if (!q.folder.n && !q.match.n && !q.dry_run)
+		status = request_confirm(r, "Restore the whole account?");
+	if (!status)
+		status = find_or_revive(r, &a);
+	if (status)
+		return status;
+	q.account = a.id;
+	int e = instant_resolve(r->node->service, a.id, verb_option(r, "at"), &q.at);
+	if (!e)
+		e = restore_run(r->node->service, &q, &k);
+	if (e)
+		return request_failed(r, e, "restore");
+	report(r, &k, &q.at);
+	return EXIT_DONE;
+}

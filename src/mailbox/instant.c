@@ -119,7 +119,7 @@ int instant_resolve(struct service *s, int64_t account, struct span when, struct
 
 void instant_write(int64_t stamp, char out[40])
 {
-	struct buffer b = { .limit = 39 };
+	struct buffer b = { 0 };
 	when_put(&b, stamp);
 	snprintf(out, 40, "%.*s", (int)b.n, b.p);
 	buffer_free(&b);

@@ -13,6 +13,7 @@
 #include "durable_file.h"
 #include "fail.h"
 #include "log.h"
+#include "restore.h"
 #include "store.h"
 
 enum { DESCRIPTORS_KEPT = 128 }; /* for the stores, when connections take all they can get */
@@ -67,6 +68,22 @@ static int open_stores(struct node *n)
 	struct identity_options io = { .meta = n->store->meta, .domain = span_of(c->account_domain), .cache_minutes = 5 };
 	r = identity_open(&io, &n->identity);
 	return r ? r : service_open(n->store, &n->service);
+}
+
+static void say_resumed(void *ctx, const char *line)
+{
+	char text[600];
+	log_line(LOG_INFO, "resume", "restore=%s", log_quote(text, sizeof text, span_of(line)));
+}
+
+/* Restores that a crash broke off go on beside everything else. */
+static void *resume(void *ctx)
+{
+	struct node *n = ctx;
+	int r = restore_resume(n->service, say_resumed, n);
+	if (r)
+		log_line(LOG_ERROR, "resume", "error=%s detail=\"%s\"", fail_name(r), fail_detail());
+	return NULL;
 }
 
 static void close_stores(struct node *n)
@@ -177,7 +194,8 @@ static int open_all(struct node *n)
 	if (r || (r = remove_ports(n)) || (r = open_log(n)) || (r = open_stores(n)) || (r = open_listeners(n)) ||
 	    (r = open_admin(n)))
 		return r;
-	return write_ports(n);
+	n->resuming = pthread_create(&n->resumer, NULL, resume, n) == 0;
+	return n->resuming ? write_ports(n) : fail_with(ERR_UNAVAILABLE, "no thread");
 }
 
 /* What is open, in the order that lets nobody use what is closed. */
@@ -189,6 +207,8 @@ static int close_all(struct node *n)
 		r = admin_stop(n->admin, patience);
 	if (r)
 		return r;
+	if (n->resuming)
+		pthread_join(n->resumer, NULL);
 	admin_close(&n->admin);
 	loop_close(&n->loop);
 	close_stores(n);

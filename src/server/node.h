@@ -35,6 +35,8 @@ struct node {
 	struct loop *loop;
 	struct admin_node admin_node;
 	struct admin *admin;
+	pthread_t resumer;      /* finishes what a crash broke off */
+	bool resuming;
 	struct buffer ports;    /* what DIR/run/ports says */
 };
 

@@ -175,6 +175,8 @@ static void put_sentence(const struct run *r, const struct event *e, struct buff
 		[CHANGE_SNAPSHOT_CREATE] = "snapshot taken", [CHANGE_SNAPSHOT_REMOVE] = "snapshot removed", [CHANGE_SYSTEM] = "system" };
 	if (e->first.kind < (int)(sizeof kinds / sizeof *kinds) && kinds[e->first.kind])
 		buffer_puts(out, kinds[e->first.kind]);
+	if (e->first.kind == CHANGE_ACCOUNT_ADD) /* its folders say nothing new */
+		return;
 	for (size_t i = 0; i < e->n; i++)
 		put_tally(r, e, &e->tally[i], out);
 	if (e->extra.n) {

@@ -533,6 +533,8 @@ static void damage_of(size_t n, bool text, off_t step)
 	struct blob_location wrong = at;
 	wrong.offset += 8;
 	assert_int_equal(check(p.store, &wrong, b, n), ERR_CORRUPT);
+	assert_int_equal(check(p.store, &(struct blob_location){ 0, 32, 200 }, b, n), ERR_CORRUPT);
+	assert_int_equal(check(p.store, &(struct blob_location){ at.pack, INT64_MAX - 7, 200 }, b, n), ERR_CORRUPT);
 	free(b);
 	place_end(&p);
 }
@@ -559,11 +561,12 @@ static void damage_is_found(void **state)
 	place_reopen(&p);
 	find_files(p.dir, ".pack", path); /* the large body's came first */
 	snprintf(strrchr(path, '/') + 1, 20, "%08llx.pack", (unsigned long long)mint_sequence(t.at[0].pack));
+	flip(path, 9, 1);                     /* the pack's header, which no record needs */
 	flip(path, t.at[3].offset + 2, 1);    /* a header */
 	flip(path, t.at[9].offset + 24, 1);   /* its length */
 	flip(path, t.at[20].offset + 200, 1); /* a body */
 	struct scanned n = scan(p.store);
-	assert_int_equal(n.bad, 3);
+	assert_int_equal(n.bad, 4);
 	assert_int_equal(n.good, BODIES - 3);
 	place_end(&p);
 }

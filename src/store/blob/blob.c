@@ -4,6 +4,15 @@
 
 #include "store_inside.h"
 
+/* The open pack, to which small bodies go:
+ *
+ *   none --first group of a flush--> open --group synced--> open (longer by the group)
+ *   open --group synced that fills it, with the seal--> none          open --blob_close, with the seal--> none
+ *   open --a write or sync failed: what the file holds is in doubt--> none, without a seal; the next start mends it
+ *
+ * Invariants: a location is handed out only for bytes below open.synced of the time, or in a pack that is sealed; a byte
+ * is written once; a pack that was left is never written again; a pack has its name only after its first sync. */
+
 enum { PACK_BYTES = 64 * 1024 * 1024, GROUP_MOST = 1000, ID_TRIES = 1000 };
 
 int store_create_pack(struct blob_store *s, int64_t *id, struct blob_pack **out)
@@ -14,8 +23,10 @@ int store_create_pack(struct blob_store *s, int64_t *id, struct blob_pack **out)
 		*id = mint_id(s->mint);
 		r = driver_of(s)->create(s->backend, *id, out);
 	}
+	if (r == ERR_EXISTS)
+		return fail_with(ERR_UNAVAILABLE, "no free pack id: the metadata is older than the blobs");
 	if (r)
-		return r == ERR_EXISTS ? fail_with(ERR_UNAVAILABLE, "no free pack id: the metadata is older than the blobs") : r;
+		return r;
 	pthread_mutex_lock(&s->lock);
 	s->stats.packs++;
 	pthread_mutex_unlock(&s->lock);
@@ -127,6 +138,7 @@ static void stage_durable(struct blob_store *s, struct blob_stage *st)
 {
 	st->state = STAGE_DURABLE;
 	st->result = OK;
+	pool_give(&s->pool, &st->chunk);
 	pthread_mutex_lock(&s->lock);
 	s->stats.records++;
 	s->stats.bytes_raw += st->header.raw;

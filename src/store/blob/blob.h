@@ -58,7 +58,8 @@ int blob_reader_at(struct blob_reader *r, uint64_t offset, struct span *out);
 void blob_reader_close(struct blob_reader **r);
 
 /* For check: every record of every pack of the store, in order; stops when fn returns non-zero. Each record is read
-   whole and its SHA-256 compared (result). */
+   whole and its SHA-256 compared (result). Bytes that are no record where one should be are told as a corrupt record of
+   no length; offset 0 is the pack's own header. */
 struct blob_record {
 	struct blob_location at;
 	uint64_t size;

@@ -27,7 +27,9 @@ static bool is_small(const struct blob_reader *r)
 /* A record that fits is read whole at once; of a larger one the header alone. */
 static int reader_start(struct blob_reader *r)
 {
-	if (r->at.offset < PACK_HEADER || r->at.offset % RECORD_ALIGN || r->at.stored < RECORD_HEADER)
+	const struct blob_location *at = &r->at;
+	if (at->pack <= 0 || at->offset < PACK_HEADER || at->offset % RECORD_ALIGN || at->stored < RECORD_HEADER ||
+	    at->offset > INT64_MAX - at->stored)
 		return fail_with(ERR_CORRUPT, "no record can be at %lld", (long long)r->at.offset);
 	r->stored = pool_take(&r->store->pool);
 	if (!r->stored)

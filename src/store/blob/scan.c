@@ -176,6 +176,18 @@ int store_repair(struct blob_store *s)
 	return r;
 }
 
+/* The pack's own header; no record needs it to be read. */
+static int scan_header(struct walk *w)
+{
+	unsigned char bytes[PACK_HEADER];
+	struct blob_record rec = { .at.pack = w->pack };
+	int r = walk_read(w, bytes, sizeof bytes, 0);
+	if (r && r != ERR_CORRUPT)
+		return r;
+	rec.result = r ? r : pack_header_get(bytes, w->pack);
+	return rec.result ? w->fn(w->ctx, &rec) : OK;
+}
+
 /* A pack_fn. */
 static int scan_pack(void *ctx, int64_t pack, int64_t size)
 {
@@ -190,6 +202,8 @@ static int scan_pack(void *ctx, int64_t pack, int64_t size)
 	pthread_mutex_unlock(&s->lock);
 	if (!open)
 		r = pack_end(w, size, &sealed);
+	if (!r)
+		r = scan_header(w);
 	return r ? r : walk_pack(w);
 }
 

@@ -275,7 +275,7 @@ static void file_done(struct blob_backend *b, struct blob_pack *p)
 	free(p);
 }
 
-/* fn for each name in a folder, in order. */
+/* fn for each name in a folder, in order. A folder that is a mount point has a lost+found, which is not ours to look into. */
 static int each_name(const char *dir, int (*fn)(void *ctx, const char *dir, const char *name), void *ctx)
 {
 	struct dirent **names;
@@ -283,7 +283,7 @@ static int each_name(const char *dir, int (*fn)(void *ctx, const char *dir, cons
 	if (n < 0)
 		return fail_errno("list", dir);
 	for (int i = 0; i < n; i++) {
-		if (!r && names[i]->d_name[0] != '.')
+		if (!r && names[i]->d_name[0] != '.' && strcmp(names[i]->d_name, "lost+found"))
 			r = fn(ctx, dir, names[i]->d_name);
 		free(names[i]);
 	}

@@ -40,7 +40,7 @@ static inline struct span span_sub(struct span s, size_t from, size_t n)
 		from = s.n;
 	if (n > s.n - from)
 		n = s.n - from;
-	return (struct span){ s.p + from, n };
+	return (struct span){ from ? s.p + from : s.p, n }; /* an empty span may have no address to add to */
 }
 
 /* ASCII case is folded, other bytes are compared as they are. */

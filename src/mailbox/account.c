@@ -29,8 +29,8 @@ struct account_request {
 
 static int add_head(struct meta_txn *t, int64_t account, int64_t tenant)
 {
-	return meta_do(t, META_HEAD_ADD, "iiiiiiiiiiii", tenant, tenant, (int64_t)0, (int64_t)0, (int64_t)0, (int64_t)0,
-	               (int64_t)1, (int64_t)1, clock_now() / SECOND_US, (int64_t)0, (int64_t)0, account);
+	return meta_do(t, META_HEAD_ADD, "iiiiiiiiiii", tenant, tenant, (int64_t)0, (int64_t)0, (int64_t)0, (int64_t)0,
+	               (int64_t)1, clock_now() / SECOND_US, (int64_t)0, (int64_t)0, account);
 }
 
 /* The system log and its collections, at the first account of all. */
@@ -189,8 +189,8 @@ static int read_counts(struct meta_txn *t, struct account_info *i)
 		return e;
 	i->change = meta_int(&r, 2);
 	i->stamp = meta_int(&r, 3);
-	i->messages = meta_int(&r, 9);
-	i->bytes = meta_int(&r, 10);
+	i->messages = meta_int(&r, 8);
+	i->bytes = meta_int(&r, 9);
 	meta_done(&r);
 	e = meta_one(t, &r, META_JOURNAL_FIRST, "i", i->id);
 	if (e)

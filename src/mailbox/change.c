@@ -40,8 +40,7 @@ static int read_head(struct meta_txn *t, int64_t account, struct head *h)
 	*h = (struct head){
 		.tenant = meta_int(&r, 0), .domain = meta_int(&r, 1), .change = meta_int(&r, 2), .stamp = meta_int(&r, 3),
 		.tree = meta_int(&r, 4), .floor = meta_int(&r, 5), .next_collection = meta_int(&r, 6),
-		.next_email = meta_int(&r, 7), .next_uidvalidity = meta_int(&r, 8), .messages = meta_int(&r, 9),
-		.bytes = meta_int(&r, 10),
+		.next_uidvalidity = meta_int(&r, 7), .messages = meta_int(&r, 8), .bytes = meta_int(&r, 9),
 	};
 	meta_done(&r);
 	return OK;
@@ -111,8 +110,8 @@ static int write_journal(struct change *c)
 	                c->changeset ? c->changeset : c->number, (int64_t)c->kind, span_of(a->name), a->session,
 	                span_of(a->client), buffer_span(&c->body));
 	if (!e)
-		e = meta_do(c->t, META_HEAD_PUT, "iiiiiiiii", c->number, c->stamp, h->tree, h->next_collection, h->next_email,
-		            h->next_uidvalidity, h->messages, h->bytes, c->account);
+		e = meta_do(c->t, META_HEAD_PUT, "iiiiiiii", c->number, c->stamp, h->tree, h->next_collection, h->next_uidvalidity,
+		            h->messages, h->bytes, c->account);
 	if (!e)
 		e = meta_do(c->t, META_DIRTY_ADD, "ii", c->stamp / DIRTY_SLOT_US, c->account);
 	return e;
@@ -353,10 +352,8 @@ int change_entry_end(struct change *c, struct collection *in, const struct versi
 
 int change_email_add(struct change *c, int64_t blob, uint64_t size, int64_t sent, struct span summary, int64_t *email)
 {
-	if (c->head.next_email > UINT32_MAX)
-		return fail_with(ERR_LIMIT, "the account has used up its email numbers");
-	int64_t id = c->account << 32 | c->head.next_email++;
-	int e = meta_do(c->t, META_EMAIL_ADD, "iiiiib", id, blob, (int64_t)size, sent, c->number, summary);
+	int64_t id = service_mint(c->s);
+	int e = meta_do(c->t, META_EMAIL_ADD, "iiiiiib", id, c->account, blob, (int64_t)size, sent, c->number, summary);
 	if (!e)
 		e = meta_do(c->t, META_BLOB_USE_ADD, "ii", blob, id);
 	if (!e)

@@ -13,7 +13,7 @@
 #include "meta.h"
 
 struct head {
-	int64_t tenant, domain, change, stamp, tree, floor, next_collection, next_email, next_uidvalidity, messages, bytes;
+	int64_t tenant, domain, change, stamp, tree, floor, next_collection, next_uidvalidity, messages, bytes;
 };
 
 enum collection_kind { COLLECTION_SYSTEM = 1, COLLECTION_MAIL = 2, COLLECTION_SUBSCRIPTIONS = 3 };

@@ -212,12 +212,9 @@ static int run_batch(struct meta_txn *t, void *arg)
 	struct import *m = arg;
 	struct change c;
 	struct tree tree = { 0 };
-	int e = OK;
-	for (size_t i = 0; !e && i < m->n; i++)
-		e = incoming_link(m->pending[i].in, t);
-	if (e)
-		return e;
-	e = change_begin(&c, m->s, t, m->account, CHANGE_IMPORT, m->actor, m->changeset);
+	for (size_t i = 0; i < m->n; i++)
+		incoming_begin(m->pending[i].in);
+	int e = change_begin(&c, m->s, t, m->account, CHANGE_IMPORT, m->actor, m->changeset);
 	for (size_t i = 0; !e && i < m->n; i++) {
 		/* a folder made by this change is in no tree read before */
 		if (i == 0 || !span_eq(m->pending[i].folder, m->pending[i - 1].folder)) {

@@ -10,9 +10,9 @@ enum { INCOMING_BATCH = 64 };
 /* Runs fn with the bytes of n messages (up to INCOMING_BATCH) durable before it; publishes touched. */
 int incoming_commit(struct incoming *const *in, size_t n, meta_fn *fn, void *arg, const struct touched *touched, size_t n_touched);
 const unsigned char *incoming_sha256(const struct incoming *in); /* 32 bytes, after incoming_finish */
-/* Within fn, first and once: the row of the blob. */
-int incoming_link(struct incoming *in, struct meta_txn *t);
-/* Within fn: a new email and its entry; v has flags, keywords and date. */
+/* Within fn, before anything else: it may be a rerun. */
+void incoming_begin(struct incoming *in);
+/* Within fn: a new email and its entry; v has flags, keywords and date. The first of a transaction also links the blob. */
 int incoming_add(struct incoming *in, struct change *c, struct collection *to, struct version *v);
 
 #endif

@@ -13,6 +13,7 @@
 #include "mime_summary.h"
 #include "service_private.h"
 #include "tree_private.h"
+#include "varint.h"
 
 enum { DELIVER_BATCH = 20, SUMMARY_MAX = 1 << 20 };
 #define DUPLICATE_WINDOW_US (7 * 86400 * SECOND_US)
@@ -27,6 +28,7 @@ struct incoming {
 	bool announced; /* the committer knows that a transaction is coming */
 	int64_t blob;   /* the blob these bytes have already, or are to get */
 	bool known;     /* it was there before */
+	bool linked;    /* the running transaction has made sure of the blob's row */
 };
 
 int incoming_new(struct service *s, struct incoming **out)
@@ -134,25 +136,26 @@ void incoming_free(struct incoming **inp)
 	free(in);
 }
 
-/* The blob's row, once per transaction: looked at again when it was known, since purge may have condemned it meanwhile. */
-static int link_blob(struct incoming *in, struct meta_txn *t)
+/* Looked at again although it was known: purge may have condemned it meanwhile. */
+static int link_known(struct incoming *in, struct meta_txn *t)
 {
 	struct meta_rows r;
+	int e = meta_one(t, &r, META_BLOB_STATE, "i", in->blob);
+	if (e && e != ERR_NOT_FOUND)
+		return e;
+	int64_t state = e ? 1 : meta_int(&r, 0);
+	if (!e)
+		meta_done(&r);
+	return state == 0 ? OK : fail_with(ERR_CONFLICT, "the blob went away");
+}
+
+static int link_new(struct incoming *in, struct meta_txn *t)
+{
 	struct blob_location at;
-	int64_t state = 1;
-	int e;
-	if (in->known) {
-		e = meta_one(t, &r, META_BLOB_STATE, "i", in->blob);
-		if (!e) {
-			state = meta_int(&r, 0);
-			meta_done(&r);
-		}
-		return !e && state == 0 ? OK : e && e != ERR_NOT_FOUND ? e : fail_with(ERR_CONFLICT, "the blob went away");
-	}
-	e = blob_stage_result(in->stage, &at);
+	const unsigned char *sha = blob_stage_sha256(in->stage);
+	int e = blob_stage_result(in->stage, &at);
 	if (e)
 		return e;
-	const unsigned char *sha = blob_stage_sha256(in->stage);
 	return meta_do(t, META_BLOB_ADD, "iiibiiiii", in->blob, (int64_t)0, hash_prefix(sha),
 	               span_from(sha, SHA256_DIGEST_LENGTH), (int64_t)blob_stage_size(in->stage), at.pack, at.offset, at.stored,
 	               clock_now());
@@ -202,14 +205,17 @@ int incoming_commit(struct incoming *const *in, size_t n, meta_fn *fn, void *arg
 	return e;
 }
 
-int incoming_link(struct incoming *in, struct meta_txn *t)
+void incoming_begin(struct incoming *in)
 {
-	return link_blob(in, t);
+	in->linked = false;
 }
 
 int incoming_add(struct incoming *in, struct change *c, struct collection *to, struct version *v)
 {
-	int e = change_email_add(c, in->blob, blob_stage_size(in->stage), in->sent, buffer_span(&in->summary), &v->email);
+	int e = in->linked ? OK : in->known ? link_known(in, c->t) : link_new(in, c->t);
+	in->linked = !e;
+	if (!e)
+		e = change_email_add(c, in->blob, blob_stage_size(in->stage), in->sent, buffer_span(&in->summary), &v->email);
 	v->size = blob_stage_size(in->stage);
 	return e ? e : change_entry_add(c, to, v, 0);
 }
@@ -223,29 +229,30 @@ struct delivery {
 	struct touched touched[DELIVER_BATCH];
 };
 
-/* What makes a delivery the same as an earlier one: 16 bytes over recipient as given, sender and content. */
+/* What makes a delivery of the same bytes the same delivery: 16 bytes over recipient as given and sender. */
 static void delivery_hash(const struct delivery *d, const struct recipient *r, unsigned char hash[16])
 {
 	unsigned char full[SHA256_DIGEST_LENGTH];
 	struct buffer b = { 0 };
-	buffer_put(&b, blob_stage_sha256(d->in->stage), SHA256_DIGEST_LENGTH);
-	buffer_put_span(&b, r->address);
-	buffer_putc(&b, 0);
-	buffer_put_span(&b, d->sender);
+	varint_put_span(&b, r->address);
+	varint_put_span(&b, d->sender);
 	SHA256((const unsigned char *)b.p, b.n, full);
 	memcpy(hash, full, 16);
 	buffer_free(&b);
 }
 
-static int is_duplicate(struct change *c, struct span hash, bool *duplicate)
+static int is_duplicate(struct change *c, const struct incoming *in, struct span hash, bool *duplicate)
 {
 	struct meta_rows r;
-	int e = meta_one(c->t, &r, META_DELIVERY_GET, "ib", c->account, hash);
+	const unsigned char *sha = blob_stage_sha256(in->stage);
+	int e = meta_one(c->t, &r, META_DELIVERY_GET, "iibib", hash_prefix(sha), (int64_t)0,
+	                 span_from(sha, SHA256_DIGEST_LENGTH), c->account, hash);
 	if (e)
 		return e == ERR_NOT_FOUND ? OK : e;
+	int64_t blob = meta_int(&r, 0);
 	*duplicate = meta_int(&r, 1) + DUPLICATE_WINDOW_US > c->stamp;
 	meta_done(&r);
-	return *duplicate ? OK : meta_do(c->t, META_DELIVERY_DROP, "ib", c->account, hash);
+	return *duplicate ? OK : meta_do(c->t, META_DELIVERY_DROP, "iib", blob, c->account, hash);
 }
 
 static int find_folder(struct change *c, struct span path, int64_t *id)
@@ -271,7 +278,7 @@ static int deliver_into(struct change *c, struct delivery *d, struct recipient *
 	int64_t folder;
 	struct version v = { .date = c->stamp };
 	delivery_hash(d, r, hash);
-	int e = is_duplicate(c, span_from(hash, sizeof hash), &r->duplicate);
+	int e = is_duplicate(c, d->in, span_from(hash, sizeof hash), &r->duplicate);
 	if (e || r->duplicate)
 		return e;
 	e = find_folder(c, r->folder, &folder);
@@ -280,7 +287,7 @@ static int deliver_into(struct change *c, struct delivery *d, struct recipient *
 	if (!e)
 		e = incoming_add(d->in, c, to, &v);
 	if (!e)
-		e = meta_do(c->t, META_DELIVERY_ADD, "ibii", c->account, span_from(hash, sizeof hash), c->stamp, c->number);
+		e = meta_do(c->t, META_DELIVERY_ADD, "iibii", d->in->blob, c->account, span_from(hash, sizeof hash), c->stamp, c->number);
 	if (e)
 		return e;
 	change_note(c, LOG_ENVELOPE, folder, d->sender, r->address);
@@ -301,7 +308,8 @@ static int deliver_one(struct meta_txn *t, struct delivery *d, struct recipient 
 static int run_delivery(struct meta_txn *t, void *arg)
 {
 	struct delivery *d = arg;
-	int e = incoming_link(d->in, t);
+	int e = OK;
+	incoming_begin(d->in);
 	for (size_t i = 0; !e && i < d->n; i++) {
 		e = deliver_one(t, d, &d->r[i], &d->touched[i]);
 		d->r[i].result = e;
@@ -369,10 +377,8 @@ static int run_append(struct meta_txn *t, void *arg)
 {
 	struct append_request *q = arg;
 	struct change c;
-	int e = incoming_link(q->in, t);
-	if (e)
-		return e;
-	e = change_begin(&c, q->s, t, q->account, CHANGE_APPEND, q->actor, 0);
+	incoming_begin(q->in);
+	int e = change_begin(&c, q->s, t, q->account, CHANGE_APPEND, q->actor, 0);
 	if (!e)
 		e = append_into(&c, q);
 	return change_end(&c, e, &q->touched);

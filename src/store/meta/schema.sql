@@ -12,7 +12,6 @@ CREATE TABLE head (
   tree INTEGER NOT NULL,
   floor INTEGER NOT NULL,
   next_collection INTEGER NOT NULL,
-  next_email INTEGER NOT NULL,
   next_uidvalidity INTEGER NOT NULL,
   messages INTEGER NOT NULL,        -- entries that show, and their bytes
   bytes INTEGER NOT NULL
@@ -116,9 +115,12 @@ CREATE TABLE names (
   PRIMARY KEY (account, collection, name)
 ) WITHOUT ROWID;
 
--- email: what entries that show the same message share. id is account << 32 | number. summary: see mime_summary.h.
+-- email: what entries that show the same message share. id is minted, so that rows of all accounts are added at the end
+-- of the table: they are large, and a page of each account's own would be written anew for every one. summary: see
+-- mime_summary.h.
 CREATE TABLE email (
   id INTEGER NOT NULL PRIMARY KEY,
+  account INTEGER NOT NULL,
   blob INTEGER NOT NULL,
   size INTEGER NOT NULL,            -- of the message, bytes
   thread INTEGER NOT NULL,
@@ -175,13 +177,15 @@ CREATE TABLE blob_use (
   PRIMARY KEY (blob, email)
 ) WITHOUT ROWID;
 
--- delivery: what was delivered already. hash: 16 bytes over (recipient as given, sender, SHA-256 of the bytes).
+-- delivery: what was delivered already. hash: 16 bytes over (recipient as given, sender). Found by the content's SHA-256
+-- through blob, so that keys grow at their end.
 CREATE TABLE delivery (
+  blob INTEGER NOT NULL,
   account INTEGER NOT NULL,
   hash BLOB NOT NULL,
   stamp INTEGER NOT NULL,
   change_no INTEGER NOT NULL,
-  PRIMARY KEY (account, hash)
+  PRIMARY KEY (blob, account, hash)
 ) WITHOUT ROWID;
 
 -- position: how far a follower has read an account's journal. dirty: accounts that changed in a 10 s slot.

@@ -5,6 +5,13 @@ import re
 
 import pytest
 from lmtp_client import Lmtp, message, stuff
+from node import PopulatedNode
+
+
+@pytest.fixture
+def own_node(tmp_path):
+    with PopulatedNode(tmp_path) as n:
+        yield n
 
 
 def delivered(node, user, msg, **more):

@@ -249,7 +249,7 @@ enum lmtp_step lmtp_command(struct lmtp_session *s, struct span line)
 {
 	struct smtp_command said = smtp_command_parse(line);
 	const struct command *c = find_command(said.word);
-	if (++s->commands > LMTP_COMMANDS_MAX)
+	if (++s->commands > LMTP_COMMANDS_MAX + s->node->recipients_max)
 		return lmtp_goodbye(s, "421 4.7.0 Too many commands", "commands");
 	if (!c)
 		return lmtp_mistake(s, "500 5.5.2 Unknown command");

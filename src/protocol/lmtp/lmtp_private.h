@@ -14,7 +14,7 @@ enum {
 	LMTP_LINE_MAX = 4096,           /* bytes of a command; RFC 5321 wants 512 and room for parameters */
 	LMTP_SKIP_MAX = 1 << 20,        /* bytes of a longer one that are thrown away before the client is */
 	LMTP_ERRORS_MAX = 20,           /* mistakes between two deliveries */
-	LMTP_COMMANDS_MAX = 10000,      /* commands between two deliveries */
+	LMTP_COMMANDS_MAX = 10000,      /* commands between two deliveries, besides a full set of RCPT */
 	LMTP_ENVELOPE_MAX = 1 << 20,    /* bytes of sender and recipients */
 };
 #define LMTP_IDLE_US (300 * SECOND_US)  /* RFC 5321, 4.5.3.2.7 */

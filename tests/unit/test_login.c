@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "buffer.h"
@@ -266,7 +267,7 @@ static void sql(struct fixture *f, const char *fmt, ...)
 
 static void put_account(struct fixture *f, int64_t id, const char *address, struct span verifiers)
 {
-	sql(f, "INSERT INTO head VALUES (%lld, 7, 0, 1, 1, 1, 0, 1, 1, 1, 0, 0)", (long long)id);
+	sql(f, "INSERT INTO head VALUES (%lld, 7, 0, 1, 1, 1, 0, 1, 1, 0, 0)", (long long)id);
 	sql(f, "INSERT INTO names VALUES (0, %d, '%q', %lld)", SYSTEM_ACCOUNTS, address, (long long)id);
 	sql(f, "INSERT INTO live VALUES (0, %d, 0, %lld, 1, 1, 0, 0, NULL, 0, 0, 0, 0, '%q', '')", SYSTEM_ACCOUNTS,
 		(long long)id, address);
@@ -398,20 +399,28 @@ static void changes_count_at_once(void **state)
 	assert_int_equal(a.id, 9);
 }
 
+/* Of this thread alone: the machine may be busy with other things. */
+static int64_t cpu_time(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return t.tv_sec * SECOND_US + t.tv_nsec / 1000;
+}
+
 static int64_t login_time(struct fixture *f, const char *user, const char *password)
 {
 	struct account a;
 	int64_t best = INT64_MAX;
 	for (int i = 0; i < 5; i++) {
-		int64_t start = clock_mono();
+		int64_t start = cpu_time();
 		login(f, user, password, &a);
-		int64_t took = clock_mono() - start;
+		int64_t took = cpu_time() - start;
 		best = took < best ? took : best;
 	}
 	return best;
 }
 
-/* The best of several runs, and generous bounds: the machine may be busy with other things. */
+/* Whatever is refused costs one hash, so that its time tells nothing. */
 static void times(void **state)
 {
 	struct fixture *f = *state;

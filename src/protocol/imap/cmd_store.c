@@ -30,8 +30,8 @@ static int put_lines(struct command *c, const struct imap_set *uids)
 }
 
 /* The client takes the new flags of these as known: its own copy plus what it asked for. That holds only for messages
-   that nobody else changed since it was told of them last, so those are stored on that condition; the others are stored
-   without it and told. */
+   that nobody else changed since it was told of them last, so they are stored on that condition; the others are stored
+   without it, and their flags are told. */
 static int store_silently(struct command *c, struct store_request *q, const struct actor *actor)
 {
 	struct view *v = c->session->view;
@@ -74,8 +74,6 @@ enum imap_step cmd_store(struct command *c)
 		return reply_bad(c, "UNCHANGEDSINCE is not supported");
 	struct store_request q = { .uids = &uids, .op = op_of(what.mode), .flags = what.flags.system,
 		                   .keywords = what.flags.keywords };
-	int rc = news_send(c, c->uid);
-	if (!rc)
-		rc = what.silent ? store_silently(c, &q, &actor) : store_and_tell(c, &q, &actor);
+	int rc = what.silent ? store_silently(c, &q, &actor) : store_and_tell(c, &q, &actor);
 	return rc ? reply_failure(c, rc) : reply_completed(c);
 }

@@ -31,7 +31,7 @@ void version_from_row(const struct meta_rows *r, struct version *v)
 	};
 }
 
-static int read_head(struct meta_txn *t, int64_t account, struct head *h)
+int change_head(struct meta_txn *t, int64_t account, struct head *h)
 {
 	struct meta_rows r;
 	int e = meta_one(t, &r, META_HEAD_GET, "i", account);
@@ -50,7 +50,7 @@ int change_begin(struct change *c, struct service *s, struct meta_txn *t, int64_
                  const struct actor *actor, int64_t changeset)
 {
 	*c = (struct change){ .s = s, .t = t, .account = account, .kind = kind, .actor = actor, .changeset = changeset };
-	int e = read_head(t, account, &c->head);
+	int e = change_head(t, account, &c->head);
 	if (e)
 		return e;
 	c->number = c->head.change + 1;

@@ -16,6 +16,9 @@ struct head {
 	int64_t tenant, domain, change, stamp, tree, floor, next_collection, next_uidvalidity, messages, bytes;
 };
 
+/* ERR_NOT_FOUND: no such account. */
+int change_head(struct meta_txn *t, int64_t account, struct head *out);
+
 enum collection_kind { COLLECTION_SYSTEM = 1, COLLECTION_MAIL = 2, COLLECTION_SUBSCRIPTIONS = 3 };
 enum { INBOX = 1, SUBSCRIPTIONS = 2 }; /* collections of every account */
 

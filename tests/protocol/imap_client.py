@@ -7,7 +7,7 @@ import re
 import socket
 import uuid
 
-PASSWORD = 'secret'
+from node import PASSWORD
 
 
 class Closed(Exception):
@@ -179,11 +179,11 @@ def quote(s):
 
 def connect(node, **more):
     """Not logged in."""
-    return Imap(node.imap_address, **more)
+    return Imap(node.tcp('listen.imap'), **more)
 
 
 def login(node, user=None, **more):
-    return Imap(node.imap_address, user or node.user, **more)
+    return Imap(node.tcp('listen.imap'), user or node.user, **more)
 
 
 @contextlib.contextmanager

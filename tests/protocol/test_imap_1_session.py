@@ -3,7 +3,8 @@ import base64
 import time
 
 import pytest
-from imap_client import PASSWORD, Closed, Imap, connect, folder, login, mail
+from imap_client import Closed, connect, folder, login, mail
+from node import PASSWORD
 
 
 def b64(text):
@@ -21,12 +22,12 @@ def test_greeting_capability_logout(node):
 
 def test_login(node):
     with connect(node) as m:
-        a = m.ok(f'LOGIN {node.user} {PASSWORD}')
+        a = m.ok(f'LOGIN {node.user} "{PASSWORD}"')
         words = set(a.code().split()[1:])
         assert {'IMAP4rev1', 'LITERAL+', 'SASL-IR', 'ID', 'ENABLE', 'NAMESPACE', 'UNSELECT', 'IDLE', 'UIDPLUS', 'MOVE',
                 'SPECIAL-USE', 'CHILDREN'} == words
         assert set(m.ok('capability').lines('CAPABILITY')[0].decode().split()) == words
-        m.bad(f'LOGIN {node.user} {PASSWORD}')
+        m.bad(f'LOGIN {node.user} "{PASSWORD}"')
 
 
 @pytest.mark.parametrize('arguments', [
@@ -47,8 +48,8 @@ def test_wrong_password_waits(node):
         assert time.time() - began < 1
         assert m.wait(tag).code() == 'AUTHENTICATIONFAILED'
         assert time.time() - began >= 1.5
-        m.no(f'LOGIN nobody@example.org {PASSWORD}', 'AUTHENTICATIONFAILED')
-        m.ok(f'LOGIN {node.user} {PASSWORD}')
+        m.no(f'LOGIN nobody@example.org "{PASSWORD}"', 'AUTHENTICATIONFAILED')
+        m.ok(f'LOGIN {node.user} "{PASSWORD}"')
 
 
 def test_many_wrong_passwords_end_it(node):
@@ -234,7 +235,7 @@ def test_cut_at_every_byte(node):
 
 
 def test_every_prefix_then_hangup(node):
-    script = b'b1 LOGIN %s %s\r\nb2 SELECT INBOX\r\nb3 APPEND Drafts {10+}\r\n12345' % (node.user.encode(), PASSWORD.encode())
+    script = b'b1 LOGIN %s "%s"\r\nb2 SELECT INBOX\r\nb3 APPEND Drafts {10+}\r\n12345' % (node.user.encode(), PASSWORD.encode())
     for n in range(0, len(script), 3):
         with connect(node) as m:
             m.send(script[:n])
@@ -253,7 +254,7 @@ def test_many_connections(node):
 
 def test_server_survives_reset(node):
     for _ in range(20):
-        m = Imap(node.imap_address, node.user, select='INBOX')
+        m = login(node, select='INBOX')
         m.send('x FETCH 1:* BODY.PEEK[]\r\ny IDLE\r\n')
         m.sock.setsockopt(1, 13, b'\1\0\0\0\0\0\0\0')  # SO_LINGER 0: reset
         m.close()

@@ -67,18 +67,16 @@ static void put_line(struct buffer *b, struct span line)
 		buffer_puts(b, "\r\n");
 }
 
+/* A regular file; a FIFO is not opened at all, for it would hold us. */
 static int open_file(const char *path, FILE **out, struct stat *st)
 {
-	FILE *f = fopen(path, "re");
-	if (!f)
+	if (stat(path, st))
 		return -1;
-	if (fstat(fileno(f), st) || !S_ISREG(st->st_mode)) {
-		fclose(f);
-		errno = EINVAL;
+	errno = EINVAL;
+	if (!S_ISREG(st->st_mode))
 		return -1;
-	}
-	*out = f;
-	return 0;
+	*out = fopen(path, "re");
+	return *out ? 0 : -1;
 }
 
 /* ---- One message in one file */
@@ -87,8 +85,6 @@ static int take_file(struct walk *w, const char *path, struct span folder, struc
 {
 	struct stat st;
 	FILE *f;
-	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) /* before open: a FIFO would hold us */
-		return OK;
 	if (open_file(path, &f, &st))
 		return trouble(w, path, strerror(errno));
 	int r = OK;
@@ -189,7 +185,7 @@ static struct span flags_of(const struct flag_letter *known, const char *letters
 	return span_from(out, n);
 }
 
-static int end_of_mbox_message(struct walk *w, const char *path, int64_t date)
+static int end_of_mbox_message(struct walk *w, const char *path, struct span folder, int64_t date)
 {
 	char letters[64], flags[80];
 	struct buffer *m = &w->message;
@@ -198,13 +194,13 @@ static int end_of_mbox_message(struct walk *w, const char *path, int64_t date)
 	else if (m->n == 2)
 		m->n = 0;
 	collect_status(buffer_span(m), letters);
-	struct import_item item = { .flags = flags_of(mbox_letters, letters, flags), .date = date };
+	struct import_item item = { .folder = folder, .flags = flags_of(mbox_letters, letters, flags), .date = date };
 	int r = hand_over(w, path, &item);
 	buffer_reset(m);
 	return r;
 }
 
-static int take_mbox(struct walk *w, const char *path, FILE *f)
+static int take_mbox(struct walk *w, const char *path, FILE *f, struct span folder)
 {
 	int64_t date = 0, next;
 	bool after_blank = true, begun = false;
@@ -217,7 +213,7 @@ static int take_mbox(struct walk *w, const char *path, FILE *f)
 			continue;
 		}
 		if (begun)
-			r = end_of_mbox_message(w, path, date);
+			r = end_of_mbox_message(w, path, folder, date);
 		else
 			separator_date(l, &next); /* the first line is a separator, whatever date it has */
 		date = next;
@@ -225,11 +221,11 @@ static int take_mbox(struct walk *w, const char *path, FILE *f)
 	}
 	if (ferror(f))
 		return trouble(w, path, strerror(errno));
-	return r || !begun ? r : end_of_mbox_message(w, path, date);
+	return r || !begun ? r : end_of_mbox_message(w, path, folder, date);
 }
 
 /* A file that starts with "From " is a mailbox, else it is a message. */
-static int take_mbox_or_message(struct walk *w, const char *path)
+static int take_mbox_or_message(struct walk *w, const char *path, struct span folder)
 {
 	char start[5] = "";
 	struct stat st;
@@ -240,11 +236,11 @@ static int take_mbox_or_message(struct walk *w, const char *path)
 	rewind(f);
 	int r = OK;
 	if (mbox && w->to)
-		r = take_mbox(w, path, f);
+		r = take_mbox(w, path, f, folder);
 	else if (mbox)
 		count(w, (size_t)st.st_size);
 	fclose(f);
-	return mbox ? r : take_file(w, path, (struct span){ 0 }, (struct span){ 0 });
+	return mbox ? r : take_file(w, path, folder, (struct span){ 0 });
 }
 
 /* ---- Folders of files */
@@ -335,24 +331,29 @@ static int take_maildir(struct walk *w, const char *path)
 	return r ? r : each_entry(w, path, hidden, maildir_subfolder, NULL);
 }
 
-struct eml_folder {
-	struct span path; /* below the start, / between names */
+struct place {
+	struct span folder; /* below the start, / between names */
 	int depth;
 };
 
-static int eml_entry(struct walk *w, const char *path, const char *name, void *arg)
+static bool ends_in(const char *name, struct span suffix)
 {
-	const struct eml_folder *in = arg;
 	struct span n = span_of(name);
+	return n.n > suffix.n && span_ieq(span_sub(n, n.n - suffix.n, suffix.n), suffix);
+}
+
+/* Messages and mailboxes are known by their names, so that a README beside them is not mail. */
+static int tree_entry(struct walk *w, const char *path, const char *name, void *arg)
+{
+	const struct place *in = arg;
 	if (!is_dir(path))
-		return n.n > 4 && span_ieq(span_sub(n, n.n - 4, 4), SPAN(".eml")) ? take_file(w, path, in->path, (struct span){ 0 }) :
-		                                                                    OK;
+		return ends_in(name, SPAN(".eml")) || ends_in(name, SPAN(".mbox")) ? take_mbox_or_message(w, path, in->folder) : OK;
 	if (in->depth == DEPTH_MAX)
 		return trouble(w, path, "too deep");
 	struct buffer folder = { 0 };
-	buffer_printf(&folder, "%.*s%s%s", SPAN_ARG(in->path), in->path.n ? "/" : "", name);
-	struct eml_folder below = { buffer_span(&folder), in->depth + 1 };
-	int r = each_entry(w, path, not_hidden, eml_entry, &below);
+	buffer_printf(&folder, "%.*s%s%s", SPAN_ARG(in->folder), in->folder.n ? "/" : "", name);
+	struct place below = { buffer_span(&folder), in->depth + 1 };
+	int r = each_entry(w, path, not_hidden, tree_entry, &below);
 	buffer_free(&folder);
 	return r;
 }
@@ -361,12 +362,12 @@ static int eml_entry(struct walk *w, const char *path, const char *name, void *a
 
 static int walk(struct walk *w, const char *path)
 {
-	struct eml_folder top = { 0 };
+	struct place top = { 0 };
 	if (!is_dir(path))
-		return take_mbox_or_message(w, path);
+		return take_mbox_or_message(w, path, top.folder);
 	if (has_dir(path, "cur") || has_dir(path, "new"))
 		return take_maildir(w, path);
-	return each_entry(w, path, not_hidden, eml_entry, &top);
+	return each_entry(w, path, not_hidden, tree_entry, &top);
 }
 
 int import_walk(const char *path, const struct import_sink *to)

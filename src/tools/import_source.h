@@ -1,4 +1,4 @@
-/* Messages out of local files: mbox, Maildir and Maildir++, a folder of .eml files, a single message. Read by the command
+/* Messages out of local files: mbox, Maildir and Maildir++, a tree of .eml and .mbox files, a single message. Read by the command
    itself, so that the node needs no right to a user's files. Line ends come out as CRLF. */
 #ifndef IMPORT_SOURCE_H
 #define IMPORT_SOURCE_H

@@ -1,0 +1,17 @@
+import pytest
+from node import Node, PopulatedNode
+
+
+@pytest.fixture(scope='module')
+def node(tmp_path_factory):
+    """A node with users, shared by the tests of a file."""
+    with PopulatedNode(tmp_path_factory.mktemp('node')) as n:
+        yield n
+
+
+@pytest.fixture
+def fresh(tmp_path):
+    """A node of the test's own, not started and without users."""
+    n = Node(tmp_path)
+    yield n
+    n.kill()

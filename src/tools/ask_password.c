@@ -27,8 +27,8 @@ static int read_terminal(struct buffer *out)
 	tcgetattr(STDIN_FILENO, &shown);
 	hidden = shown;
 	hidden.c_lflag &= ~(tcflag_t)ECHO;
+	tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden); /* before we ask: it throws away what was typed too early */
 	fputs("Password: ", stderr);
-	tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
 	int r = read_line(stdin, "standard input", out);
 	tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
 	fputc('\n', stderr);

@@ -11,6 +11,7 @@
 struct service;
 struct store;
 
+/* Finishes large operations that a crash interrupted (view.h); restores go on separately (restore.h). */
 int service_open(struct store *store, struct service **out);
 void service_close(struct service **s);
 /* The store below; for protect and admin, not for protocols. */

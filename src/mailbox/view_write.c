@@ -1,4 +1,7 @@
-/* STORE, COPY, MOVE, EXPUNGE: large ones are cut into transactions of CHUNK entries, all in one changeset. */
+/* STORE, COPY, MOVE, EXPUNGE. */
+#include "view_write.h"
+
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "fail.h"
@@ -6,47 +9,32 @@
 #include "folder_private.h"
 #include "service_private.h"
 #include "tree_private.h"
-#include "view_private.h"
+#include "varint.h"
 
-enum { CHUNK = 500 };
-
-/* The numbers of the view that a set names. free(). */
-static int select_uids(const struct view *v, const struct imap_set *set, uint32_t **out, size_t *n)
-{
-	uint32_t *uids = NULL;
-	size_t k = 0, cap = 0;
-	for (size_t i = 0; i < set->n; i++) {
-		uint32_t from = uidmap_lower(v->map, set->ranges[i].first), last = set->ranges[i].last;
-		for (; from < v->map->n && v->map->uid[from] <= last; from++) {
-			if (k == cap) {
-				cap = cap ? cap * 2 : 256;
-				uint32_t *more = realloc(uids, cap * sizeof *more);
-				if (!more) {
-					free(uids);
-					return fail_with(ERR_UNAVAILABLE, "no memory");
-				}
-				uids = more;
-			}
-			uids[k++] = v->map->uid[from];
-		}
-	}
-	*out = uids;
-	*n = k;
-	return OK;
-}
+/* One of its transactions. */
+struct step {
+	struct bulk *b;
+	const uint32_t *uids;
+	size_t n;
+	bool first, last; /* of several: writes the plan, takes it back */
+	struct touched touched;
+	struct arena arena;
+	const struct entry *entries; /* copy: what the view shows of these UIDs */
+	size_t n_entries;
+	int64_t target, uidvalidity;
+	uint32_t modified[BULK_CHUNK], from[BULK_CHUNK], to[BULK_CHUNK];
+	size_t n_modified, n_copied;
+};
 
 /* The living versions of these UIDs (ascending); fewer when some are gone. */
 static int living(struct change *c, int64_t collection, const uint32_t *uids, size_t n, struct version **out, size_t *found)
 {
 	struct version *v = NULL;
 	size_t got = 0, kept = 0;
-	uint32_t first = uids[0], last = uids[n - 1];
 	*found = 0;
-	if (last - first < n * 4) {
-		int e = folder_versions(c, collection, first, last, n * 4 + 1, &v, &got);
-		if (e)
-			return e;
-		for (size_t i = 0, j = 0; i < got; i++) {
+	if (n && uids[n - 1] - uids[0] < n * 4) { /* close together: one range, then pick */
+		int e = folder_versions(c, collection, uids[0], uids[n - 1], n * 4 + 1, &v, &got);
+		for (size_t i = 0, j = 0; !e && i < got; i++) {
 			while (j < n && uids[j] < v[i].uid)
 				j++;
 			if (j < n && uids[j] == v[i].uid)
@@ -54,9 +42,9 @@ static int living(struct change *c, int64_t collection, const uint32_t *uids, si
 		}
 		*out = v;
 		*found = kept;
-		return OK;
+		return e;
 	}
-	struct version *all = arena_alloc(&c->arena, n * sizeof *all);
+	struct version *all = arena_alloc(&c->arena, (n + 1) * sizeof *all);
 	if (!all)
 		return fail_with(ERR_UNAVAILABLE, "no memory");
 	for (size_t i = 0; i < n; i++) {
@@ -69,36 +57,6 @@ static int living(struct change *c, int64_t collection, const uint32_t *uids, si
 	*out = all;
 	*found = kept;
 	return OK;
-}
-
-/* One operation on a run of entries, and one of its transactions. */
-struct work {
-	struct view *v;
-	const struct actor *actor;
-	const uint32_t *uids; /* this chunk */
-	size_t n;
-	int64_t changeset;
-	struct touched touched;
-	/* store */
-	const struct store_request *store;
-	uint32_t modified[CHUNK];
-	size_t n_modified;
-	/* copy, move */
-	struct span path;
-	int64_t target, uidvalidity;
-	const struct entry *entries;
-	size_t n_entries;
-	bool move;
-	uint32_t from[CHUNK], to[CHUNK];
-	size_t n_copied;
-};
-
-static int commit(struct work *w, meta_fn *fn)
-{
-	int e = service_commit(w->v->s, NULL, 0, fn, w, &w->touched, 1);
-	if (!e && !w->changeset)
-		w->changeset = w->touched.change;
-	return e;
 }
 
 static int new_keywords(struct change *c, const struct store_request *q, const struct version *v, struct span *out)
@@ -117,12 +75,12 @@ static int new_keywords(struct change *c, const struct store_request *q, const s
 	return e;
 }
 
-static int store_one(struct change *c, struct collection *in, struct version *v, struct work *w)
+static int store_one(struct change *c, struct collection *in, struct version *v, struct step *k)
 {
-	const struct store_request *q = w->store;
+	const struct store_request *q = &k->b->store;
 	struct span keywords;
 	if (q->has_unchanged_since && v->change > q->unchanged_since) {
-		w->modified[w->n_modified++] = v->uid;
+		k->modified[k->n_modified++] = v->uid;
 		return OK;
 	}
 	uint64_t flags = q->op == STORE_REPLACE ? q->flags : q->op == STORE_ADD ? v->flags | q->flags : v->flags & ~q->flags;
@@ -132,34 +90,275 @@ static int store_one(struct change *c, struct collection *in, struct version *v,
 	return change_entry_flags(c, in, v, flags, keywords);
 }
 
-static int run_store(struct meta_txn *t, void *arg)
+static int copy_one(struct change *c, struct step *k, struct collection *to, struct version *v)
 {
-	struct work *w = arg;
-	struct change c;
-	struct collection *in;
-	struct version *v;
-	size_t n = 0;
-	w->n_modified = 0;
-	int e = change_begin(&c, w->v->s, t, w->v->account, CHANGE_FLAGS, w->actor, w->changeset);
-	if (!e)
-		e = change_collection(&c, w->v->info.folder.id, &in);
-	if (!e)
-		e = living(&c, in->id, w->uids, w->n, &v, &n);
-	for (size_t i = 0; !e && i < n; i++)
-		e = store_one(&c, in, &v[i], w);
-	return change_end(&c, e, &w->touched);
+	uint32_t from = v->uid;
+	if (k->b->v->info.past)
+		v->flags &= ~(uint64_t)FLAG_DELETED;
+	int e = change_entry_add(c, to, v, k->b->v->info.folder.id);
+	if (e)
+		return e;
+	k->from[k->n_copied] = from;
+	k->to[k->n_copied++] = v->uid;
+	return OK;
 }
 
-static int add_modified(struct store_result *out, const struct work *w)
+static int copy_entries(struct change *c, struct step *k, struct collection *to)
 {
-	if (!w->n_modified)
+	for (size_t i = 0; i < k->n_entries; i++) {
+		const struct entry *s = &k->entries[i];
+		struct version v = { .uid = s->uid, .flags = s->flags, .keywords = s->keywords, .date = s->date, .email = s->email,
+			             .size = s->size };
+		int e = copy_one(c, k, to, &v);
+		if (e)
+			return e;
+	}
+	return OK;
+}
+
+/* What STORE, MOVE and EXPUNGE do with the entries that still live. */
+static int change_living(struct change *c, struct step *k, struct collection *to)
+{
+	struct collection *in;
+	struct version *v = NULL;
+	size_t n = 0;
+	int e = change_collection(c, k->b->v->info.folder.id, &in);
+	if (!e)
+		e = living(c, in->id, k->uids, k->n, &v, &n);
+	for (size_t i = 0; !e && i < n; i++) {
+		if (k->b->kind == CHANGE_FLAGS) {
+			e = store_one(c, in, &v[i], k);
+			continue;
+		}
+		if (k->b->kind == CHANGE_EXPUNGE && !(v[i].flags & FLAG_DELETED)) /* somebody took the flag back */
+			continue;
+		e = change_entry_end(c, in, &v[i]);
+		if (!e && k->b->kind == CHANGE_MOVE)
+			e = copy_one(c, k, to, &v[i]);
+	}
+	return e;
+}
+
+static int find_target(struct change *c, struct step *k, struct collection **to)
+{
+	struct tree tree;
+	k->target = k->b->target;
+	if (!k->target) {
+		int e = tree_load(c->t, c->account, 0, &tree);
+		if (e)
+			return e;
+		const struct folder *f = tree_find(&tree, k->b->path);
+		if (f && !(f->attributes & FOLDER_NOSELECT))
+			k->target = f->id;
+		tree_free(&tree);
+	}
+	int e = k->target ? change_collection(c, k->target, to) : ERR_NOT_FOUND;
+	if (!e)
+		k->uidvalidity = (*to)->uidvalidity;
+	return e == ERR_NOT_FOUND ? fail_with(ERR_NOT_FOUND, "there is no such target folder") : e;
+}
+
+static int do_step(struct change *c, struct step *k)
+{
+	struct collection *to = NULL;
+	bool has_target = k->b->kind == CHANGE_COPY || k->b->kind == CHANGE_MOVE;
+	int e = has_target ? find_target(c, k, &to) : OK;
+	if (e)
+		return e;
+	return k->b->kind == CHANGE_COPY ? copy_entries(c, k, to) : change_living(c, k, to);
+}
+
+static int write_plan(struct meta_txn *t, struct step *k)
+{
+	struct bulk b = *k->b;
+	struct buffer plan = { 0 }, progress = { 0 };
+	b.target = k->target;
+	bulk_plan_write(&b, &plan);
+	varint_put(&progress, k->uids[k->n - 1]);
+	int e = meta_do(t, META_CHANGESET_ADD, "iiibb", b.v->account, b.changeset, (int64_t)b.kind, buffer_span(&plan),
+	                buffer_span(&progress));
+	buffer_free(&plan);
+	buffer_free(&progress);
+	return e;
+}
+
+static int write_progress(struct meta_txn *t, struct step *k)
+{
+	struct buffer progress = { 0 };
+	varint_put(&progress, k->uids[k->n - 1]);
+	int e = meta_do(t, META_CHANGESET_PUT, "bii", buffer_span(&progress), k->b->v->account, k->b->changeset);
+	buffer_free(&progress);
+	return e;
+}
+
+static int keep_plan(struct meta_txn *t, struct step *k)
+{
+	if (k->first && k->last)
 		return OK;
-	uint32_t *more = realloc(out->modified, (out->n_modified + w->n_modified) * sizeof *more);
-	if (!more)
+	if (k->last)
+		return meta_do(t, META_CHANGESET_DROP, "ii", k->b->v->account, k->b->changeset);
+	return k->first ? write_plan(t, k) : write_progress(t, k);
+}
+
+static int run_step(struct meta_txn *t, void *arg)
+{
+	struct step *k = arg;
+	struct change c;
+	k->n_modified = k->n_copied = 0;
+	int e = change_begin(&c, k->b->v->s, t, k->b->v->account, k->b->kind, k->b->actor, k->b->changeset);
+	if (!e)
+		e = do_step(&c, k);
+	e = change_end(&c, e, &k->touched);
+	return e ? e : keep_plan(t, k);
+}
+
+/* The entries as the view shows them, also those that are gone but untold. */
+static int read_entries(struct step *k)
+{
+	struct view *v = k->b->v;
+	size_t n = 0;
+	struct entry *all = arena_alloc(&k->arena, (k->n + 1) * sizeof *all);
+	if (!all)
 		return fail_with(ERR_UNAVAILABLE, "no memory");
-	memcpy(more + out->n_modified, w->modified, w->n_modified * sizeof *more);
-	out->modified = more;
-	out->n_modified += w->n_modified;
+	for (size_t i = 0; i < k->n;) {
+		size_t run = 1, got;
+		struct entry *e;
+		while (i + run < k->n && view_number(v, k->uids[i + run]) == view_number(v, k->uids[i]) + run)
+			run++;
+		int err = view_read(v, k->uids[i], k->uids[i + run - 1], run, false, &k->arena, &e, &got);
+		if (err)
+			return err;
+		if (got > run)
+			got = run;
+		if (got)
+			memcpy(all + n, e, got * sizeof *e);
+		n += got;
+		i += run;
+	}
+	k->entries = all;
+	k->n_entries = n;
+	return OK;
+}
+
+static int append_uids(uint32_t **list, size_t n, const uint32_t *more, size_t n_more)
+{
+	uint32_t *p = realloc(*list, (n + n_more + 1) * sizeof *p);
+	if (!p)
+		return fail_with(ERR_UNAVAILABLE, "no memory");
+	memcpy(p + n, more, n_more * sizeof *p);
+	*list = p;
+	return OK;
+}
+
+static int note_result(struct step *k)
+{
+	struct store_result *s = k->b->stored;
+	struct copy_result *c = k->b->copied;
+	int e = OK;
+	if (s && k->touched.change) {
+		s->first = s->first ? s->first : k->touched.change;
+		s->last = k->touched.change;
+	}
+	if (s) {
+		e = append_uids(&s->modified, s->n_modified, k->modified, k->n_modified);
+		s->n_modified += e ? 0 : k->n_modified;
+	}
+	if (c && !e) {
+		e = append_uids(&c->from, c->n, k->from, k->n_copied);
+		if (!e)
+			e = append_uids(&c->to, c->n, k->to, k->n_copied);
+		c->n += e ? 0 : k->n_copied;
+		c->uidvalidity = k->uidvalidity;
+	}
+	return e;
+}
+
+static int do_chunk(struct bulk *b, struct step *k)
+{
+	arena_reset(&k->arena);
+	k->b = b;
+	k->uids = b->uids + b->done;
+	k->n = b->n - b->done < BULK_CHUNK ? b->n - b->done : BULK_CHUNK;
+	k->first = b->done == 0;
+	k->last = b->done + k->n == b->n;
+	int e = b->kind == CHANGE_COPY ? read_entries(k) : OK;
+	if (!e)
+		e = service_commit(b->v->s, NULL, 0, run_step, k, &k->touched, 1);
+	if (e)
+		return e;
+	b->target = k->target;
+	b->done += k->n;
+	return note_result(k);
+}
+
+struct taking_back {
+	struct bulk *b;
+	struct touched touched;
+};
+
+/* A COPY that cannot be finished leaves nothing (RFC 3501, 6.4.7): what it had copied ends again. */
+static int take_back(struct meta_txn *t, void *arg)
+{
+	struct taking_back *q = arg;
+	struct bulk *b = q->b;
+	struct change c;
+	struct collection *to;
+	struct version *v = NULL;
+	size_t n = 0;
+	int e = change_begin(&c, b->v->s, t, b->v->account, CHANGE_EXPUNGE, b->actor, b->changeset);
+	if (!e && b->kind == CHANGE_COPY && b->copied && b->copied->n) {
+		e = change_collection(&c, b->target, &to);
+		if (!e)
+			e = living(&c, to->id, b->copied->to, b->copied->n, &v, &n);
+		for (size_t i = 0; !e && i < n; i++)
+			e = change_entry_end(&c, to, &v[i]);
+		e = e == ERR_NOT_FOUND ? OK : e; /* the whole target is gone */
+	}
+	e = change_end(&c, e, &q->touched);
+	return e ? e : meta_do(t, META_CHANGESET_DROP, "ii", b->v->account, b->changeset);
+}
+
+static void give_up(struct bulk *b)
+{
+	char why[512];
+	struct taking_back q = { .b = b };
+	if (b->done == 0 || b->done == b->n)
+		return;
+	snprintf(why, sizeof why, "%s", fail_detail());
+	service_commit(b->v->s, NULL, 0, take_back, &q, &q.touched, 1);
+	fail_set_detail(why); /* of what went wrong first */
+}
+
+int bulk_run(struct bulk *b)
+{
+	struct step *k = calloc(1, sizeof *k);
+	if (!k)
+		return fail_with(ERR_UNAVAILABLE, "no memory");
+	if (!b->changeset && b->n > BULK_CHUNK)
+		b->changeset = service_mint(b->v->s);
+	int e;
+	do
+		e = do_chunk(b, k);
+	while (!e && b->done < b->n);
+	if (e)
+		give_up(b);
+	arena_free(&k->arena);
+	free(k);
+	return e;
+}
+
+/* The numbers of the view that a set names. free(). */
+static int select_uids(const struct view *v, const struct imap_set *set, uint32_t **out, size_t *n)
+{
+	uint32_t *uids = malloc((v->map->n + 1) * sizeof *uids);
+	size_t k = 0;
+	if (!uids)
+		return fail_with(ERR_UNAVAILABLE, "no memory");
+	for (size_t i = 0; i < set->n; i++)
+		for (uint32_t at = uidmap_lower(v->map, set->ranges[i].first); at < v->map->n && v->map->uid[at] <= set->ranges[i].last; at++)
+			uids[k++] = v->map->uid[at];
+	*out = uids;
+	*n = k;
 	return OK;
 }
 
@@ -170,196 +369,33 @@ static int check_writable(const struct view *v)
 	return v->info.read_only ? fail_with(ERR_CANNOT, "the mailbox was opened read-only") : OK;
 }
 
-static struct work *new_work(struct view *v, const struct actor *a)
-{
-	struct work *w = calloc(1, sizeof *w);
-	if (w)
-		w->v = v, w->actor = a;
-	else
-		fail_with(ERR_UNAVAILABLE, "no memory");
-	return w;
-}
-
 int view_store(struct view *v, const struct store_request *r, const struct actor *a, struct store_result *out)
 {
+	struct bulk b = { .v = v, .kind = CHANGE_FLAGS, .actor = a, .store = *r, .stored = out };
 	uint32_t *uids = NULL;
-	size_t n = 0;
 	*out = (struct store_result){ 0 };
 	int e = check_writable(v);
 	if (!e)
-		e = select_uids(v, r->uids, &uids, &n);
-	struct work *w = e ? NULL : new_work(v, a);
-	if (!e && !w)
-		e = ERR_UNAVAILABLE;
-	for (size_t i = 0; !e && i < n; i += CHUNK) {
-		w->store = r;
-		w->uids = uids + i;
-		w->n = n - i < CHUNK ? n - i : CHUNK;
-		e = commit(w, run_store);
-		if (!e)
-			e = add_modified(out, w);
-		if (!e && w->touched.change) {
-			out->first = out->first ? out->first : w->touched.change;
-			out->last = w->touched.change;
-		}
-	}
-	free(w);
+		e = select_uids(v, r->uids, &uids, &b.n);
+	b.uids = uids;
+	if (!e && b.n)
+		e = bulk_run(&b);
 	free(uids);
-	return e;
-}
-
-/* The first chunk finds the target by its name; the others stay with what it found. */
-static int find_target(struct change *c, struct work *w, struct collection **to)
-{
-	struct tree tree;
-	if (!w->target) {
-		int e = tree_load(c->t, c->account, 0, &tree);
-		if (e)
-			return e;
-		const struct folder *f = tree_find(&tree, w->path);
-		if (f && !(f->attributes & FOLDER_NOSELECT))
-			w->target = f->id;
-		tree_free(&tree);
-	}
-	int e = w->target ? change_collection(c, w->target, to) : ERR_NOT_FOUND;
-	if (!e)
-		w->uidvalidity = (*to)->uidvalidity;
-	return e == ERR_NOT_FOUND ? fail_with(ERR_NOT_FOUND, "there is no such target folder") : e;
-}
-
-static int copy_one(struct change *c, struct work *w, struct collection *to, struct version *v)
-{
-	uint32_t from = v->uid;
-	if (w->v->info.past)
-		v->flags &= ~(uint64_t)FLAG_DELETED;
-	int e = change_entry_add(c, to, v, w->v->info.folder.id);
-	if (e)
-		return e;
-	w->from[w->n_copied] = from;
-	w->to[w->n_copied++] = v->uid;
-	return OK;
-}
-
-static int copy_entries(struct change *c, struct work *w, struct collection *to)
-{
-	for (size_t i = 0; i < w->n_entries; i++) {
-		const struct entry *s = &w->entries[i];
-		struct version v = { .uid = s->uid, .flags = s->flags, .keywords = s->keywords, .date = s->date, .email = s->email,
-			             .size = s->size };
-		int e = copy_one(c, w, to, &v);
-		if (e)
-			return e;
-	}
-	return OK;
-}
-
-static int move_entries(struct change *c, struct work *w, struct collection *to)
-{
-	struct collection *in;
-	struct version *v;
-	size_t n = 0;
-	int e = change_collection(c, w->v->info.folder.id, &in);
-	if (!e && w->n)
-		e = living(c, in->id, w->uids, w->n, &v, &n);
-	for (size_t i = 0; !e && i < n; i++) {
-		e = change_entry_end(c, in, &v[i]);
-		if (!e)
-			e = copy_one(c, w, to, &v[i]);
-	}
-	return e;
-}
-
-static int run_copy(struct meta_txn *t, void *arg)
-{
-	struct work *w = arg;
-	struct change c;
-	struct collection *to;
-	w->n_copied = 0;
-	int e = change_begin(&c, w->v->s, t, w->v->account, w->move ? CHANGE_MOVE : CHANGE_COPY, w->actor, w->changeset);
-	if (!e)
-		e = find_target(&c, w, &to);
-	if (!e)
-		e = w->move ? move_entries(&c, w, to) : copy_entries(&c, w, to);
-	return change_end(&c, e, &w->touched);
-}
-
-static int add_copied(struct copy_result *out, const struct work *w)
-{
-	size_t n = out->n + w->n_copied;
-	uint32_t *from = realloc(out->from, (n + 1) * sizeof *from);
-	if (from)
-		out->from = from;
-	uint32_t *to = realloc(out->to, (n + 1) * sizeof *to);
-	if (to)
-		out->to = to;
-	if (!from || !to)
-		return fail_with(ERR_UNAVAILABLE, "no memory");
-	memcpy(from + out->n, w->from, w->n_copied * sizeof *from);
-	memcpy(to + out->n, w->to, w->n_copied * sizeof *to);
-	out->n = n;
-	out->uidvalidity = w->uidvalidity;
-	return OK;
-}
-
-/* The entries of a chunk as the view shows them, also those that are gone but untold. */
-static int read_chunk(struct work *w, struct arena *arena)
-{
-	size_t n = 0;
-	struct entry *all = arena_alloc(arena, w->n * sizeof *all);
-	if (!all)
-		return fail_with(ERR_UNAVAILABLE, "no memory");
-	for (size_t i = 0; i < w->n;) {
-		size_t run = 1, got;
-		struct entry *e;
-		while (i + run < w->n && view_number(w->v, w->uids[i + run]) == view_number(w->v, w->uids[i]) + run)
-			run++;
-		int err = view_read(w->v, w->uids[i], w->uids[i + run - 1], run, false, arena, &e, &got);
-		if (err)
-			return err;
-		if (got > run)
-			got = run;
-		if (got)
-			memcpy(all + n, e, got * sizeof *e);
-		n += got;
-		i += run;
-	}
-	w->entries = all;
-	w->n_entries = n;
-	return OK;
-}
-
-static int copy_chunk(struct work *w, struct copy_result *out)
-{
-	struct arena arena = { 0 };
-	int e = w->move ? OK : read_chunk(w, &arena);
-	if (!e)
-		e = commit(w, run_copy);
-	if (!e)
-		e = add_copied(out, w);
-	arena_free(&arena);
 	return e;
 }
 
 int view_copy(struct view *v, const struct imap_set *set, struct span path, bool move, const struct actor *a,
               struct copy_result *out)
 {
+	struct bulk b = { .v = v, .kind = move ? CHANGE_MOVE : CHANGE_COPY, .actor = a, .path = path, .copied = out };
 	uint32_t *uids = NULL;
-	size_t n = 0;
 	*out = (struct copy_result){ 0 };
 	int e = move ? check_writable(v) : OK;
 	if (!e)
-		e = select_uids(v, set, &uids, &n);
-	struct work *w = e ? NULL : new_work(v, a);
-	if (!e && !w)
-		e = ERR_UNAVAILABLE;
-	for (size_t i = 0; !e && (i < n || i == 0); i += CHUNK) { /* also without messages: is there such a target? */
-		w->path = path;
-		w->move = move;
-		w->uids = uids + i;
-		w->n = n - i < CHUNK ? n - i : CHUNK;
-		e = w->n ? copy_chunk(w, out) : commit(w, run_copy);
-	}
-	free(w);
+		e = select_uids(v, set, &uids, &b.n);
+	b.uids = uids;
+	if (!e)
+		e = bulk_run(&b); /* also without messages: is there such a target? */
 	free(uids);
 	if (e) {
 		free(out->from);
@@ -369,66 +405,41 @@ int view_copy(struct view *v, const struct imap_set *set, struct span path, bool
 	return e;
 }
 
-struct sweep {
+struct deleted {
 	struct view *v;
-	const struct imap_set *uids;
-	const struct actor *actor;
-	int64_t changeset;
-	uint32_t after, reached;
-	bool more;
-	struct touched touched;
+	const struct imap_set *among;
+	struct buffer uids; /* uint32_t each */
 };
 
-/* The next CHUNK of UIDs that carry \Deleted. */
-static int next_deleted(struct change *c, struct sweep *s, uint32_t uids[CHUNK], size_t *n)
+static int read_deleted(struct meta_txn *t, void *arg)
 {
+	struct deleted *d = arg;
 	struct meta_rows r;
-	size_t seen = 0;
-	*n = 0;
-	int e = meta_query(c->t, &r, META_LIVE_DELETED, "iiii", c->account, s->v->info.folder.id, (int64_t)s->after, (int64_t)CHUNK);
+	buffer_reset(&d->uids);
+	int e = meta_query(t, &r, META_LIVE_DELETED, "ii", d->v->account, d->v->info.folder.id);
 	if (e)
 		return e;
 	while ((e = meta_next(&r)) > 0) {
-		s->reached = (uint32_t)meta_int(&r, 0);
-		seen++;
-		if (!s->uids || imap_set_contains(s->uids, s->reached))
-			uids[(*n)++] = s->reached;
+		uint32_t uid = (uint32_t)meta_int(&r, 0);
+		if (!d->among || imap_set_contains(d->among, uid))
+			buffer_put(&d->uids, &uid, sizeof uid);
 	}
 	meta_done(&r);
-	s->more = seen == CHUNK;
 	return e;
-}
-
-static int run_expunge(struct meta_txn *t, void *arg)
-{
-	struct sweep *s = arg;
-	struct change c;
-	struct collection *in;
-	struct version *v;
-	uint32_t uids[CHUNK];
-	size_t n = 0, found = 0;
-	int e = change_begin(&c, s->v->s, t, s->v->account, CHANGE_EXPUNGE, s->actor, s->changeset);
-	if (!e)
-		e = change_collection(&c, s->v->info.folder.id, &in);
-	if (!e)
-		e = next_deleted(&c, s, uids, &n);
-	if (!e && n)
-		e = living(&c, in->id, uids, n, &v, &found);
-	for (size_t i = 0; !e && i < found; i++)
-		e = change_entry_end(&c, in, &v[i]);
-	return change_end(&c, e, &s->touched);
 }
 
 int view_expunge(struct view *v, const struct imap_set *uids, const struct actor *a)
 {
-	struct sweep s = { .v = v, .uids = uids, .actor = a };
+	struct deleted d = { .v = v, .among = uids };
 	int e = check_writable(v);
-	do {
-		if (!e)
-			e = service_commit(v->s, NULL, 0, run_expunge, &s, &s.touched, 1);
-		if (!s.changeset)
-			s.changeset = s.touched.change;
-		s.after = s.reached;
-	} while (!e && s.more);
+	if (!e)
+		e = meta_read(v->s->store->meta, read_deleted, &d);
+	if (!e && !buffer_ok(&d.uids))
+		e = fail_with(ERR_UNAVAILABLE, "no memory");
+	struct bulk b = { .v = v, .kind = CHANGE_EXPUNGE, .actor = a, .uids = (const uint32_t *)(void *)d.uids.p,
+		          .n = d.uids.n / sizeof(uint32_t) };
+	if (!e && b.n)
+		e = bulk_run(&b);
+	buffer_free(&d.uids);
 	return e;
 }

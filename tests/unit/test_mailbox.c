@@ -11,6 +11,7 @@
 #include "flags.h"
 #include "instant.h"
 #include "message.h"
+#include "meta_failing.h"
 #include "restore.h"
 #include "store.h"
 #include "view.h"
@@ -24,11 +25,16 @@ struct world {
 	int64_t account;
 };
 
-static void open_world(struct world *w)
+static void open_world_at(struct world *w, const char *meta_url)
 {
-	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = "sqlite:meta.db", .blob_url = "file:blobs" };
+	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = meta_url, .blob_url = "file:blobs" };
 	assert_int_equal(store_open(&o, &w->store), OK);
 	assert_int_equal(service_open(w->store, &w->s), OK);
+}
+
+static void open_world(struct world *w)
+{
+	open_world_at(w, "sqlite:meta.db");
 }
 
 static void close_world(struct world *w)
@@ -478,6 +484,58 @@ static void renamed_and_moved_come_back(void **state)
 	assert_int_equal(messages_in(w, "Trash"), 2);
 }
 
+/* An operation in three transactions whose second one never comes: it is finished at the next start. */
+static void large_operations_are_resumed(void **state)
+{
+	struct world *w = *state;
+	static const struct { const char *op; int64_t inbox, trash, unseen; } cases[] = {
+		{ "store", 1300, 0, 0 }, { "copy", 1300, 1300, 0 }, { "move", 0, 2600, 0 },
+	};
+	for (int i = 0; i < 1300; i++)
+		put(w, "INBOX", "same", 0);
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct copy_result c;
+		struct store_result sr;
+		struct store_request q = { .uids = range(1, 1300), .op = STORE_ADD, .flags = FLAG_SEEN };
+		close_world(w);
+		open_world_at(w, "failing:sqlite:meta.db");
+		struct view *v = look(w, "INBOX");
+		meta_failing_set(w->store->meta, &(struct meta_failing_plan){ META_FAILING_COMMIT, 2, 0, ERR_UNAVAILABLE, false });
+		int e = cases[i].op[0] == 's' ? view_store(v, &q, &tester, &sr)
+		                              : view_copy(v, range(1, 1300), SPAN("Trash"), cases[i].op[0] == 'm', &tester, &c);
+		assert_int_equal(e, ERR_UNAVAILABLE);
+		view_close(&v);
+		close_world(w);
+		open_world(w);
+		struct tree t;
+		assert_int_equal(tree_read(w->s, w->account, 0, &t), OK);
+		assert_int_equal(tree_find(&t, SPAN("INBOX"))->messages, cases[i].inbox);
+		assert_int_equal(tree_find(&t, SPAN("INBOX"))->unseen, cases[i].unseen);
+		assert_int_equal(tree_find(&t, SPAN("Trash"))->messages, cases[i].trash);
+		tree_free(&t);
+	}
+}
+
+/* A COPY that fails in the middle takes back what it had copied. */
+static void failed_copies_leave_nothing(void **state)
+{
+	struct world *w = *state;
+	struct copy_result c;
+	for (int i = 0; i < 1300; i++)
+		put(w, "INBOX", "same", 0);
+	close_world(w);
+	open_world_at(w, "failing:sqlite:meta.db");
+	struct view *v = look(w, "INBOX");
+	meta_failing_set(w->store->meta, &(struct meta_failing_plan){ META_FAILING_COMMIT, 3, 1, ERR_FULL, false });
+	assert_int_equal(view_copy(v, range(1, 1300), SPAN("Trash"), false, &tester, &c), ERR_FULL);
+	view_close(&v);
+	assert_int_equal(messages_in(w, "Trash"), 0);
+	close_world(w);
+	open_world(w);
+	assert_int_equal(messages_in(w, "Trash"), 0);
+	assert_int_equal(messages_in(w, "INBOX"), 1300);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -486,7 +544,7 @@ int main(void)
 		TEST(deliveries_are_stored_once), TEST(bytes_come_back), TEST(two_views_agree), TEST(the_past_can_be_seen),
 		TEST(folders), TEST(move_and_reopen),
 		TEST(expunged_messages_come_back), TEST(deleted_folders_come_back_as_themselves), TEST(taken_names_are_joined),
-		TEST(renamed_and_moved_come_back),
+		TEST(renamed_and_moved_come_back), TEST(large_operations_are_resumed), TEST(failed_copies_leave_nothing),
 	};
 	return cmocka_run_group_tests_name("mailbox", tests, NULL, NULL);
 }

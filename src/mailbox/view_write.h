@@ -1,0 +1,43 @@
+/* Large operations on the entries of a mailbox: cut into transactions of BULK_CHUNK entries, all in one changeset. What
+ * is larger than one transaction keeps its plan and progress in the store, written by the transactions themselves, so
+ * that a crash in the middle is made good at the next start (view_resume). */
+#ifndef VIEW_WRITE_H
+#define VIEW_WRITE_H
+
+#include "view_private.h"
+
+enum { BULK_CHUNK = 500 };
+
+struct bulk {
+	struct view *v;
+	enum change_kind kind; /* CHANGE_FLAGS, _COPY, _MOVE or _EXPUNGE */
+	const struct actor *actor;
+	const uint32_t *uids; /* all of the view's, ascending */
+	size_t n;
+	/* CHANGE_FLAGS */
+	struct store_request store;
+	struct store_result *stored;
+	/* CHANGE_COPY, CHANGE_MOVE: target 0 is found by path in the first transaction */
+	struct span path;
+	int64_t target;
+	struct copy_result *copied;
+	/* how far it got */
+	int64_t changeset;
+	size_t done; /* of uids */
+};
+
+/* Runs it from b->done to its end. After a failure what was done stays done, and no plan is left behind unless the
+   store cannot even take that. */
+int bulk_run(struct bulk *b);
+
+void bulk_plan_write(const struct bulk *b, struct buffer *out);
+/* The UIDs (free()) and texts; b->v is left to the caller. collection, expunged, at: what the view was on. */
+struct bulk_plan {
+	int64_t collection, expunged, at;
+	struct bulk bulk;
+	struct actor actor;
+	uint32_t *uids;
+};
+int bulk_plan_read(struct span text, struct arena *arena, struct bulk_plan *out);
+
+#endif

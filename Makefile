@@ -1,0 +1,25 @@
+# A thin layer over Meson: what a newcomer types. `make` builds, `make run` shows a node with sample mail, `make check` runs
+# every test. Each first installs the packages that are missing (as root or with sudo; it says so before).
+BUILD ?= build
+
+all:
+	@scripts/packages build
+	@scripts/build $(BUILD)
+
+run:
+	@scripts/packages build run
+	@scripts/build $(BUILD)
+	@exec demo/run $(BUILD)
+
+check:
+	@scripts/packages build check
+	@scripts/build $(BUILD) -Dtests=true
+	@scripts/check $(BUILD)
+
+install: all
+	meson install -C $(BUILD) --no-rebuild
+
+clean:
+	rm -rf $(BUILD)
+
+.PHONY: all run check install clean

@@ -86,6 +86,7 @@ struct store_request {
 };
 struct store_result {
 	int64_t first, last;         /* change numbers it took; 0 when nothing changed */
+	int64_t changes;             /* how many of those are its own: all, unless somebody came between */
 	uint32_t *modified;          /* UIDs that failed the condition, ascending; free() */
 	size_t n_modified;
 };

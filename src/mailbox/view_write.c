@@ -258,6 +258,7 @@ static int note_result(struct step *k)
 	if (s && k->touched.change) {
 		s->first = s->first ? s->first : k->touched.change;
 		s->last = k->touched.change;
+		s->changes++;
 	}
 	if (s) {
 		e = append_uids(&s->modified, s->n_modified, k->modified, k->n_modified);

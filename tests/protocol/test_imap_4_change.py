@@ -179,7 +179,7 @@ def test_large_store(node):
         for _ in range(1200):
             assert m.wait('x').status == 'OK'
         assert len(m.ok('STORE 1:* +FLAGS (\\Seen)').fetches()) == 1200
-        m.ok('STORE 1:* +FLAGS.SILENT (\\Flagged)')
+        assert m.ok('STORE 1:* +FLAGS.SILENT (\\Flagged)').fetches() == []
         assert len(m.search('FLAGGED SEEN')) == 1200
         other = 'L' + uuid.uuid4().hex[:10]
         m.ok(f'CREATE {other}')

@@ -41,9 +41,10 @@ static int store_silently(struct command *c, struct store_request *q, const stru
 	int rc = view_store(v, q, actor, &r);
 	if (rc)
 		return rc;
-	if (r.first == r.last) { /* one transaction: nobody came between; of more, too much is told */
+	if (r.changes && r.changes == r.last - r.first + 1) { /* else somebody came between, and too much is told */
 		c->quiet = *q->uids;
-		c->quiet_change = r.first;
+		c->quiet_from = r.first;
+		c->quiet_to = r.last;
 	}
 	struct imap_set others = { .ranges = arena_alloc(&c->arena, (r.n_modified + 1) * sizeof *others.ranges) };
 	if (!others.ranges)

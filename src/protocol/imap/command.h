@@ -55,8 +55,8 @@ struct command {
 	void *job;
 
 	struct buffer told; /* of struct told, ascending by UID */
-	struct imap_set quiet; /* a silent STORE: what the client takes as done, by the change quiet_change */
-	int64_t quiet_change;
+	struct imap_set quiet; /* a silent STORE: what the client takes as done by these changes */
+	int64_t quiet_from, quiet_to;
 	struct buffer reply; /* what follows the tag */
 	bool mistaken;       /* the reply is BAD */
 	int result;          /* of the service, for the log */

@@ -46,7 +46,7 @@ static bool is_told(const struct command *c, const struct entry *e)
 	const struct told *t = c->told.n ? bsearch(&key, c->told.p, c->told.n / sizeof key, sizeof key, compare_told) : NULL;
 	if (t && t->change == e->change)
 		return true;
-	return c->quiet_change && c->quiet_change == e->change && imap_set_contains(&c->quiet, e->uid);
+	return c->quiet_from <= e->change && e->change <= c->quiet_to && imap_set_contains(&c->quiet, e->uid);
 }
 
 /* The changed UIDs as a set that covers neighbours, so that few reads find them all. */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "fail.h"
+#include "gather_vfs.h"
 #include "powercut_vfs.h"
 #include "sqlite_commit.h"
 
@@ -24,6 +25,7 @@ struct sqlite_meta {
 	char path[PATH_MAX];
 	int lock;
 	struct powercut *powercut; /* NULL but in tests */
+	struct gather *gather;     /* the writer's, over it */
 	struct conn writer;
 	struct readers readers;
 	struct committer *committer;
@@ -112,6 +114,7 @@ static void close_sqlite(struct meta *base)
 	if (m->writer.db) /* clean: the log is emptied and removed */
 		sqlite3_db_config(m->writer.db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
 	conn_close(&m->writer);
+	gather_free(&m->gather);
 	powercut_free(&m->powercut);
 	if (m->lock >= 0)
 		close(m->lock);
@@ -153,7 +156,9 @@ static int start(struct sqlite_meta *m, const char *url)
 	if (!r)
 		r = create_private(m->path);
 	if (!r)
-		r = conn_open_writer(&m->writer, m->path, m->readers.vfs);
+		r = gather_new(m->readers.vfs, &m->gather);
+	if (!r)
+		r = conn_open_writer(&m->writer, m->path, gather_name(m->gather));
 	if (!r)
 		r = check_schema(m);
 	return r ? r : committer_start(&m->writer, &m->readers, &meta_sqlite, &m->options, &m->committer);

@@ -17,7 +17,7 @@ enum {
 	/* Frames in the log: checkpointed from here on (less often, and each page is written back once for more changes;
 	   more often, and the committer is away for shorter); at this step when readers stood in the way; by holding
 	   the readers, which alone is sure to make room, at the bound. */
-	CHECKPOINT_FRAMES = (4 << 20) / SQLITE_PAGE_BYTES,
+	CHECKPOINT_FRAMES = (16 << 20) / SQLITE_PAGE_BYTES,
 	CHECKPOINT_STEP = CHECKPOINT_FRAMES / 2,
 	CHECKPOINT_BOUND = 4 * CHECKPOINT_FRAMES,
 };

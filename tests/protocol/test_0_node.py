@@ -15,6 +15,14 @@ import pytest
 from node import PERDURA, PERDURAD, Node
 
 
+def becomes(condition):
+    """Waits until it holds."""
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 def run(*words, **more):
     return subprocess.run([str(w) for w in words], capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL, **more)
 
@@ -158,15 +166,13 @@ def test_reload_reopens_the_log(fresh):
     fresh.settings['log.file'] = 'node.log'
     fresh.start()
     log = fresh.data / 'node.log'
-    assert ' start ' in log.read_text()
+    becomes(lambda: ' start ' in log.read_text())
     log.rename(fresh.data / 'node.log.1')
     fresh.perdura('reload')
     assert ' reload ' in log.read_text()
     log.unlink()
     fresh.process.send_signal(signal.SIGHUP)
-    end = time.monotonic() + 10
-    while not log.exists() and time.monotonic() < end:
-        time.sleep(0.01)
+    becomes(log.exists)
     (fresh.data / 'perdura.conf').write_text('nonsense\n')
     r = fresh.run('reload')
     assert r.returncode == 1 and 'perdura.conf:1' in r.stderr
@@ -197,9 +203,7 @@ def test_few_descriptors(fresh):
     assert served[0].recv(100).startswith(b'a OK')
     for s in sockets:
         s.close()
-    end = time.monotonic() + 10
-    while fresh.json('status')['connections'] and time.monotonic() < end:
-        time.sleep(0.05)
+    becomes(lambda: fresh.json('status')['connections'] == 0)
     with socket.create_connection(fresh.tcp('listen.imap')) as s:
         assert s.recv(100).startswith(b'* OK')
 
@@ -247,15 +251,11 @@ def test_many_commands_at_once(node):
         s = socket.socket(socket.AF_UNIX)
         s.connect(str(node.data / 'admin.sock'))
         stuck.append(s)
-    end = time.monotonic() + 10
-    while (r := node.run('status')).returncode == 0 and time.monotonic() < end:
-        time.sleep(0.05)
-    assert r.returncode == 75 and 'try again later' in r.stderr
+    becomes(lambda: node.run('status').returncode == 75)
+    assert 'try again later' in node.run('status').stderr
     for s in stuck:
         s.close()
-    while (r := node.run('status')).returncode and time.monotonic() < end:
-        time.sleep(0.05)
-    assert r.returncode == 0
+    becomes(lambda: node.run('status').returncode == 0)
 
 
 def test_stop_does_not_wait_for_a_silent_command(fresh):

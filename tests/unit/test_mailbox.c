@@ -495,7 +495,7 @@ static void large_operations_are_resumed(void **state)
 		put(w, "INBOX", "same", 0);
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct copy_result c;
-		struct store_result sr;
+		struct store_result sr = { 0 };
 		struct store_request q = { .uids = range(1, 1300), .op = STORE_ADD, .flags = FLAG_SEEN };
 		close_world(w);
 		open_world_at(w, "failing:sqlite:meta.db");
@@ -504,6 +504,7 @@ static void large_operations_are_resumed(void **state)
 		int e = cases[i].op[0] == 's' ? view_store(v, &q, &tester, &sr)
 		                              : view_copy(v, range(1, 1300), SPAN("Trash"), cases[i].op[0] == 'm', &tester, &c);
 		assert_int_equal(e, ERR_UNAVAILABLE);
+		free(sr.modified);
 		view_close(&v);
 		close_world(w);
 		open_world(w);

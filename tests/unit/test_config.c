@@ -163,8 +163,7 @@ static void test_list(void **state)
 	assert_null(strstr(b.p, "node.name"));
 	buffer_reset(&b);
 	assert_int_equal(config_list(&c, names, 1, true, collect, &b), OK);
-	buffer_putc(&b, 0);
-	assert_memory_equal(b.p, "[{\"name\":\"message.max\",\"type\":\"size\",\"value\":\"50M\"", 51);
+	assert_true(span_istarts(buffer_span(&b), SPAN("[{\"name\":\"message.max\",\"type\":\"size\",\"value\":\"50M\",")));
 	buffer_free(&b);
 	config_free(&c);
 }

@@ -92,7 +92,9 @@ static enum imap_step start(struct command *c)
 /* "May I?" What is refused here is read away by the door, if it comes anyway. */
 enum imap_step cmd_append(struct command *c)
 {
-	struct append *a = arena_alloc(&c->arena, sizeof *a);
+	struct append *a = command_job(c, sizeof *a);
+	if (!a)
+		return IMAP_DONE;
 	imap_args_init(&c->args, c->text, &c->arena);
 	if (!c->has_literal)
 		return reply_bad(c, "A mailbox and a literal expected");
@@ -107,6 +109,5 @@ enum imap_step cmd_append(struct command *c)
 		return reply_past(c);
 	if (a->head.size > c->session->node->message_max)
 		return reply_no(c, "[LIMIT] The message is too big");
-	c->job = a;
 	return start(c);
 }

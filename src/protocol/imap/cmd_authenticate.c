@@ -55,7 +55,8 @@ enum imap_step cmd_authenticate(struct command *c)
 		return reply_bad_args(c);
 	if (!session_plaintext(c->session))
 		return login_refuse_plaintext(c);
-	c->job = arena_alloc(&c->arena, sizeof(struct sasl));
+	if (!command_job(c, sizeof(struct sasl)))
+		return IMAP_DONE;
 	if (sasl_begin(c->job, mechanism) != OK)
 		return reply_no(c, "[CANNOT] Only PLAIN and LOGIN are spoken here");
 	c->cleanup = forget;

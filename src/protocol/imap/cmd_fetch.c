@@ -1,5 +1,7 @@
 /* FETCH: entries in batches, each item from the entry or its summary where it can be, bodies as they are read. The job
  * is the place in all that, so a peer that reads slowly holds no worker and little memory. */
+#include <stdlib.h>
+
 #include "entries.h"
 #include "fail.h"
 #include "fetch_section.h"
@@ -48,7 +50,7 @@ static bool needs_summaries(const struct imap_fetch *what)
 static bool mark_seen(struct command *c, struct fetch *f)
 {
 	struct actor actor = session_actor(c->session);
-	struct store_result r;
+	struct store_result r = { 0 };
 	struct arena a = { 0 };
 	struct imap_set unseen = { .ranges = arena_alloc(&a, f->n * sizeof *unseen.ranges) };
 	for (size_t i = 0; i < f->n && unseen.ranges; i++)
@@ -58,6 +60,7 @@ static bool mark_seen(struct command *c, struct fetch *f)
 	bool stored = unseen.n && view_store(c->session->view, &q, &actor, &r) == OK && r.first;
 	if (stored)
 		f->seen_change = r.last;
+	free(r.modified);
 	arena_free(&a);
 	return stored;
 }
@@ -222,13 +225,14 @@ static bool is_supported(const struct imap_fetch *what)
 
 enum imap_step cmd_fetch(struct command *c)
 {
-	struct fetch *f = arena_alloc(&c->arena, sizeof *f);
+	struct fetch *f = command_job(c, sizeof *f);
+	if (!f)
+		return IMAP_DONE;
 	if (!read_messages(c, &f->uids) || !imap_sp(&c->args) || !imap_fetch_parse(&c->args, &f->what))
 		return reply_bad_args(c);
 	if (!is_supported(&f->what))
 		return reply_bad(c, "An item of FETCH is not supported");
 	f->walk = (struct entries){ .view = c->session->view, .uids = &f->uids, .summaries = needs_summaries(&f->what) };
-	c->job = f;
 	c->cleanup = end_fetch;
 	c->resume = go_on;
 	return go_on(c);

@@ -31,7 +31,10 @@ static enum imap_step look(struct command *c)
 {
 	struct idle *i = c->job;
 	size_t before = c->out->n;
-	if (c->session->view && news_send(c, true) == ERR_NOT_FOUND)
+	int news = c->session->view ? news_send(c, true) : OK;
+	if (news == NEWS_MORE)
+		return IMAP_DRAIN;
+	if (news == ERR_NOT_FOUND)
 		return session_bye(c->session, "The selected mailbox was deleted");
 	int64_t now = clock_mono();
 	if (c->out->n == before && now - i->spoke > STILL_HERE_US - SECOND_US)
@@ -59,11 +62,12 @@ static enum imap_step go_on(struct command *c)
 enum imap_step cmd_idle(struct command *c)
 {
 	struct imap_session *s = c->session;
-	struct idle *i = arena_alloc(&c->arena, sizeof *i);
 	if (!imap_end(&c->args))
 		return reply_bad_args(c);
+	struct idle *i = command_job(c, sizeof *i);
+	if (!i)
+		return IMAP_DONE;
 	i->spoke = clock_mono();
-	c->job = i;
 	c->cleanup = end_idle;
 	c->resume = go_on;
 	c->timeout = look;

@@ -11,6 +11,7 @@
 struct search {
 	struct imap_search *root;
 	struct imap_set uids;   /* where to look */
+	struct imap_range all;
 	struct entries walk;
 	struct arena memory, summary;
 	struct entry *batch;
@@ -140,11 +141,11 @@ static enum imap_step search_numbers(struct command *c, struct search *s)
 }
 
 /* Among keys that must all hold, UIDs say where to look, and what the entry alone decides spares reading summaries. */
-static void plan(struct search *s, struct view *v, struct imap_range *all)
+static void plan(struct search *s, struct view *v)
 {
 	bool and = s->root->op == SEARCH_AND;
-	*all = (struct imap_range){ 1, view_last_uid(v) };
-	s->uids = (struct imap_set){ all, all->last > 0 };
+	s->all = (struct imap_range){ 1, view_last_uid(v) };
+	s->uids = (struct imap_set){ &s->all, s->all.last > 0 };
 	s->walk = (struct entries){ .view = v, .uids = &s->uids, .summaries = search_last_round(s->root) > ROUND_ENTRY };
 	for (const struct imap_search *k = and ? s->root->child : s->root; k; k = and ? k->next : NULL) {
 		if (k->op == SEARCH_UID)
@@ -162,9 +163,10 @@ static bool knows_charset(struct span name)
 enum imap_step cmd_search(struct command *c)
 {
 	struct view *v = c->session->view;
-	struct search *s = arena_alloc(&c->arena, sizeof *s);
-	struct imap_range *all = arena_alloc(&c->arena, sizeof *all);
+	struct search *s = command_job(c, sizeof *s);
 	struct imap_search_query q;
+	if (!s)
+		return IMAP_DONE;
 	if (!imap_sp(&c->args) || !imap_search_parse(&c->args, &q))
 		return reply_bad_args(c);
 	if (!knows_charset(q.charset))
@@ -173,11 +175,10 @@ enum imap_step cmd_search(struct command *c)
 	if (rc)
 		return rc == ERR_INVALID ? reply_bad(c, fail_detail()) : reply_failure(c, rc);
 	*s = (struct search){ .root = q.root, .now = clock_now(), .spoke = clock_mono() };
-	c->job = s;
 	c->cleanup = end_search;
 	if (search_last_round(s->root) == ROUND_NUMBER)
 		return search_numbers(c, s);
-	plan(s, v, all);
+	plan(s, v);
 	c->resume = go_on;
 	return go_on(c);
 }

@@ -14,7 +14,6 @@ enum {
 	ANY = STATE_GREETED | STATE_USER | STATE_SELECTED,
 	LOGGED_IN = STATE_USER | STATE_SELECTED,
 };
-#define SLICE_US (SECOND_US / 20)
 #define SLOW_US (2 * SECOND_US)
 
 static const struct command_entry commands[] = {
@@ -93,6 +92,14 @@ static enum imap_step begin(struct command *c, enum imap_frame_answer answer)
 	return e->run(c);
 }
 
+void *command_job(struct command *c, size_t n)
+{
+	c->job = arena_alloc(&c->arena, n);
+	if (!c->job)
+		reply_failure(c, fail_with(ERR_LIMIT, "out of memory"));
+	return c->job;
+}
+
 bool command_should_yield(struct command *c)
 {
 	return conn_flush_if_over(c->session->conn, CONN_OUTPUT_HIGH) || clock_mono() > c->slice_ends;
@@ -147,6 +154,7 @@ static void release(struct command *c)
 	if (c->cleanup)
 		c->cleanup(c);
 	c->session->running = NULL;
+	news_end(c);
 	buffer_free(&c->told);
 	buffer_free(&c->reply);
 	if (c->entry->flags & COMMAND_SECRET)
@@ -185,6 +193,13 @@ static int tell_news(struct command *c)
 	return news_send(c, c->uid || !(c->entry->flags & COMMAND_NUMBERS));
 }
 
+/* The handler is done. */
+static enum imap_step is_done(struct command *c)
+{
+	return IMAP_DONE;
+}
+
+/* May be entered several times, until all is read and told. */
 static enum imap_step finish(struct command *c)
 {
 	struct imap_session *s = c->session;
@@ -196,12 +211,16 @@ static enum imap_step finish(struct command *c)
 		if (step != IMAP_DONE)
 			return step;
 	}
-	bool gone = tell_news(c) == ERR_NOT_FOUND;
+	int news = tell_news(c);
+	if (news == NEWS_MORE) {
+		c->resume = is_done;
+		return IMAP_DRAIN;
+	}
 	put_reply(c);
 	log_command(c);
 	s->mistakes = c->mistaken ? s->mistakes + 1 : 0;
 	release(c);
-	if (gone)
+	if (news == ERR_NOT_FOUND)
 		return session_bye(s, "The selected mailbox was deleted");
 	return s->mistakes < SESSION_MISTAKES_MAX ? IMAP_DONE : session_bye(s, "Too many mistakes");
 }
@@ -231,7 +250,7 @@ enum imap_step command_start(struct imap_session *s, struct span text, enum imap
 		return session_bye(s, "Out of memory");
 	*c = (struct command){ .session = s, .out = &s->conn->out, .entry = &unknown, .began = clock_mono(),
 		               .arena.limit = COMMAND_MEMORY_MAX };
-	c->slice_ends = c->began + SLICE_US;
+	c->slice_ends = c->began + COMMAND_SLICE_US;
 	s->running = c;
 	c->text = arena_copy(&c->arena, text);
 	conn_consume(s->conn, text.n);
@@ -246,13 +265,14 @@ enum imap_step command_start(struct imap_session *s, struct span text, enum imap
 enum imap_step command_go_on(struct imap_session *s)
 {
 	struct command *c = s->running;
-	c->slice_ends = clock_mono() + SLICE_US;
+	c->slice_ends = clock_mono() + COMMAND_SLICE_US;
 	return settle(c, c->resume(c));
 }
 
 enum imap_step command_timed_out(struct imap_session *s)
 {
 	struct command *c = s->running;
+	c->slice_ends = clock_mono() + COMMAND_SLICE_US;
 	return settle(c, c->timeout(c));
 }
 

@@ -10,6 +10,7 @@
 #include "session.h"
 
 enum { COMMAND_MEMORY_MAX = 2 << 20 /* bytes of arguments and what is made of them */ };
+#define COMMAND_SLICE_US (SECOND_US / 20) /* of a worker's time, before others have their turn */
 
 enum command_flag {
 	COMMAND_UID = 1,      /* has a UID form */
@@ -17,6 +18,8 @@ enum command_flag {
 	COMMAND_NO_NEWS = 4,  /* its reply is not preceded by what happened in the mailbox */
 	COMMAND_SECRET = 8,   /* its arguments are wiped */
 };
+
+struct news;
 
 struct command_entry {
 	const char *word;
@@ -54,6 +57,7 @@ struct command {
 	void (*cleanup)(struct command *c);           /* what the arena does not free; may be NULL */
 	void *job;
 
+	struct news *news;  /* that is being told; else NULL */
 	struct buffer told; /* of struct told, ascending by UID */
 	struct imap_set quiet; /* a silent STORE: what the client takes as done by these changes */
 	int64_t quiet_from, quiet_to;
@@ -72,6 +76,8 @@ enum imap_step command_timed_out(struct imap_session *s);
 /* Gives the session's running command up without a reply. */
 void command_abort(struct imap_session *s);
 
+/* Zeroed memory for c->job. NULL: there is none, and the reply says so. */
+void *command_job(struct command *c, size_t n);
 /* Should a long command give way? True when much output is unsent or its time slice is over: return IMAP_DRAIN. */
 bool command_should_yield(struct command *c);
 

@@ -49,25 +49,55 @@ static bool is_told(const struct command *c, const struct entry *e)
 	return c->quiet_from <= e->change && e->change <= c->quiet_to && imap_set_contains(&c->quiet, e->uid);
 }
 
-/* The changed UIDs as a set that covers neighbours, so that few reads find them all. */
-static int put_changed(struct command *c, const struct view_delta *d)
-{
-	struct view *v = c->session->view;
-	struct arena sets = { 0 }, batch = { 0 };
-	struct imap_set set = { .ranges = arena_alloc(&sets, d->n_changed * sizeof *set.ranges), .n = d->n_changed };
+/* Changed entries that are being told. */
+struct news {
+	struct imap_set set;
+	struct entries walk;
+	struct arena sets, batch;
 	struct entry *e;
-	size_t n;
-	int rc = set.ranges ? OK : fail_with(ERR_UNAVAILABLE, "no memory");
-	for (size_t i = 0; !rc && i < d->n_changed; i++)
-		set.ranges[i] = (struct imap_range){ d->changed[i], d->changed[i] };
-	struct entries walk = { .view = v, .uids = &set };
-	while (!rc && (rc = entries_next(&walk, &batch, &e, &n)) == OK && n)
-		for (size_t i = 0; i < n; i++)
-			if (!is_told(c, &e[i]))
-				put_flags_line(c, view_number(v, e[i].uid), &e[i]);
-	arena_free(&batch);
-	arena_free(&sets);
-	return rc;
+	size_t n, i;
+};
+
+void news_end(struct command *c)
+{
+	if (!c->news)
+		return;
+	arena_free(&c->news->sets);
+	arena_free(&c->news->batch);
+	free(c->news);
+	c->news = NULL;
+}
+
+static int begin_changed(struct command *c, const struct view_delta *d)
+{
+	struct news *w = calloc(1, sizeof *w);
+	if (!w)
+		return fail_with(ERR_UNAVAILABLE, "no memory");
+	c->news = w;
+	w->set.ranges = arena_alloc(&w->sets, d->n_changed * sizeof *w->set.ranges);
+	if (!w->set.ranges)
+		return fail_with(ERR_UNAVAILABLE, "no memory");
+	for (size_t i = 0; i < d->n_changed; i++)
+		w->set.ranges[w->set.n++] = (struct imap_range){ d->changed[i], d->changed[i] };
+	w->walk = (struct entries){ .view = c->session->view, .uids = &w->set };
+	return OK;
+}
+
+static int put_changed(struct command *c)
+{
+	struct news *w = c->news;
+	for (;;) {
+		for (; w->i < w->n; w->i++) {
+			if (command_should_yield(c))
+				return NEWS_MORE;
+			if (!is_told(c, &w->e[w->i]))
+				put_flags_line(c, view_number(c->session->view, w->e[w->i].uid), &w->e[w->i]);
+		}
+		w->i = 0;
+		int rc = entries_next(&w->walk, &w->batch, &w->e, &w->n);
+		if (rc || w->n == 0)
+			return rc;
+	}
 }
 
 static void put_counts(struct command *c, const struct view_delta *d)
@@ -82,17 +112,29 @@ static void put_counts(struct command *c, const struct view_delta *d)
 		buffer_printf(c->out, "* %u EXISTS\r\n* %u RECENT\r\n", view_count(v), view_recent(v));
 }
 
-int news_send(struct command *c, bool expunges)
+static int begin(struct command *c, bool expunges)
 {
 	struct view_delta d;
 	int rc = view_sync(c->session->view, expunges, &d);
-	if (rc) {
-		if (rc != ERR_NOT_FOUND)
-			log_line(LOG_WARN, "imap-news", "session=%lld error=%s", (long long)c->session->conn->id, fail_name(rc));
+	if (rc)
 		return rc;
-	}
 	put_counts(c, &d);
-	rc = d.n_changed ? put_changed(c, &d) : OK;
+	rc = d.n_changed ? begin_changed(c, &d) : OK;
 	view_delta_free(&d);
 	return rc == ERR_NOT_FOUND ? ERR_UNAVAILABLE : rc;
+}
+
+int news_send(struct command *c, bool expunges)
+{
+	int rc = c->news ? OK : begin(c, expunges);
+	if (!rc && c->news) {
+		rc = put_changed(c);
+		if (rc == NEWS_MORE)
+			return rc;
+		rc = rc == ERR_NOT_FOUND ? ERR_UNAVAILABLE : rc;
+	}
+	news_end(c);
+	if (rc && rc != ERR_NOT_FOUND)
+		log_line(LOG_WARN, "imap-news", "session=%lld error=%s", (long long)c->session->conn->id, fail_name(rc));
+	return rc;
 }

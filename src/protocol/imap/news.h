@@ -4,9 +4,14 @@
 
 #include "command.h"
 
+enum { NEWS_MORE = 1 };
+
 /* Brings the view up to date and writes EXPUNGE (unless told to wait with those), EXISTS, RECENT and FETCH lines; what
-   the command told already (c->told, c->quiet) is left out. ERR_NOT_FOUND: the mailbox itself is gone. */
+   the command told already (c->told, c->quiet) is left out. NEWS_MORE: give way (IMAP_DRAIN), then call again.
+   ERR_NOT_FOUND: the mailbox itself is gone. */
 int news_send(struct command *c, bool expunges);
+/* Forgets what was not told yet, at the end of the command. */
+void news_end(struct command *c);
 /* Remembers that the client knows this entry's flags. In ascending order of UIDs. */
 void news_told(struct command *c, const struct entry *e);
 /* "* 5 FETCH (UID 7 FLAGS (\Seen))", the UID if the command is a UID form. */

@@ -54,11 +54,16 @@ static enum imap_step next_command(struct imap_session *s)
 	}
 }
 
-/* Goes on until there is something to wait for. */
+/* Goes on until there is something to wait for, be it that a client which sends many commands at once and reads slowly
+   should take some answers first. */
 static enum conn_next run(struct imap_session *s, enum imap_step step)
 {
-	while (step == IMAP_DONE)
+	int64_t until = clock_mono() + COMMAND_SLICE_US;
+	while (step == IMAP_DONE) {
 		step = s->running ? command_go_on(s) : next_command(s);
+		if (step == IMAP_DONE && (conn_flush_if_over(s->conn, CONN_OUTPUT_HIGH) || clock_mono() > until))
+			step = IMAP_DRAIN;
+	}
 	if (s->state != STATE_GREETED && !(s->running && s->running->timeout))
 		conn_timeout(s->conn, SESSION_IDLE_US);
 	switch (step) {

@@ -56,8 +56,19 @@ int directory_find(struct identity *i, struct span address, struct account *out)
 	char name[ADDRESS_MAX];
 	if (address_complete(address, span_of(i->domain), name))
 		return ERR_NOT_FOUND;
+	if (directory_cache_get(i->directory, name, out))
+		return OK;
+	uint64_t since = directory_cache_now(i->directory);
 	struct find f = { .name = span_of(name) };
-	return read_account(i, find_name, &f, out);
+	int rc = read_account(i, find_name, &f, out);
+	if (rc == OK)
+		directory_cache_put(i->directory, since, out);
+	return rc;
+}
+
+void directory_changed(struct identity *i)
+{
+	directory_cache_forget(i->directory);
 }
 
 int directory_find_id(struct identity *i, int64_t id, struct account *out)

@@ -6,7 +6,11 @@
 
 #include "identity.h"
 
+/* The last answers are remembered until directory_changed(). */
 int directory_find(struct identity *i, struct span address, struct account *out);
+/* Something in the system log changed: whoever opened identity calls this at every change of it, before the change is
+   answered. */
+void directory_changed(struct identity *i);
 int directory_find_id(struct identity *i, int64_t id, struct account *out);
 /* For a delivery: the account of this very address, or else without its "+detail". *detail is a span into address,
    spelled as given, and empty for an exact match. */

@@ -4,6 +4,7 @@
 
 #include <openssl/types.h>
 
+#include "directory_cache.h"
 #include "hash_pool.h"
 #include "identity.h"
 #include "login_cache.h"
@@ -13,6 +14,7 @@ struct identity {
 	char domain[ADDRESS_MAX];
 	struct hash_pool *pool;
 	struct login_cache *cache;
+	struct directory_cache *directory;
 	EVP_MAC_CTX *mac;      /* HMAC-SHA256 with the key of this process; copied for each use, never changed */
 	int64_t remember;      /* us */
 };

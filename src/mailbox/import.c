@@ -276,6 +276,8 @@ int import_add(struct import *m, struct span folder, struct incoming *in, uint64
 		e = hash_of(in, &hash);
 	if (!e && !(c = content_of(k, hash)))
 		e = fail_with(ERR_UNAVAILABLE, "no memory");
+	if (!e)
+		e = incoming_find(in);
 	if (!e && ++c->seen > c->there)
 		return keep(m, folder, in, flags, keywords, date);
 	m->counts.skipped += !e;

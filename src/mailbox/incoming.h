@@ -10,6 +10,8 @@ enum { INCOMING_BATCH = 64 };
 /* Runs fn with the bytes of n messages (up to INCOMING_BATCH) durable before it; publishes touched. */
 int incoming_commit(struct incoming *const *in, size_t n, meta_fn *fn, void *arg, const struct touched *touched, size_t n_touched);
 const unsigned char *incoming_sha256(const struct incoming *in); /* 32 bytes, after incoming_finish */
+/* Looks whether the store holds these bytes already; then they are not written again. */
+int incoming_find(struct incoming *in);
 /* Within fn, before anything else: it may be a rerun. */
 void incoming_begin(struct incoming *in);
 /* Within fn: a new email and its entry; v has flags, keywords and date. The first of a transaction also links the blob. */

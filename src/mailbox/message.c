@@ -99,6 +99,21 @@ static int summarize(struct incoming *in)
 	return e;
 }
 
+int incoming_find(struct incoming *in)
+{
+	if (!in->result && !in->known)
+		in->result = meta_read(in->s->store->meta, find_blob, in);
+	return in->result;
+}
+
+/* Did the same content come in lately? A hint that spares most deliveries a look into the store: what it misses is stored
+   once more. */
+static bool seen_lately(struct incoming *in)
+{
+	int64_t hash = hash_prefix(blob_stage_sha256(in->stage));
+	return atomic_exchange(&in->s->seen[(uint64_t)hash % SEEN_HASHES], hash) == hash;
+}
+
 int incoming_finish(struct incoming *in)
 {
 	if (!in->result)
@@ -106,8 +121,6 @@ int incoming_finish(struct incoming *in)
 	if (!in->result)
 		in->result = blob_stage_finish(in->stage);
 	if (!in->result)
-		in->result = meta_read(in->s->store->meta, find_blob, in);
-	if (!in->result && !in->known)
 		in->blob = mint_id(&in->s->store->mint);
 	return in->result;
 }
@@ -334,6 +347,8 @@ static void deliver_batch(struct delivery *d)
 
 int deliver(struct service *s, struct incoming *in, struct span sender, struct recipient *r, size_t n, const struct actor *a)
 {
+	if (!in->result && seen_lately(in))
+		incoming_find(in);
 	for (size_t i = 0; i < n; i += DELIVER_BATCH) {
 		struct delivery d = { .in = in, .sender = sender, .r = r + i, .n = n - i < DELIVER_BATCH ? n - i : DELIVER_BATCH,
 			              .actor = a };
@@ -389,7 +404,9 @@ int append(struct service *s, int64_t account, struct span path, struct incoming
 {
 	struct append_request q = { .s = s, .in = in, .account = account, .path = path, .actor = a,
 		                    .v = { .flags = flags, .keywords = keywords, .date = date } };
-	int e = incoming_commit(&in, 1, run_append, &q, &q.touched, 1);
+	int e = incoming_find(in);
+	if (!e)
+		e = incoming_commit(&in, 1, run_append, &q, &q.touched, 1);
 	if (!e)
 		*out = q.result;
 	return e;

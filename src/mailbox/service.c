@@ -32,7 +32,8 @@ int service_open(struct store *store, struct service **out)
 		return fail_with(ERR_UNAVAILABLE, "no memory");
 	s->store = store;
 	atomic_init(&s->last_stamp, last);
-	e = hub_new(&s->hub);
+	s->seen = calloc(SEEN_HASHES, sizeof *s->seen);
+	e = s->seen ? hub_new(&s->hub) : fail_with(ERR_UNAVAILABLE, "no memory");
 	if (!e)
 		e = uidmap_cache_new(&s->maps);
 	if (!e)
@@ -58,6 +59,7 @@ void service_close(struct service **sp)
 	recent_marks_free(&s->recent);
 	uidmap_cache_free(&s->maps);
 	hub_free(&s->hub);
+	free(s->seen);
 	free(s);
 }
 

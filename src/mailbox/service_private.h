@@ -11,12 +11,15 @@ struct hub;
 struct uidmap_cache;
 struct recent_marks;
 
+enum { SEEN_HASHES = 1 << 16 };
+
 struct service {
 	struct store *store;
 	struct hub *hub;                 /* who waits for which collection (hub.c) */
 	struct uidmap_cache *maps;       /* newest UID map of mailboxes in use (uidmap.c) */
 	struct recent_marks *recent;     /* \Recent marks not written yet (recent.c) */
 	atomic_int_fast64_t last_stamp;  /* the latest stamp given out */
+	atomic_int_fast64_t *seen;       /* SEEN_HASHES: content that came in lately, where its hash falls (message.c) */
 	atomic_uint_fast64_t deliveries, duplicates, changes;
 };
 

@@ -13,7 +13,10 @@
 #include "log.h"
 #include "node.h"
 
-enum { ARENAS = 4 }; /* of malloc: one for each thread would multiply what is kept but free */
+enum {
+	ARENAS = 4,          /* of malloc: one for each thread would multiply what is kept but free */
+	HEAP_STEP = 1 << 20, /* bytes */
+};
 
 static const char help[] =
 	"usage: perdurad [--data DIR] [--config FILE] [--set NAME=VALUE]...\n"
@@ -115,6 +118,8 @@ int main(int argc, char **argv)
 	if (status == EXIT_DONE) {
 		hold_standard_descriptors();
 		mallopt(M_ARENA_MAX, ARENAS);
+		mallopt(M_TOP_PAD, HEAP_STEP); /* heaps grow and shrink in steps, not with every message */
+		mallopt(M_TRIM_THRESHOLD, 4 * HEAP_STEP);
 		signal(SIGPIPE, SIG_IGN);
 		sigemptyset(&signals);
 		sigaddset(&signals, SIGTERM);

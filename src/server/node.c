@@ -10,11 +10,13 @@
 
 #include "clock.h"
 #include "data_dir.h"
+#include "directory.h"
 #include "durable_file.h"
 #include "fail.h"
 #include "log.h"
 #include "restore.h"
 #include "store.h"
+#include "system.h"
 
 enum { DESCRIPTORS_KEPT = 128 }; /* for the stores, when connections take all they can get */
 
@@ -58,6 +60,11 @@ static int64_t mint(void *ctx)
 	return service_mint(((struct node *)ctx)->service);
 }
 
+static void directory_moved(void *identity)
+{
+	directory_changed(identity);
+}
+
 static int open_stores(struct node *n)
 {
 	const struct config *c = &n->config;
@@ -67,7 +74,9 @@ static int open_stores(struct node *n)
 		return r;
 	struct identity_options io = { .meta = n->store->meta, .domain = span_of(c->account_domain), .cache_minutes = 5 };
 	r = identity_open(&io, &n->identity);
-	return r ? r : service_open(n->store, &n->service);
+	if (!r)
+		r = service_open(n->store, &n->service);
+	return r ? r : service_watch(n->service, SYSTEM_ACCOUNT, 0, directory_moved, n->identity, &n->directory_watch);
 }
 
 static void say_resumed(void *ctx, const char *line)
@@ -88,6 +97,8 @@ static void *resume(void *ctx)
 
 static void close_stores(struct node *n)
 {
+	if (n->service)
+		service_unwatch(n->service, &n->directory_watch);
 	service_close(&n->service);
 	identity_close(&n->identity);
 	store_close(&n->store);

@@ -30,6 +30,7 @@ struct node {
 	struct store *store;
 	struct identity *identity;
 	struct service *service;
+	struct watch *directory_watch; /* tells identity of changes of the system log */
 	struct lmtp_node lmtp;
 	struct imap_node imap;
 	struct loop *loop;

@@ -166,6 +166,8 @@ static int start(struct sqlite_meta *m, const char *url)
 
 static int open_sqlite(const char *url, const struct meta_options *o, struct meta **out)
 {
+	/* No count of memory in use: it costs every allocation a lock that all threads share. Refused once SQLite runs. */
+	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 	struct sqlite_meta *m = calloc(1, sizeof *m);
 	if (!m)
 		return fail_with(ERR_UNAVAILABLE, "out of memory");

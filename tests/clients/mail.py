@@ -119,6 +119,6 @@ def wait_for(what, seconds=60):
 
 
 def run(*args, ok=True, **more):
-    r = subprocess.run([str(a) for a in args], capture_output=True, text=True, timeout=300, **more)
+    r = subprocess.run([str(a) for a in args], capture_output=True, text=True, timeout=600, **more)
     assert not ok or r.returncode == 0, (args, r.returncode, r.stdout[-2000:], r.stderr[-2000:])
     return r

@@ -1,5 +1,6 @@
 #include "unit.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -887,6 +888,28 @@ static int on_a_small_disk(const char *dir)
 	return 0;
 }
 
+static bool put_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool done = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+	if (fd >= 0)
+		close(fd);
+	return done;
+}
+
+/* Mounts of this process's own, for a user too: root in a user namespace that knows this user alone. */
+static bool unshare_mounts(void)
+{
+	char uids[32], gids[32];
+	bool user = geteuid() != 0;
+	snprintf(uids, sizeof uids, "0 %u 1", (unsigned)geteuid());
+	snprintf(gids, sizeof gids, "0 %u 1", (unsigned)getegid());
+	if (unshare(CLONE_NEWNS | (user ? CLONE_NEWUSER : 0)))
+		return false;
+	return !user || (put_text("/proc/self/setgroups", "deny") && put_text("/proc/self/uid_map", uids) &&
+		put_text("/proc/self/gid_map", gids));
+}
+
 static void test_full_disk(void **state)
 {
 	enum { NO_MOUNT = 77 };
@@ -894,7 +917,7 @@ static void test_full_disk(void **state)
 	meta_close(&f->m);
 	pid_t child = fork();
 	if (!child) { /* a mount of its own, gone with the process */
-		if (unshare(CLONE_NEWNS | (geteuid() ? CLONE_NEWUSER : 0)) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+		if (!unshare_mounts() || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
 			mount("tmpfs", f->dir, "tmpfs", 0, "size=24m"))
 			_exit(NO_MOUNT);
 		_exit(on_a_small_disk(f->dir));

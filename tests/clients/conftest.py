@@ -12,6 +12,7 @@ from node import Node  # noqa: E402
 def node(tmp_path_factory):
     with Node(tmp_path_factory.mktemp("node")) as n:
         yield n
+        n.perdura("check")
 
 
 @pytest.fixture

@@ -4,7 +4,9 @@
 
 #include <fcntl.h>
 #include <ftw.h>
+#include <pthread.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -280,6 +282,72 @@ static void a_healthy_store_is_clean(void **state)
 	drop_copy(&w);
 }
 
+/* --- Beside others --- */
+
+struct worker {
+	struct world *w;
+	atomic_bool stop;
+	int rounds;
+};
+
+/* One round leaves the mailbox as full as it was, and its past longer. */
+static void work_a_round(struct world *w, int round)
+{
+	char subject[32], name[32];
+	for (int i = 0; i < 5; i++) {
+		snprintf(subject, sizeof subject, "busy %d %d", round, i);
+		deliver_to_both(w, subject);
+	}
+	snprintf(name, sizeof name, "f%d", round);
+	assert_int_equal(folder_create(w->s, ANNA, span_of(name), &tester), OK);
+	struct view *v = look(w, "INBOX");
+	uint32_t last = view_uid(v, view_count(v));
+	store(v, last - 3, last, FLAG_SEEN);
+	copy(v, last - 3, last - 2, name, false);
+	copy(v, last - 1, last, name, true);
+	store(v, last - 3, last - 3, FLAG_DELETED);
+	assert_int_equal(view_expunge(v, NULL, &tester), OK);
+	view_close(&v);
+	assert_int_equal(folder_delete(w->s, ANNA, span_of(name), &tester), OK);
+	if (round % 4 == 0)
+		restore(w, "@12", "");
+}
+
+static void *work(void *arg)
+{
+	struct worker *k = arg;
+	while (!atomic_load(&k->stop))
+		work_a_round(k->w, k->rounds++);
+	return NULL;
+}
+
+static void work_beside_it_is_no_trouble(void **state)
+{
+	struct world w;
+	struct worker k = { .w = &w };
+	pthread_t thread;
+	copy_template(&w);
+	open_world(&w);
+	assert_int_equal(pthread_create(&thread, NULL, work, &k), 0);
+	for (int i = 0; i < 25; i++) {
+		struct said said = { 0 };
+		struct verify_report r = verify(&w, &said);
+		if (r.troubles)
+			print_message("%s", said.all.p);
+		buffer_free(&said.all);
+		if (r.troubles) {
+			atomic_store(&k.stop, true);
+			pthread_join(thread, NULL);
+		}
+		assert_int_equal(r.troubles, 0);
+	}
+	atomic_store(&k.stop, true);
+	pthread_join(thread, NULL);
+	assert_true(k.rounds > 0);
+	close_world(&w);
+	drop_copy(&w);
+}
+
 /* --- Rows --- */
 
 static void run_sql(struct world *w, const char *sql)
@@ -545,6 +613,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_healthy_store_is_clean),
+		cmocka_unit_test(work_beside_it_is_no_trouble),
 		cmocka_unit_test(each_broken_row_is_named),
 		cmocka_unit_test(a_flipped_bit_is_named),
 		cmocka_unit_test(a_short_pack_is_named),

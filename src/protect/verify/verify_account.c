@@ -340,7 +340,7 @@ static int verify_contents(struct account *a)
 
 struct stray {
 	int64_t account, after, collection; /* collection 0: no more */
-	bool lives;
+	bool known; /* it lives or ended */
 };
 
 static int read_stray(struct meta_txn *t, void *arg)
@@ -353,13 +353,15 @@ static int read_stray(struct meta_txn *t, void *arg)
 	s->collection = meta_int(&r, 0);
 	meta_done(&r);
 	e = meta_one(t, &r, META_COLLECTION_GET, "ii", s->account, s->collection);
-	s->lives = !e;
+	if (e == ERR_NOT_FOUND)
+		e = meta_one(t, &r, META_COLLECTION_LAST, "iii", s->account, (int64_t)0, s->collection);
+	s->known = !e;
 	if (!e)
 		meta_done(&r);
 	return e == ERR_NOT_FOUND ? OK : e;
 }
 
-/* Rows of collections that never were. One that came since the account was read is no stray. */
+/* Rows of collections that never were, up to now. */
 static int verify_strays(struct account *a)
 {
 	struct stray s = { .account = a->id };
@@ -367,7 +369,7 @@ static int verify_strays(struct account *a)
 		int e = verify_failure(a->v, meta_read(meta_of(a->v), read_stray, &s), a->name);
 		if (e || !s.collection)
 			return e;
-		if (!s.lives && !verify_collection(a, s.collection))
+		if (!s.known)
 			trouble(a->v, "%s: there are entries of collection %lld, which never was: " FIX_DATABASE, a->name,
 			        (long long)s.collection);
 		s.after = s.collection;

@@ -21,6 +21,7 @@ void request_span(struct request *r, struct span line)
 	send_frame(r, FRAME_LINE, line);
 }
 
+__attribute__((format(printf, 2, 0)))
 static struct span format(struct channel *c, const char *fmt, va_list ap)
 {
 	char *text;

@@ -588,6 +588,43 @@ static void a_damaged_database_is_named(void **state)
 	verify_said(&w, "database: ", "put a backup of it back");
 }
 
+static bool overwrite_page(const char *dir, off_t page)
+{
+	char path[160], junk[1024];
+	memset(junk, 0x5a, sizeof junk);
+	snprintf(path, sizeof path, "%s/meta.db", dir);
+	int fd = open(path, O_RDWR);
+	bool there = lseek(fd, 0, SEEK_END) > page * 1024;
+	if (there)
+		assert_int_equal(pwrite(fd, junk, sizeof junk, page * 1024), sizeof junk);
+	close(fd);
+	return there;
+}
+
+/* Whatever page it is: either the store is not opened, or verify comes to its end and has something to say. */
+static void a_damaged_page_is_named(void **state)
+{
+	bool there = true;
+	for (off_t page = 1; there; page += 3) {
+		struct world w = { 0 };
+		struct verify_request q = { 0 };
+		struct verify_report r = { 0 };
+		struct store_options o = { .dir = w.dir, .node_name = "n1", .meta_url = "sqlite:meta.db", .blob_url = "file:blobs" };
+		copy_template(&w);
+		there = overwrite_page(w.dir, page);
+		int e = store_open(&o, &w.store);
+		if (!e)
+			e = service_open(w.store, &w.s);
+		if (!e)
+			e = verify_run(w.s, &q, &r);
+		if (there && !e && !r.troubles)
+			print_message("page %d is damaged and nobody minds\n", (int)page);
+		assert_true(!there || e || r.troubles);
+		close_world(&w);
+		drop_copy(&w);
+	}
+}
+
 /* A crash between the sync of the pack and the commit leaves a record that nobody refers to. */
 static void a_stray_record_is_a_note(void **state)
 {
@@ -619,6 +656,7 @@ int main(void)
 		cmocka_unit_test(a_short_pack_is_named),
 		cmocka_unit_test(a_missing_pack_is_named_once),
 		cmocka_unit_test(a_damaged_database_is_named),
+		cmocka_unit_test(a_damaged_page_is_named),
 		cmocka_unit_test(a_stray_record_is_a_note),
 	};
 	return cmocka_run_group_tests(tests, make_template, remove_template);

@@ -40,7 +40,8 @@ static int read_emails(struct meta_txn *t, void *arg)
 static void tell(struct verify *v, const struct email_row *k, const char *what)
 {
 	char name[VERIFY_NAME_MAX];
-	trouble(v, "%s: email %lld (blob %lld): %s", verify_account_name(v, k->account, name), (long long)k->id, (long long)k->blob, what);
+	trouble(v, "%s: email %lld (blob %lld): %s", verify_account_name(v, k->account, name), (long long)k->id,
+	        (long long)k->blob, what);
 }
 
 static void verify_email(struct verify *v, const struct email_row *k)

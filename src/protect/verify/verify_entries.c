@@ -46,7 +46,8 @@ static void verify_email_of(struct entries *s, const struct version_row *k)
 {
 	const struct account *a = s->a;
 	if (k->account != a->id || !k->email_id)
-		trouble_at(a, s->k, k->uid, "%s shows email %lld, which is not there or another account's: " FIX_DATABASE, version_name(k), (long long)k->email);
+		trouble_at(a, s->k, k->uid, "%s shows email %lld, which is not there or another account's: " FIX_DATABASE,
+		           version_name(k), (long long)k->email);
 	else if (k->size != k->email_size)
 		trouble_at(a, s->k, k->uid, "%s has %lld bytes, its email %lld: " FIX_DATABASE, version_name(k), (long long)k->size,
 		           (long long)k->email_size);
@@ -172,6 +173,7 @@ static int read_page(struct meta_txn *t, void *arg)
 	struct meta_rows r;
 	struct head now;
 	s->n = 0;
+	s->more = false; /* should it fail */
 	buffer_reset(&s->since);
 	int e = change_head(t, s->a->id, &now);
 	s->head_now = now.change;

@@ -12,7 +12,7 @@
 
 static int take_lock(const char *dir, int fd)
 {
-	char pid[24] = "";
+	char pid[24] = "", ports[PATH_MAX];
 	if (flock(fd, LOCK_EX | LOCK_NB)) {
 		if (errno != EWOULDBLOCK)
 			return fail_errno("lock", dir);
@@ -22,6 +22,9 @@ static int take_lock(const char *dir, int fd)
 		return fail_with(ERR_EXISTS, "%s: another node (process %s) runs on it; stop it first, or give --data another folder",
 			dir, n > 0 ? pid : "unknown");
 	}
+	snprintf(ports, sizeof ports, "%s/run/ports", dir);
+	if (unlink(ports) && errno != ENOENT)
+		return fail_errno("unlink", ports);
 	int n = snprintf(pid, sizeof pid, "%d\n", (int)getpid());
 	if (ftruncate(fd, 0) || pwrite(fd, pid, (size_t)n, 0) != n)
 		return fail_errno("write", dir);

@@ -202,7 +202,7 @@ static int remove_ports(struct node *n)
 static int open_all(struct node *n)
 {
 	int r = data_dir_open(n->opt.dir, &n->lock_fd);
-	if (r || (r = remove_ports(n)) || (r = open_log(n)) || (r = open_stores(n)) || (r = open_listeners(n)) ||
+	if (r || (r = open_log(n)) || (r = open_stores(n)) || (r = open_listeners(n)) ||
 	    (r = open_admin(n)))
 		return r;
 	n->resuming = pthread_create(&n->resumer, NULL, resume, n) == 0;

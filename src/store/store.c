@@ -75,18 +75,46 @@ static int next_epoch(struct meta_txn *t, void *arg)
 	return meta_do(t, META_NODE_EPOCH, "ii", b->epoch, b->node);
 }
 
+static int count_nodes(struct meta_txn *t, void *arg)
+{
+	struct meta_rows r;
+	int code = meta_one(t, &r, META_NODE_MAX, "");
+	if (code)
+		return code;
+	*(int64_t *)arg = meta_int(&r, 0);
+	meta_done(&r);
+	return OK;
+}
+
+/* Metadata that never saw a node beside bodies was lost, or is another's: nobody would ever find these bodies again. */
+static int refuse_orphans(const struct store_options *o, struct store *s, const struct blob_options *bo)
+{
+	int64_t nodes;
+	bool bodies = false;
+	int r = meta_read(s->meta, count_nodes, &nodes);
+	if (r || nodes)
+		return r;
+	mint_init(&s->mint, 1, 1); /* what the first node gets */
+	r = blob_holds_packs(o->blob_url, bo, &bodies);
+	if (!r && bodies)
+		r = fail_with(ERR_INVALID, "%s is new and empty, but %s holds messages: put the lost metadata back, or name an empty "
+			"folder for bodies", o->meta_url, o->blob_url);
+	return r;
+}
+
 static int open_both(const struct store_options *o, struct store *s)
 {
 	struct meta_options mo = { o->dir, flush_group, first_failure, s };
-	int r = meta_open(o->meta_url, &mo, &s->meta);
-	if (r)
-		return r;
+	struct blob_options bo = { .dir = o->dir, .node_name = o->node_name, .mint = &s->mint };
 	struct boot boot = { .name = o->node_name };
-	r = meta_run(s->meta, next_epoch, &boot, NULL);
+	int r = meta_open(o->meta_url, &mo, &s->meta);
+	if (!r)
+		r = refuse_orphans(o, s, &bo);
+	if (!r)
+		r = meta_run(s->meta, next_epoch, &boot, NULL);
 	if (r)
 		return r;
 	mint_init(&s->mint, boot.node, boot.epoch);
-	struct blob_options bo = { .dir = o->dir, .node_name = o->node_name, .mint = &s->mint };
 	return blob_open(o->blob_url, &bo, &s->blob);
 }
 

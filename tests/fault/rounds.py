@@ -263,11 +263,14 @@ class Rounds:
 
     def run(self, rounds):
         first = self.ledger.round
-        while self.ledger.round < first + rounds and not self.stopping:
-            self.random = random.Random(f'{self.seed}/{self.ledger.round}')
-            self.round()
-            show_progress(self, first, rounds)
-        self.finish()
+        try:
+            while self.ledger.round < first + rounds and not self.stopping:
+                self.random = random.Random(f'{self.seed}/{self.ledger.round}')
+                self.round()
+                show_progress(self, first, rounds)
+            self.finish()
+        finally:
+            self.node.kill()
         return not self.violations
 
 

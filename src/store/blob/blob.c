@@ -219,13 +219,37 @@ void blob_close(struct blob_store **sp)
 	free(s);
 }
 
-static int store_set_up(struct blob_store *s, const char *url, const struct blob_options *o)
+static int backend_open(const char *url, const struct blob_options *o, struct blob_backend **out)
 {
 	struct blob_driver_options d = { .dir = o->dir, .node_name = o->node_name, .node = mint_node(o->mint->base) };
+	return blob_driver_open(url, &d, out);
+}
+
+static int store_set_up(struct blob_store *s, const char *url, const struct blob_options *o)
+{
 	if (!s->sha256)
 		return fail_with(ERR_UNAVAILABLE, "OpenSSL has no SHA-256");
-	int r = blob_driver_open(url, &d, &s->backend);
+	int r = backend_open(url, o, &s->backend);
 	return r ? r : store_repair(s);
+}
+
+/* A pack_fn: one is enough. */
+static int is_pack(void *ctx, int64_t pack, int64_t size)
+{
+	*(bool *)ctx = true;
+	return 1;
+}
+
+int blob_holds_packs(const char *url, const struct blob_options *o, bool *holds)
+{
+	struct blob_backend *b;
+	int r = backend_open(url, o, &b);
+	if (r)
+		return r;
+	*holds = false;
+	r = b->driver->list(b, is_pack, holds);
+	b->driver->close(b);
+	return *holds ? OK : r;
 }
 
 int blob_open(const char *url, const struct blob_options *o, struct blob_store **out)

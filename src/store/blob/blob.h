@@ -30,6 +30,8 @@ struct blob_options {
 /* url: file:FOLDER, or failing:URL (tests). Repairs the torn tails of packs that an earlier start left open. */
 int blob_open(const char *url, const struct blob_options *o, struct blob_store **out);
 void blob_close(struct blob_store **s);
+/* Is there any pack, of whatever node? Changes nothing; no store may be open there. */
+int blob_holds_packs(const char *url, const struct blob_options *o, bool *holds);
 
 /* A new stage. Bodies up to BLOB_OWN_FILE stay in memory until flushed; larger ones stream into a file as they come. */
 int blob_stage_new(struct blob_store *s, struct blob_stage **out);

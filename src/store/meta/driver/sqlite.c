@@ -147,6 +147,32 @@ static int set_path(struct sqlite_meta *m, const char *url)
 	return url[n] ? set_vfs(m, url + n + 1) : OK;
 }
 
+/* SQLite takes half a page at the end for a page that ends in zeros. With a log beside it, that may be a page which was being
+   written back from there when the power failed. */
+static int check_length(const struct sqlite_meta *m)
+{
+	char log[PATH_MAX + 8];
+	struct stat st, log_st;
+	snprintf(log, sizeof log, "%s-wal", m->path);
+	if (stat(m->path, &st))
+		return fail_errno("stat", m->path);
+	if (st.st_size % SQLITE_PAGE_BYTES == 0 || (stat(log, &log_st) == 0 && log_st.st_size))
+		return OK;
+	return fail_with(ERR_CORRUPT, "it was cut off after %lld bytes", (long long)st.st_size);
+}
+
+static int open_database(struct sqlite_meta *m)
+{
+	int r = create_private(m->path);
+	if (!r)
+		r = check_length(m);
+	if (!r)
+		r = conn_open_writer(&m->writer, m->path, gather_name(m->gather));
+	if (!r)
+		r = check_schema(m);
+	return r != ERR_CORRUPT ? r : fail_with(ERR_CORRUPT, "%s is damaged, put back a copy of it (%s)", m->path, fail_detail());
+}
+
 static int start(struct sqlite_meta *m, const char *url)
 {
 	readers_init(&m->readers, m->path, NULL);
@@ -154,13 +180,9 @@ static int start(struct sqlite_meta *m, const char *url)
 	if (!r)
 		r = lock_database(m);
 	if (!r)
-		r = create_private(m->path);
-	if (!r)
 		r = gather_new(m->readers.vfs, &m->gather);
 	if (!r)
-		r = conn_open_writer(&m->writer, m->path, gather_name(m->gather));
-	if (!r)
-		r = check_schema(m);
+		r = open_database(m);
 	return r ? r : committer_start(&m->writer, &m->readers, &meta_sqlite, &m->options, &m->committer);
 }
 

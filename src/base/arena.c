@@ -9,7 +9,7 @@ struct arena_block {
 	alignas(max_align_t) char data[];
 };
 
-enum { BLOCK_MIN = 4096, BLOCK_KEEP = 65536 };
+enum { BLOCK_MIN = 512, BLOCK_KEEP = 65536 };
 
 static struct arena_block *add_block(struct arena *a, size_t n)
 {

@@ -20,6 +20,7 @@ static void end_idle(struct command *c)
 	struct idle *i = c->job;
 	if (i->watch)
 		service_unwatch(c->session->node->service, &i->watch);
+	free(i);
 }
 
 static void wake(void *conn)
@@ -64,9 +65,9 @@ enum imap_step cmd_idle(struct command *c)
 	struct imap_session *s = c->session;
 	if (!imap_end(&c->args))
 		return reply_bad_args(c);
-	struct idle *i = command_job(c, sizeof *i);
+	struct idle *i = c->job = calloc(1, sizeof *i); /* not in an arena: this may take a day, and should be small */
 	if (!i)
-		return IMAP_DONE;
+		return reply_failure(c, fail_with(ERR_LIMIT, "out of memory"));
 	i->spoke = clock_mono();
 	c->cleanup = end_idle;
 	c->resume = go_on;

@@ -158,7 +158,7 @@ static void release(struct command *c)
 	buffer_free(&c->told);
 	buffer_free(&c->reply);
 	if (c->entry->flags & COMMAND_SECRET)
-		explicit_bzero((char *)(uintptr_t)c->text.p, c->text.n);
+		explicit_bzero(c->bytes, c->text.n);
 	arena_free(&c->arena);
 	free(c);
 }
@@ -245,17 +245,15 @@ static void expect_literal(struct command *c, const struct imap_frame_event *ev)
 enum imap_step command_start(struct imap_session *s, struct span text, enum imap_frame_answer answer,
                              const struct imap_frame_event *ev)
 {
-	struct command *c = calloc(1, sizeof *c);
+	struct command *c = malloc(sizeof *c + text.n);
 	if (!c)
 		return session_bye(s, "Out of memory");
 	*c = (struct command){ .session = s, .out = &s->conn->out, .entry = &unknown, .began = clock_mono(),
-		               .arena.limit = COMMAND_MEMORY_MAX };
+		               .arena.limit = COMMAND_MEMORY_MAX, .text = { c->bytes, text.n } };
+	memcpy(c->bytes, text.p, text.n);
 	c->slice_ends = c->began + COMMAND_SLICE_US;
 	s->running = c;
-	c->text = arena_copy(&c->arena, text);
 	conn_consume(s->conn, text.n);
-	if (!c->text.p)
-		return session_bye(s, "Out of memory");
 	if (answer == IMAP_FRAME_APPEND || answer == IMAP_FRAME_TOO_BIG)
 		expect_literal(c, ev);
 	imap_args_init(&c->args, c->text, &c->arena);

@@ -38,7 +38,6 @@ struct command {
 	struct imap_session *session;
 	struct buffer *out; /* of the connection */
 	const struct command_entry *entry;
-	struct span text; /* as sent, with its line end */
 	struct span tag;
 	bool uid; /* the UID form */
 	struct imap_args args;
@@ -64,6 +63,8 @@ struct command {
 	struct buffer reply; /* what follows the tag */
 	bool mistaken;       /* the reply is BAD */
 	int result;          /* of the service, for the log */
+	struct span text;    /* the command as sent, with its line end */
+	char bytes[];        /* of the text */
 };
 
 /* Starts a command whose text (with its line end) was framed: copies what it needs. ev: of APPEND or TOO_BIG, else

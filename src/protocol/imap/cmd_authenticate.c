@@ -25,7 +25,7 @@ static enum imap_step take_answer(struct command *c, struct span line)
 	if (rc == SASL_MORE)
 		return challenge(c);
 	if (rc != OK)
-		return reply_bad(c, span_eq(line, SPAN("*")) ? "Authentication cancelled" : "That is no answer to the challenge");
+		return reply_bad(c, span_eq(line, SPAN("*")) ? "Authentication cancelled" : "No answer to the challenge");
 	rc = sasl_login(sasl, s->node->identity, login_peer(s), &who);
 	return login_end(c, rc, &who, sasl->user);
 }

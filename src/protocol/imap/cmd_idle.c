@@ -73,7 +73,8 @@ enum imap_step cmd_idle(struct command *c)
 	c->resume = go_on;
 	c->timeout = look;
 	if (s->view && !view_info(s->view)->past) {
-		int rc = service_watch(s->node->service, s->account, view_info(s->view)->folder.id, wake, s->conn, &i->watch);
+		int64_t folder = view_info(s->view)->folder.id;
+		int rc = service_watch(s->node->service, s->account, folder, wake, s->conn, &i->watch);
 		if (rc)
 			return reply_failure(c, rc);
 	}

@@ -22,7 +22,8 @@ static void log_login(const struct command *c, const char *event, struct span us
 	const struct imap_session *s = c->session;
 	char text[256];
 	log_line(LOG_INFO, event, "session=%lld account=%lld peer=%s user=%s result=%s", (long long)s->conn->id,
-	         (long long)s->account, s->conn->peer, log_quote(text, sizeof text, user), result ? fail_name(result) : "ok");
+	         (long long)s->account, s->conn->peer, log_quote(text, sizeof text, user),
+	         result ? fail_name(result) : "ok");
 }
 
 static enum imap_step enter(struct command *c, const struct account *who, struct span user)

@@ -49,7 +49,8 @@ int search_prepare(struct imap_search *key, const struct view *v, struct arena *
 static enum search_round round_of(const struct imap_search *key)
 {
 	switch (key->op) {
-	case SEARCH_ALL: case SEARCH_AND: case SEARCH_OR: case SEARCH_NOT: case SEARCH_SET: case SEARCH_UID: case SEARCH_RECENT:
+	case SEARCH_ALL: case SEARCH_AND: case SEARCH_OR: case SEARCH_NOT:
+	case SEARCH_SET: case SEARCH_UID: case SEARCH_RECENT:
 		return ROUND_NUMBER;
 	case SEARCH_HEADER: case SEARCH_BODY: case SEARCH_TEXT:
 		return ROUND_MESSAGE;

@@ -92,6 +92,16 @@ int change_entry_add(struct change *c, struct collection *to, struct version *v,
 int change_entry_flags(struct change *c, struct collection *in, struct version *v, uint64_t flags, struct span keywords);
 int change_entry_end(struct change *c, struct collection *in, const struct version *v);
 
+/* The same for many entries at once, some ten times faster. v: n living versions, ascending; of all that live between the
+   first and the last of them, exactly these are meant by the condition flags & mask != is (mask 0, is 1: all). */
+struct flags_condition {
+	uint64_t mask, is;
+};
+/* keep: bits that stay, add: bits that are set. Keywords stay. */
+int change_range_flags(struct change *c, struct collection *in, const struct version *v, size_t n, struct flags_condition not,
+                       uint64_t keep, uint64_t add);
+int change_range_end(struct change *c, struct collection *in, const struct version *v, size_t n, struct flags_condition not);
+
 /* The email behind new entries. */
 int change_email_add(struct change *c, int64_t blob, uint64_t size, int64_t sent, struct span summary, int64_t *email);
 

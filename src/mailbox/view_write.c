@@ -26,36 +26,56 @@ struct step {
 	size_t n_modified, n_copied;
 };
 
-/* The living versions of these UIDs (ascending); fewer when some are gone. */
-static int living(struct change *c, int64_t collection, const uint32_t *uids, size_t n, struct version **out, size_t *found)
+/* The living versions of some UIDs, ascending; fewer than asked for when some are gone. */
+struct selection {
+	struct version *v;
+	size_t n;
+	bool alone; /* nothing else that meets the condition lives between the first and the last */
+};
+
+static bool meets(const struct version *v, struct flags_condition not)
+{
+	return (v->flags & not.mask) != not.is;
+}
+
+static int living_range(struct change *c, int64_t collection, const uint32_t *uids, size_t n, struct flags_condition not,
+                        struct selection *out)
 {
 	struct version *v = NULL;
 	size_t got = 0, kept = 0;
-	*found = 0;
-	if (n && uids[n - 1] - uids[0] < n * 4) { /* close together: one range, then pick */
-		int e = folder_versions(c, collection, uids[0], uids[n - 1], n * 4 + 1, &v, &got);
-		for (size_t i = 0, j = 0; !e && i < got; i++) {
-			while (j < n && uids[j] < v[i].uid)
-				j++;
-			if (j < n && uids[j] == v[i].uid)
-				v[kept++] = v[i];
-		}
-		*out = v;
-		*found = kept;
-		return e;
+	int e = folder_versions(c, collection, uids[0], uids[n - 1], n * 4 + 1, &v, &got);
+	out->alone = true;
+	for (size_t i = 0, j = 0; !e && i < got; i++) {
+		while (j < n && uids[j] < v[i].uid)
+			j++;
+		if (j < n && uids[j] == v[i].uid)
+			v[kept++] = v[i];
+		else if (meets(&v[i], not))
+			out->alone = false;
 	}
-	struct version *all = arena_alloc(&c->arena, (n + 1) * sizeof *all);
-	if (!all)
+	out->v = v;
+	out->n = kept;
+	return e;
+}
+
+static int living(struct change *c, int64_t collection, const uint32_t *uids, size_t n, struct flags_condition not,
+                  struct selection *out)
+{
+	struct version *v = NULL;
+	size_t got = 0;
+	*out = (struct selection){ 0 };
+	if (n && uids[n - 1] - uids[0] < n * 4) /* close together: one range, then pick */
+		return living_range(c, collection, uids, n, not, out);
+	out->v = arena_alloc(&c->arena, (n + 1) * sizeof *out->v);
+	if (!out->v)
 		return fail_with(ERR_UNAVAILABLE, "no memory");
 	for (size_t i = 0; i < n; i++) {
 		int e = folder_versions(c, collection, uids[i], uids[i], 1, &v, &got);
 		if (e)
 			return e;
 		if (got)
-			all[kept++] = v[0];
+			out->v[out->n++] = v[0];
 	}
-	*out = all;
-	*found = kept;
 	return OK;
 }
 
@@ -116,26 +136,72 @@ static int copy_entries(struct change *c, struct step *k, struct collection *to)
 	return OK;
 }
 
+static const struct flags_condition everything = { 0, 1 };
+
+/* Which entries the operation means, so far as flags say it. */
+static struct flags_condition condition_of(const struct bulk *b)
+{
+	const struct store_request *q = &b->store;
+	if (b->kind == CHANGE_EXPUNGE)
+		return (struct flags_condition){ FLAG_DELETED, 0 };
+	if (b->kind == CHANGE_FLAGS && q->op == STORE_ADD)
+		return (struct flags_condition){ q->flags, q->flags };
+	if (b->kind == CHANGE_FLAGS && q->op == STORE_REMOVE)
+		return (struct flags_condition){ q->flags, 0 };
+	return everything;
+}
+
+/* Flags alone, changed by one rule for all? */
+static bool goes_by_range(const struct bulk *b)
+{
+	const struct store_request *q = &b->store;
+	return b->kind != CHANGE_FLAGS || (q->op != STORE_REPLACE && !q->keywords.n && !q->has_unchanged_since);
+}
+
+static int change_range(struct change *c, struct step *k, struct collection *in, struct selection *s, struct flags_condition not)
+{
+	const struct store_request *q = &k->b->store;
+	size_t n = 0;
+	for (size_t i = 0; i < s->n; i++)
+		if (meets(&s->v[i], not))
+			s->v[n++] = s->v[i];
+	s->n = n;
+	if (n == 0)
+		return OK;
+	if (k->b->kind != CHANGE_FLAGS)
+		return change_range_end(c, in, s->v, n, not);
+	return change_range_flags(c, in, s->v, n, not, ~q->flags, q->op == STORE_ADD ? q->flags : 0);
+}
+
+static int change_each(struct change *c, struct step *k, struct collection *in, struct selection *s, struct flags_condition not)
+{
+	int e = OK;
+	size_t n = 0;
+	for (size_t i = 0; !e && i < s->n; i++) {
+		if (k->b->kind == CHANGE_FLAGS) {
+			e = store_one(c, in, &s->v[i], k);
+		} else if (meets(&s->v[i], not)) { /* else somebody took \Deleted back */
+			e = change_entry_end(c, in, &s->v[i]);
+			s->v[n++] = s->v[i];
+		}
+	}
+	s->n = n;
+	return e;
+}
+
 /* What STORE, MOVE and EXPUNGE do with the entries that still live. */
 static int change_living(struct change *c, struct step *k, struct collection *to)
 {
 	struct collection *in;
-	struct version *v = NULL;
-	size_t n = 0;
+	struct selection s = { 0 };
+	struct flags_condition not = condition_of(k->b);
 	int e = change_collection(c, k->b->v->info.folder.id, &in);
 	if (!e)
-		e = living(c, in->id, k->uids, k->n, &v, &n);
-	for (size_t i = 0; !e && i < n; i++) {
-		if (k->b->kind == CHANGE_FLAGS) {
-			e = store_one(c, in, &v[i], k);
-			continue;
-		}
-		if (k->b->kind == CHANGE_EXPUNGE && !(v[i].flags & FLAG_DELETED)) /* somebody took the flag back */
-			continue;
-		e = change_entry_end(c, in, &v[i]);
-		if (!e && k->b->kind == CHANGE_MOVE)
-			e = copy_one(c, k, to, &v[i]);
-	}
+		e = living(c, in->id, k->uids, k->n, not, &s);
+	if (!e)
+		e = s.alone && goes_by_range(k->b) ? change_range(c, k, in, &s, not) : change_each(c, k, in, &s, not);
+	for (size_t i = 0; !e && k->b->kind == CHANGE_MOVE && i < s.n; i++)
+		e = copy_one(c, k, to, &s.v[i]);
 	return e;
 }
 
@@ -304,15 +370,14 @@ static int take_back(struct meta_txn *t, void *arg)
 	struct bulk *b = q->b;
 	struct change c;
 	struct collection *to;
-	struct version *v = NULL;
-	size_t n = 0;
+	struct selection s = { 0 };
 	int e = change_begin(&c, b->v->s, t, b->v->account, CHANGE_EXPUNGE, b->actor, b->changeset);
 	if (!e && b->kind == CHANGE_COPY && b->copied && b->copied->n) {
 		e = change_collection(&c, b->target, &to);
 		if (!e)
-			e = living(&c, to->id, b->copied->to, b->copied->n, &v, &n);
-		for (size_t i = 0; !e && i < n; i++)
-			e = change_entry_end(&c, to, &v[i]);
+			e = living(&c, to->id, b->copied->to, b->copied->n, everything, &s);
+		for (size_t i = 0; !e && i < s.n; i++)
+			e = change_entry_end(&c, to, &s.v[i]);
 		e = e == ERR_NOT_FOUND ? OK : e; /* the whole target is gone */
 	}
 	e = change_end(&c, e, &q->touched);

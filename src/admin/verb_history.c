@@ -40,15 +40,9 @@ static int show(void *ctx, const struct history_event *h)
 static int bound(struct request *r, int64_t account, const char *name, int64_t *stamp)
 {
 	struct span when = verb_option(r, name);
-	struct instant at;
 	*stamp = 0;
-	if (!when.n)
-		return EXIT_DONE;
-	int e = instant_resolve(r->node->service, account, when, &at);
-	if (e)
-		return request_failed(r, e, name);
-	*stamp = at.stamp;
-	return EXIT_DONE;
+	int e = when.n ? instant_stamp(r->node->service, account, when, stamp) : OK;
+	return e ? request_failed(r, e, name) : EXIT_DONE;
 }
 
 int verb_history(struct request *r)

@@ -78,17 +78,46 @@ static int stamp_of_when(struct meta_txn *t, struct request *q, int64_t *stamp)
 	}
 }
 
+static int last_change(struct meta_txn *t, int64_t account, int64_t *out)
+{
+	struct meta_rows r;
+	int e = meta_one(t, &r, META_HEAD_GET, "i", account);
+	if (e)
+		return e;
+	*out = meta_int(&r, 2);
+	meta_done(&r);
+	return OK;
+}
+
+static int resolve_stamp(struct meta_txn *t, void *arg)
+{
+	struct request *q = arg;
+	int64_t last;
+	int e = last_change(t, q->account, &last);
+	if (e)
+		return e;
+	return q->when.kind == WHEN_CHANGE ? stamp_of_change(t, q, last) : stamp_of_when(t, q, &q->result.stamp);
+}
+
+int instant_stamp(struct service *s, int64_t account, struct span when, int64_t *stamp)
+{
+	struct request q = { .account = account, .now = clock_now() };
+	int e = when_parse(when, &q.when);
+	if (!e)
+		e = meta_read(s->store->meta, resolve_stamp, &q);
+	if (!e)
+		*stamp = q.result.stamp;
+	return e;
+}
+
 static int resolve(struct meta_txn *t, void *arg)
 {
 	struct request *q = arg;
-	struct meta_rows r;
 	char first_text[40];
-	int64_t first, first_stamp, stamp = 0;
-	int e = meta_one(t, &r, META_HEAD_GET, "i", q->account);
+	int64_t first, first_stamp, last, stamp = 0;
+	int e = last_change(t, q->account, &last);
 	if (e)
 		return e;
-	int64_t last = meta_int(&r, 2);
-	meta_done(&r);
 	if (q->when.kind == WHEN_CHANGE)
 		return stamp_of_change(t, q, last);
 	e = stamp_of_when(t, q, &stamp);

@@ -66,6 +66,7 @@ static int open_past(struct view *v, struct span when, struct span path)
 	v->info.recent_from = UINT32_MAX;
 	v->change = v->expunged = v->info.at.change;
 	v->info.folder.messages = v->map->n;
+	v->info.folder.uidnext = v->map->n ? (int64_t)v->map->uid[v->map->n - 1] + 1 : 1; /* later UIDs are not of then */
 	snprintf(v->info.id, sizeof v->info.id, "p%llx-%llx-%llx", (unsigned long long)v->account & 0xfffff,
 	         (unsigned long long)v->info.folder.id, (unsigned long long)v->info.at.change);
 	return OK;

@@ -6,7 +6,7 @@
 
 #include "view_private.h"
 
-enum { BULK_CHUNK = 500 };
+enum { BULK_CHUNK = 300 };
 
 struct bulk {
 	struct view *v;

@@ -25,7 +25,7 @@ struct command {
 	const char *dir, *config;
 	const char **settings; /* of --set */
 	size_t n_settings;
-	bool json;
+	bool json, help;
 	const char *const *words; /* the verb and what follows */
 	size_t n;
 	struct request request; /* the words, parsed: to know the files and options that are ours */
@@ -54,6 +54,15 @@ static int print_help(void)
 	}
 	buffer_puts(&b, "\nExit status: 0 done; 1 refused or failed; 2 wrong usage; 75 try again later.\n");
 	fwrite(b.p, 1, b.n, stdout);
+	buffer_free(&b);
+	return EXIT_DONE;
+}
+
+static int print_verb(const struct verb *v)
+{
+	struct buffer b = { 0 };
+	verb_usage(&b, v);
+	printf("usage: perdura [--data DIR] [--json] %.*s\n      %s\n", (int)b.n, b.p, v->help);
 	buffer_free(&b);
 	return EXIT_DONE;
 }
@@ -229,11 +238,15 @@ static int parse(int argc, char **argv, struct command *c)
 			c->settings[c->n_settings++] = v;
 		else if (strcmp(argv[i], "--json") == 0)
 			c->json = true;
+		else if (strcmp(argv[i], "--help") == 0)
+			c->help = true;
 		else
 			return complain(EXIT_USAGE, "unknown option, or one without its value; see perdura --help");
 	}
 	c->words = (const char *const *)argv + i;
 	c->n = (size_t)(argc - i);
+	for (; i < argc; i++)
+		c->help = c->help || strcmp(argv[i], "--help") == 0;
 	return EXIT_DONE;
 }
 
@@ -241,6 +254,8 @@ static int run_words(struct command *c)
 {
 	size_t taken;
 	const struct verb *v = verb_find(all, VERBS, c->words, c->n, &taken);
+	if (c->help)
+		return v ? print_verb(v) : print_help();
 	if (!v)
 		return complain(EXIT_USAGE, c->n ? "there is no such command; see perdura --help" :
 			"which command? See perdura --help");
@@ -254,8 +269,6 @@ int main(int argc, char **argv)
 	struct command c = { .dir = "/var/lib/perdura", .client.fd = -1 };
 	if (argc == 2 && strcmp(argv[1], "--version") == 0)
 		return printf("perdura %s\n", PERDURA_VERSION) < 0;
-	if (argc == 2 && strcmp(argv[1], "--help") == 0)
-		return print_help();
 	c.settings = calloc(2 * (size_t)argc, sizeof *c.settings);
 	if (!c.settings)
 		return complain(EXIT_RETRY, "no memory");

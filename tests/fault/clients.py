@@ -3,11 +3,13 @@ time, and enters it into the ledger when the node said that it is done; what was
 import contextlib
 import random
 import re
+import shutil
 import threading
 import time
 
 from imap_client import Closed, Imap, quote
-from ledger import FLAGS, Arrival, Copy, Create, Delete, Expunge, Folder, Rename, Repeat, RestoreFolder, RestoreMessages, Store, content
+from ledger import (FLAGS, Arrival, Copy, Create, Delete, Expunge, Folder, Import, Rename, Repeat, RestoreFolder, RestoreMessages, Store,
+                    compare, content)
 from lmtp_client import Lmtp
 from node import PASSWORD
 
@@ -232,7 +234,6 @@ class ImapClient(Client):
 
     def look_again(self, name):
         """What the ledger has, against what the living node shows."""
-        from ledger import compare
         self.selected = None
         now = read_folder(self.imap, name, 'SELECT')
         self.selected = name
@@ -306,6 +307,59 @@ class Filer(ImapClient):
             self.expunge(here, some)
         if len(uids) > 100:
             self.expunge(here, [u for u in uids if u in self.folder(here).messages][:50])
+
+
+class Hauler(ImapClient):
+    """Imports hundreds of messages, and changes hundreds at once: more than one transaction takes."""
+
+    def __init__(self, *args, address, folders, dir):
+        super().__init__(*args, address=address)
+        self.folders, self.dir = folders, dir
+
+    def work(self):
+        self.connect()
+        here, there = sorted(self.folders, key=lambda f: -len(self.folder(f).messages))
+        uids, dice = list(self.folder(here).messages), self.random.random()
+        if self.ledger.importing or len(uids) < 300:
+            self.bring(*self.folders)
+        elif dice < 0.4:
+            self.store(here, uids)
+        elif dice < 0.65:
+            self.copy(here, uids, there, True)
+        elif dice < 0.8 and len(uids) < 1500:
+            self.copy(here, uids, there, False)
+        elif dice < 0.9 or len(uids) >= 1500:
+            self.expunge(here, uids)
+        else:
+            self.lose_and_restore(here, uids)
+
+    def bring(self, to, _):
+        if not self.ledger.importing:
+            name = self.new_name()
+            mails = self.dir / f'import-{name}'
+            mails.mkdir()
+            idents = [f'bulk-{name}-{i}' for i in range(700)]
+            for i in idents:
+                (mails / f'{i}.eml').write_bytes(content(i))
+            self.ledger.importing = mails, to, idents
+        mails, to, idents = self.ledger.importing
+        there = {ident for ident, _ in self.folder(to).messages.values()}
+        op = Import(self.address, to, [i for i in idents if i not in there])
+        with self.attempt(op):
+            self.perdura('import', self.address, str(mails), '--folder', to)
+            self.done(op)
+        self.ledger.importing = None
+        shutil.rmtree(mails)
+        self.look_again(to)
+
+    def lose_and_restore(self, name, uids):
+        then, at = self.folder(name).copy(), self.change()
+        self.expunge(name, uids)
+        op = RestoreMessages(self.address, name, then)
+        with self.attempt(op):
+            self.perdura('restore', self.address, '--at', f'@{at}', '--folder', name)
+            self.done(op)
+        self.look_again(name)
 
 
 class Gardener(ImapClient):

@@ -16,6 +16,8 @@ def content(ident):
     """The message of this name, always the same: mostly small, now and then more than a pack takes."""
     rng = random.Random(ident)
     size = rng.choice((50, 300, 2000, 8000, 8000, 30000)) if rng.random() < 0.97 else rng.randrange(100_000, 600_000)
+    if ident.startswith('bulk'):
+        size = 50
     head = f'From: <a@example.org>\r\nTo: <b@example.org>\r\nX-Id: {ident}\r\nSubject: {ident}\r\nMessage-ID: <{ident}@example.org>\r\n\r\n'
     body = rng.randbytes(size // 4).hex() + 'the same old words ' * (size // 40)
     return (head + '\r\n'.join(body[i:i + 76] for i in range(0, len(body), 76)) + '\r\n').encode()
@@ -53,6 +55,7 @@ class Ledger:
         self.history = {a: {} for a in accounts}       # first change of an event: its instant
         self.snapshots = {}                            # name: (address, path, Folder)
         self.unanswered = []                           # deliveries to be sent again: Arrival, or Repeat of what is there
+        self.importing = None                          # a folder of mail that is not known to be imported whole
         self.totals = {}
 
     def __getstate__(self):
@@ -97,6 +100,23 @@ class Repeat:
 
     def apply(self, ledger):
         pass
+
+
+@dataclasses.dataclass
+class Import:
+    """Many messages, in batches: what a crash breaks off is the beginning of it, and the same import again adds the rest."""
+    address: str
+    path: str
+    idents: list
+
+    def happened(self, node, ledger):
+        before = {ident for ident, _ in ledger.folder(self.address, self.path).messages.values()}
+        self.idents = [ident for ident, _ in node[self.address][self.path].messages.values() if ident not in before]
+        return bool(self.idents)
+
+    def apply(self, ledger):
+        for ident in self.idents:
+            ledger.folder(self.address, self.path).add(ident, frozenset())
 
 
 @dataclasses.dataclass

@@ -23,13 +23,13 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / 'protocol')]
-from clients import Deliverer, Filer, Gardener, Restorer, Sorter, read_folder  # noqa: E402
+from clients import Deliverer, Filer, Gardener, Hauler, Restorer, Sorter, read_folder  # noqa: E402
 from imap_client import Imap, quote  # noqa: E402
 from ledger import Arrival, Ledger, Repeat, RestoreFolder, RestoreMessages, compare, content  # noqa: E402
 from node import PASSWORD, Node  # noqa: E402
 
-ADA, BOB, CAROL = ACCOUNTS = tuple(f'{n}@example.org' for n in ('ada', 'bob', 'carol'))
-FOLDERS = {ADA: ['Left', 'Right'], BOB: ['Work', 'Done', 'Keep', 'Filed'], CAROL: ['Tree', 'Filed']}
+ADA, BOB, CAROL, DORA = ACCOUNTS = tuple(f'{n}@example.org' for n in ('ada', 'bob', 'carol', 'dora'))
+FOLDERS = {ADA: ['Left', 'Right'], BOB: ['Work', 'Done', 'Keep', 'Filed'], CAROL: ['Tree', 'Filed'], DORA: ['Much', 'More']}
 RESTART_MAX = 2.0  # seconds
 SNAPSHOTS_KEPT = 20
 
@@ -90,9 +90,9 @@ class Rounds:
             return {f: read_folder(m, f) for f in self.list(m)}
 
     def settled(self, address):
-        """The same twice: a restore that a crash broke off is made good after the start."""
+        """The same twice: a restore, or a change of many messages, that a crash broke off is made good after the start."""
         now = self.show(address)
-        while any(isinstance(o, (RestoreFolder, RestoreMessages)) and o.address == address for o in self.pending):
+        while any(o.address == address and (address == DORA or isinstance(o, (RestoreFolder, RestoreMessages))) for o in self.pending):
             time.sleep(0.3)
             before, now = now, self.show(address)
             if before == now:
@@ -113,7 +113,7 @@ class Rounds:
     def settle(self, op, node):
         """What was not answered happened or not; a delivery is sent again either way."""
         happened, again = op.happened(node, self.ledger), op
-        self.ledger.count('unanswered, happened' if happened else 'unanswered, did not happen')
+        self.ledger.count(f'unanswered {type(op).__name__}, {"happened" if happened else "did not happen"}')
         if happened:
             op.apply(self.ledger)
             if isinstance(op, Arrival):
@@ -213,13 +213,14 @@ class Rounds:
     def clients(self):
         common = self.node, self.ledger, self.seed, self.say
         return [
-            Deliverer('post', *common, accounts=ACCOUNTS),
+            Deliverer('post', *common, accounts=(ADA, BOB, CAROL)),
             Deliverer('mail', *common, accounts=(ADA, BOB)),
             Sorter('left', *common, address=ADA, half=0, halves=2, to='Left'),
             Sorter('right', *common, address=ADA, half=1, halves=2, to='Right'),
             Sorter('bobs', *common, address=BOB, half=0, halves=1, to='Filed'),
             Sorter('carols', *common, address=CAROL, half=0, halves=1, to='Filed'),
             Filer('filer', *common, address=BOB, folders=('Work', 'Done')),
+            Hauler('hauler', *common, address=DORA, folders=('Much', 'More'), dir=self.dir),
             Gardener('gardener', *common, address=CAROL),
             Restorer('restorer', *common, address=BOB),
         ]

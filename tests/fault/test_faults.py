@@ -212,7 +212,7 @@ def test_damaged_database(node, damage):
 def pack_of(node, size):
     """Where the record of the message that is largest lies: (path, offset, length)."""
     with sqlite3.connect(f'file:{node.data}/meta.db?immutable=1', uri=True) as db:
-        pack, offset, stored = db.execute('SELECT pack, offset, stored FROM blob ORDER BY size DESC LIMIT 1').fetchone()
+        pack, offset, stored = db.execute('SELECT pack, pack_at, stored FROM body ORDER BY size DESC LIMIT 1').fetchone()
     db.close()
     packs = [p for p in (node.data / 'blobs').rglob('*') if p.is_file() and p.stat().st_size >= offset + stored]
     return packs, offset, stored

@@ -371,7 +371,7 @@ static void run_sql(struct world *w, const char *sql)
 /* Anna's past versions of INBOX, UID 5: delivered, seen, deleted, gone. */
 #define LAST_CHANGE "(SELECT change_no FROM head WHERE account = 1)"
 #define AN_EMAIL "(SELECT email FROM live" IN_INBOX "AND uid = 7)"
-#define ITS_BLOB "(SELECT blob FROM email WHERE id = " AN_EMAIL ")"
+#define ITS_BLOB "(SELECT body FROM email WHERE id = " AN_EMAIL ")"
 #define COLLECTION_OF(path) "(SELECT id FROM collection WHERE account = 1 AND name = '" path "')"
 #define A_LIVE_ROW(collection, uid, created, changed, kind, email, size) \
 	"INSERT INTO live VALUES (1, " #collection ", 0, " #uid ", " #created ", " #changed ", " #kind ", 1, NULL, 0, 0, " email ", " \
@@ -450,24 +450,24 @@ static const struct case_of_damage damages[] = {
 	{ "B1", "UPDATE email SET created_no = 999 WHERE id = " AN_EMAIL, "its account is not there, or has not come to its change" },
 	{ "B1", "UPDATE email SET account = 77 WHERE id = " AN_EMAIL, "account 77: email" },
 	{ "B1", "UPDATE email SET summary = x'00' WHERE id = " AN_EMAIL, "what is kept of it for clients cannot be read" },
-	{ "B2", "DELETE FROM blob WHERE id = " ITS_BLOB, "has no row, so its text cannot be found" },
+	{ "B2", "DELETE FROM body WHERE id = " ITS_BLOB, "has no row, so its text cannot be found" },
 	{ "B2", "UPDATE email SET size = size + 1 WHERE id = " AN_EMAIL, "its size is not its blob's" },
-	{ "B2", "UPDATE blob SET state = 1 WHERE id = " ITS_BLOB, "is condemned and will be removed" },
-	{ "B2", "DELETE FROM blob_use WHERE email = " AN_EMAIL, "nothing says that it uses its blob" },
-	{ "B2", "INSERT INTO blob_use VALUES (" ITS_BLOB ", 12345)", "is kept for email 12345, which is not there" },
-	{ "B2", "INSERT INTO blob_use VALUES (" ITS_BLOB ", (SELECT MAX(id) FROM email))", "which has another one" },
-	{ "B3", "UPDATE blob SET offset = offset + 8 WHERE id = " ITS_BLOB, "pack n1/00000001/" },
-	{ "B3", "UPDATE blob SET offset = offset + 8 WHERE id = " ITS_BLOB, "INBOX: uid 7: it cannot be read" },
-	{ "B3", "UPDATE blob SET size = size + 1 WHERE id = " ITS_BLOB, "the record there is another message" },
-	{ "B3", "UPDATE blob SET sha256 = zeroblob(32), hash = 0 WHERE id = " ITS_BLOB, "the record there is another message" },
-	{ "B3", "UPDATE blob SET hash = hash + 1 WHERE id = " ITS_BLOB, "its SHA-256 and its short hash differ" },
-	{ "B3", "UPDATE blob SET pack = pack + 1000 WHERE id = " ITS_BLOB, "is missing" },
-	{ "B3", "INSERT INTO blob SELECT id + 100000, domain, hash, sha256, size, pack, offset, stored, state, since FROM blob LIMIT 1",
+	{ "B2", "UPDATE body SET state = 1 WHERE id = " ITS_BLOB, "is condemned and will be removed" },
+	{ "B2", "DELETE FROM body_use WHERE email = " AN_EMAIL, "nothing says that it uses its blob" },
+	{ "B2", "INSERT INTO body_use VALUES (" ITS_BLOB ", 12345)", "is kept for email 12345, which is not there" },
+	{ "B2", "INSERT INTO body_use VALUES (" ITS_BLOB ", (SELECT MAX(id) FROM email))", "which has another one" },
+	{ "B3", "UPDATE body SET pack_at = pack_at + 8 WHERE id = " ITS_BLOB, "pack n1/00000001/" },
+	{ "B3", "UPDATE body SET pack_at = pack_at + 8 WHERE id = " ITS_BLOB, "INBOX: uid 7: it cannot be read" },
+	{ "B3", "UPDATE body SET size = size + 1 WHERE id = " ITS_BLOB, "the record there is another message" },
+	{ "B3", "UPDATE body SET sha256 = zeroblob(32), hash = 0 WHERE id = " ITS_BLOB, "the record there is another message" },
+	{ "B3", "UPDATE body SET hash = hash + 1 WHERE id = " ITS_BLOB, "its SHA-256 and its short hash differ" },
+	{ "B3", "UPDATE body SET pack = pack + 1000 WHERE id = " ITS_BLOB, "is missing" },
+	{ "B3", "INSERT INTO body SELECT id + 100000, domain, hash, sha256, size, pack, pack_at, stored, state, since FROM body LIMIT 1",
 	  "shares the record at byte" },
 	{ "B4", "UPDATE node SET epoch = 0", "was minted by no known start of a node" },
-	{ "B4", "UPDATE blob SET id = id + (7 << 51) WHERE id = " ITS_BLOB, "was minted by no known start of a node" },
+	{ "B4", "UPDATE body SET id = id + (7 << 51) WHERE id = " ITS_BLOB, "was minted by no known start of a node" },
 	{ "O1", "UPDATE delivery SET change_no = 999 WHERE account = 2", "bert@example.org: a delivery is remembered of @999" },
-	{ "O1", "UPDATE delivery SET blob = blob + 1000000 WHERE account = 2", "is remembered by a blob that is not there" },
+	{ "O1", "UPDATE delivery SET body = body + 1000000 WHERE account = 2", "is remembered by a blob that is not there" },
 	{ "O1", "INSERT INTO position VALUES ('index', 2, 999)", "account 2: the follower index has read up to @999" },
 };
 
@@ -583,8 +583,8 @@ static void a_damaged_database_is_named(void **state)
 	copy_template(&w);
 	open_world(&w);
 	close_world(&w);
-	run_sql(&w, "PRAGMA writable_schema = 1; DROP INDEX blob_hash; CREATE INDEX blob_hash ON blob (hash);"
-	            "UPDATE sqlite_schema SET sql = 'CREATE INDEX blob_hash ON blob (size)' WHERE name = 'blob_hash'");
+	run_sql(&w, "PRAGMA writable_schema = 1; DROP INDEX body_hash; CREATE INDEX body_hash ON body (hash);"
+	            "UPDATE sqlite_schema SET sql = 'CREATE INDEX body_hash ON body (size)' WHERE name = 'body_hash'");
 	verify_said(&w, "database: ", "put a backup of it back");
 }
 

@@ -76,7 +76,7 @@ bool verify_blob_is_bad(const struct verify *v, int64_t blob);
 const char *verify_pack_name(const struct verify *v, int64_t pack, char out[120]);
 /* An id that a known start of a known node may have minted. */
 bool verify_minted(const struct verify *v, int64_t id);
-/* blob_use rows. */
+/* body_use rows. */
 int verify_uses(struct verify *v);
 
 int verify_emails(struct verify *v);

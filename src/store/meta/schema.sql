@@ -121,7 +121,7 @@ CREATE TABLE names (
 CREATE TABLE email (
   id INTEGER NOT NULL PRIMARY KEY,
   account INTEGER NOT NULL,
-  blob INTEGER NOT NULL,
+  body INTEGER NOT NULL,
   size INTEGER NOT NULL,            -- of the message, bytes
   thread INTEGER NOT NULL,
   sent INTEGER NOT NULL,            -- Date:, seconds; INTEGER minimum where there is none
@@ -155,37 +155,37 @@ CREATE TABLE changeset (
   PRIMARY KEY (account, id)
 ) WITHOUT ROWID;
 
--- blob: where the bytes of a message lie. hash: the first 8 bytes of the SHA-256, as an integer.
-CREATE TABLE blob (
+-- body: where the bytes of a message lie. hash: the first 8 bytes of the SHA-256, as an integer.
+CREATE TABLE body (
   id INTEGER NOT NULL PRIMARY KEY,
   domain INTEGER NOT NULL,
   hash INTEGER NOT NULL,
   sha256 BLOB NOT NULL,
   size INTEGER NOT NULL,
   pack INTEGER NOT NULL,
-  offset INTEGER NOT NULL,
+  pack_at INTEGER NOT NULL,
   stored INTEGER NOT NULL,          -- bytes of the record in the pack
   state INTEGER NOT NULL,           -- 0 linked, 1 condemned by purge
   since INTEGER NOT NULL
 );
-CREATE INDEX blob_hash ON blob (hash);
+CREATE INDEX body_hash ON body (hash);
 
--- blob_use: which emails hold on to a blob.
-CREATE TABLE blob_use (
-  blob INTEGER NOT NULL,
+-- body_use: which emails hold on to a body.
+CREATE TABLE body_use (
+  body INTEGER NOT NULL,
   email INTEGER NOT NULL,
-  PRIMARY KEY (blob, email)
+  PRIMARY KEY (body, email)
 ) WITHOUT ROWID;
 
 -- delivery: what was delivered already. hash: 16 bytes over (recipient as given, sender). Found by the content's SHA-256
--- through blob, so that keys grow at their end.
+-- through body, so that keys grow at their end.
 CREATE TABLE delivery (
-  blob INTEGER NOT NULL,
+  body INTEGER NOT NULL,
   account INTEGER NOT NULL,
   hash BLOB NOT NULL,
   stamp INTEGER NOT NULL,
   change_no INTEGER NOT NULL,
-  PRIMARY KEY (blob, account, hash)
+  PRIMARY KEY (body, account, hash)
 ) WITHOUT ROWID;
 
 -- position: how far a follower has read an account's journal. dirty: accounts that changed in a 10 s slot.

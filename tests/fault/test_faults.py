@@ -12,7 +12,7 @@ import time
 import pytest
 from imap_client import Closed, Imap, mail
 from lmtp_client import Lmtp, message
-from node import PASSWORD, Node, PopulatedNode
+from node import PASSWORD, PERDURA, Node, PopulatedNode
 from rounds import Rounds
 
 OTHERS_WAIT = 3  # seconds that others may wait at most for what takes milliseconds, on a busy machine
@@ -61,6 +61,12 @@ def checks(node, status=0):
 def noise(n):
     """Lines that do not compress."""
     return b''.join(base64.b85encode(os.urandom(60)) + b'\r\n' for _ in range(n // 77 + 1))
+
+
+@pytest.fixture(scope='module')
+def shared(tmp_path_factory):
+    with PopulatedNode(tmp_path_factory.mktemp('shared')) as n:
+        yield n
 
 
 # -- the data directory
@@ -125,6 +131,8 @@ def test_full_disk(tmp_path, small_disk):
             answers = [m.ask(f'STORE 1 +FLAGS (k{again}x{i})') for i in range(3000 if again else 300)]
             assert {(a.status, a.code()) for a in answers} <= {('OK', ''), ('NO', 'UNAVAILABLE')}
             assert m.no(f'CREATE {"x" * 200}', 'UNAVAILABLE')
+            r = node.run('account', 'add', *(f'user{i}' for i in range(100)), stdin='secret\n')
+            assert r.returncode == 75 and len(r.stderr.splitlines()) == 1, r
             assert m.fetch('1 (BODY.PEEK[])')[0][1]['BODY[]'] == kept.encode()
             with login(node) as other:
                 assert other.search('ALL')
@@ -363,6 +371,72 @@ def test_sigterm_with_idle_clients(node):
         assert lmtp.reply().startswith('421 4.')
 
 
+def test_hangups_under_load(node):
+    """SIGHUP reads the settings again; nobody notices."""
+    with login(node) as m, Lmtp(node.lmtp) as c:
+        for i in range(50):
+            node.process.send_signal(signal.SIGHUP)
+            assert c.deliver(message(f'hup-{i}'), node.user)[0].startswith('250')
+            m.ok('NOOP')
+        assert m.search('ALL') == list(range(1, 51))
+
+
+# -- the admin socket
+
+def admin(node):
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    s.settimeout(10)
+    s.connect(str(node.data / 'admin.sock'))
+    return s
+
+
+@pytest.mark.parametrize('junk', [b'GET / HTTP/1.0\r\n\r\n', b'\0' * 100_000, b'\xff' * 100_000, os.urandom(100_000), b'{"args":["status"]}' * 1000],
+                         ids=['http', 'zeros', 'ones', 'noise', 'json'])
+def test_junk_to_the_admin_socket(shared, junk):
+    many = [admin(shared) for _ in range(20)]
+    try:
+        for s in many:
+            try:
+                s.sendall(junk)
+            except OSError:
+                pass  # it had enough
+        assert shared.run('status').returncode == 0
+        served(shared, f'beside-{time.monotonic_ns()}')
+    finally:
+        for s in many:
+            s.close()
+    assert shared.run('status').returncode == 0
+
+
+def test_silent_admin_clients(shared):
+    """More of them than anybody needs at once: they hold up neither mail nor the end."""
+    many = [admin(shared) for _ in range(200)]
+    try:
+        served(shared, f'beside-{time.monotonic_ns()}')
+    finally:
+        for s in many:
+            s.close()
+    assert shared.run('status').returncode == 0
+
+
+def test_import_is_broken_off(node, tmp_path):
+    """By the end of the command that sends it; the same again adds what is missing, and nothing twice."""
+    mails = tmp_path / 'mails'
+    mails.mkdir()
+    for i in range(600):
+        (mails / f'{i}.eml').write_bytes(mail(f'number-{i}', noise(20_000).decode()).encode())
+    for patience in (0.05, 0.1, 0.2):
+        p = subprocess.Popen([str(PERDURA), '--data', str(node.data), 'import', node.user, str(mails)], stdout=subprocess.DEVNULL)
+        time.sleep(patience)
+        p.kill()
+        p.wait()
+    node.perdura('import', node.user, mails)
+    with login(node) as m:
+        subjects = [f['ENVELOPE'][1] for _, f in m.fetch('1:* (ENVELOPE)')]
+    assert sorted(subjects) == sorted(f'number-{i}'.encode() for i in range(600))
+    checks(node)
+
+
 # -- descriptors and connections
 
 @pytest.mark.parametrize('limit', [64, 128, 256])
@@ -462,12 +536,6 @@ def test_reader_that_does_not_read(node):
 
 # -- endless and outsized input
 
-@pytest.fixture(scope='module')
-def shared(tmp_path_factory):
-    with PopulatedNode(tmp_path_factory.mktemp('shared')) as n:
-        yield n
-
-
 def pour(sock, piece, seconds=20):
     """Sends until the other side ends it, or takes no more. Does it?"""
     sock.settimeout(2)
@@ -493,7 +561,8 @@ def pour(sock, piece, seconds=20):
     ('listen.lmtp', b'LHLO x\r\n', b'MAIL FROM:<' + b'a' * 65536),
     ('listen.lmtp', b'', b'\0' * 65536),
     ('listen.lmtp', b'', b'\r\n' * 32768),
-])
+], ids=['imap-line', 'imap-nesting', 'imap-literals', 'imap-literal', 'imap-commands', 'imap-blank', 'imap-nul', 'lmtp-line', 'lmtp-path',
+        'lmtp-nul', 'lmtp-blank'])
 def test_endless_commands(shared, option, start, piece):
     with socket.create_connection(shared.tcp(option)) as c:
         c.sendall(start)

@@ -104,7 +104,7 @@ static int write_journal(struct change *c)
 	const struct actor *a = c->actor;
 	struct head *h = &c->head;
 	close_operation(c);
-	if (!buffer_ok(&c->body) || !buffer_ok(&c->uids.ranges))
+	if (!buffer_ok(&c->body))
 		return fail_with(ERR_UNAVAILABLE, "no memory for the journal");
 	int e = meta_do(c->t, META_JOURNAL_ADD, "iiiiisisb", c->account, c->number, c->stamp,
 	                c->changeset ? c->changeset : c->number, (int64_t)c->kind, span_of(a->name), a->session,
@@ -243,6 +243,9 @@ int change_collection_define(struct change *c, int64_t id, int64_t parent, struc
 	if (e)
 		return e;
 	k->begin = c->number;
+	k->parent = parent;
+	k->name = arena_copy(&c->arena, name);
+	k->attributes = attributes;
 	holder(k)->counted = true; /* its change number moves */
 	c->head.tree = c->number;
 	change_note(c, LOG_FOLDER_RENAME, id, from, to);
@@ -253,7 +256,7 @@ int change_collection_end(struct change *c, int64_t id, struct span path)
 {
 	struct collection *k;
 	int e = change_collection(c, id, &k);
-	if (!e)
+	if (!e && k->begin < c->number) /* else the definition that this change found is kept already */
 		e = keep_collection(c, k);
 	if (!e)
 		e = meta_do(c->t, META_COLLECTION_DROP, "ii", c->account, id);
@@ -416,6 +419,8 @@ int change_item_add(struct change *c, int64_t collection, uint32_t uid, struct s
 	int e = change_collection(c, collection, &k);
 	if (e)
 		return e;
+	if (uid == 0 && k->uidnext > UINT32_MAX)
+		return fail_with(ERR_LIMIT, "the collection has used up its ids");
 	if (uid == 0)
 		uid = (uint32_t)k->uidnext;
 	if (uid >= k->uidnext)

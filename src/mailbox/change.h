@@ -77,8 +77,8 @@ int change_end(struct change *c, int result, struct touched *touched);
 
 /* A living collection, its counters kept by this change. Lives until change_end. ERR_NOT_FOUND. */
 int change_collection(struct change *c, int64_t id, struct collection **out);
-/* A new one, or (change_collection_revive) one that ended, as it was at its end but with this parent, name and
-   attributes. path is for the journal. *id out. */
+/* A new one, or (change_collection_revive) one that ended, as it was at its end but with this parent and name. path is
+   for the journal. *id out. */
 int change_collection_add(struct change *c, enum collection_kind kind, int64_t parent, struct span name, int64_t attributes,
                           struct span path, int64_t *id);
 int change_collection_revive(struct change *c, int64_t id, int64_t parent, struct span name, struct span path);

@@ -1,6 +1,7 @@
 /* Changing folders. Each function is one change: a transaction that reads the tree, looks whether it may, and does it. */
 #include "folder.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "change.h"
@@ -11,7 +12,7 @@
 #include "service_private.h"
 #include "tree_private.h"
 
-enum { FOLDERS_MAX = 50000, INBOX_MOVE_MAX = 100000 };
+enum { FOLDERS_MAX = 50000, MOVE_CHUNK = 500 };
 
 /* What every folder operation carries into its transaction. */
 struct request {
@@ -20,6 +21,12 @@ struct request {
 	struct span path, to;
 	const struct actor *actor;
 	bool on;
+	/* renaming INBOX, a chunk of messages at a time: UIDs from..last (0: not begun) go to target */
+	uint32_t from, last;
+	int64_t target, changeset;
+	/* out of a run */
+	uint32_t reached;
+	int64_t made;
 	struct touched touched;
 };
 
@@ -52,6 +59,15 @@ int folder_ensure(struct change *c, const struct tree *tree, struct span path, i
 	return OK;
 }
 
+int folder_ensure_selectable(struct change *c, const struct tree *tree, struct span path, int64_t *id)
+{
+	const struct folder *f = tree_find(tree, path);
+	int e = folder_ensure(c, tree, path, id);
+	if (e || !f || !(f->attributes & FOLDER_NOSELECT))
+		return e;
+	return change_collection_define(c, f->id, f->parent, f->name, f->attributes & ~FOLDER_NOSELECT, f->path, f->path);
+}
+
 /* Every name a user may give goes through here. */
 static int check_name(struct span path)
 {
@@ -74,7 +90,7 @@ static int run_operation(struct meta_txn *t, void *arg)
 	struct job *j = arg;
 	struct change c;
 	struct tree tree = { 0 };
-	int e = change_begin(&c, j->q.s, t, j->q.account, j->kind, j->q.actor, 0);
+	int e = change_begin(&c, j->q.s, t, j->q.account, j->kind, j->q.actor, j->q.changeset);
 	if (!e)
 		e = tree_load(t, j->q.account, 0, &tree);
 	if (!e)
@@ -84,20 +100,26 @@ static int run_operation(struct meta_txn *t, void *arg)
 	return e;
 }
 
+/* Names in the form they are kept in: "inbox/x" is "INBOX/x". */
 static int run(struct job *j)
 {
-	return service_commit(j->q.s, NULL, 0, run_operation, j, &j->q.touched, 1);
+	struct arena a = { 0 };
+	int e = mailbox_name_normal(&a, j->q.path, &j->q.path);
+	if (!e)
+		e = mailbox_name_normal(&a, j->q.to, &j->q.to);
+	if (!e)
+		e = service_commit(j->q.s, NULL, 0, run_operation, j, &j->q.touched, 1);
+	arena_free(&a);
+	return e;
 }
 
 static int do_create(struct change *c, const struct tree *tree, struct request *q)
 {
 	int64_t id;
 	struct folder *f = tree_find(tree, q->path);
-	if (f && (f->attributes & FOLDER_NOSELECT)) /* a name left behind by a deletion becomes a folder again */
-		return change_collection_define(c, f->id, f->parent, f->name, f->attributes & ~FOLDER_NOSELECT, f->path, f->path);
-	if (f)
+	if (f && !(f->attributes & FOLDER_NOSELECT)) /* a name left behind by a deletion becomes a folder again */
 		return fail_with(ERR_EXISTS, "there is such a folder already");
-	return folder_ensure(c, tree, q->path, &id);
+	return folder_ensure_selectable(c, tree, q->path, &id);
 }
 
 int folder_create(struct service *s, int64_t account, struct span path, const struct actor *a)
@@ -141,8 +163,8 @@ int folder_delete(struct service *s, int64_t account, struct span path, const st
 	return run(&j);
 }
 
-/* RFC 3501, 6.3.5: the messages of INBOX move to the new folder, INBOX stays. */
-static int move_inbox(struct change *c, int64_t to)
+/* The next chunk of INBOX's messages. Ends and additions each in a row: so they are ranges in the journal. */
+static int move_chunk(struct change *c, struct request *q, int64_t to)
 {
 	struct collection *in, *out;
 	struct version *v = NULL;
@@ -151,12 +173,40 @@ static int move_inbox(struct change *c, int64_t to)
 	if (!e)
 		e = change_collection(c, to, &out);
 	if (!e)
-		e = folder_versions(c, INBOX, 0, UINT32_MAX, INBOX_MOVE_MAX, &v, &n);
-	for (size_t i = 0; !e && i < n; i++) {
-		struct version moved = v[i];
+		e = folder_versions(c, INBOX, q->from, q->last, MOVE_CHUNK, &v, &n);
+	for (size_t i = 0; !e && i < n; i++)
 		e = change_entry_end(c, in, &v[i]);
-		if (!e)
-			e = change_entry_add(c, out, &moved, INBOX);
+	q->reached = n == MOVE_CHUNK ? v[n - 1].uid : 0;
+	for (size_t i = 0; !e && i < n; i++)
+		e = change_entry_add(c, out, &v[i], INBOX);
+	return e;
+}
+
+static int do_move(struct change *c, const struct tree *tree, struct request *q)
+{
+	return move_chunk(c, q, q->target);
+}
+
+/* RFC 3501, 6.3.5: the messages of INBOX move to the new folder, INBOX stays. */
+static int rename_inbox(struct change *c, const struct tree *tree, const struct folder *inbox, struct request *q)
+{
+	q->from = 1;
+	q->last = inbox->uidnext > UINT32_MAX ? UINT32_MAX : (uint32_t)inbox->uidnext;
+	int e = folder_ensure(c, tree, q->to, &q->made);
+	return e ? e : move_chunk(c, q, q->made);
+}
+
+/* Names may become too long or too deep for what lies below. */
+static int check_below(const struct tree *tree, const struct folder *f, struct span to)
+{
+	char name[2 * MAILBOX_NAME_MAX];
+	int e = OK;
+	for (size_t i = 0; !e && i < tree->n; i++) {
+		struct span path = tree->list[i].path;
+		if (!mailbox_name_below(path, f->path))
+			continue;
+		int n = snprintf(name, sizeof name, "%.*s%.*s", SPAN_ARG(to), SPAN_ARG(span_sub(path, f->path.n, path.n)));
+		e = mailbox_name_check(span_from(name, (size_t)n < sizeof name ? (size_t)n : sizeof name - 1));
 	}
 	return e;
 }
@@ -164,19 +214,19 @@ static int move_inbox(struct change *c, int64_t to)
 static int do_rename(struct change *c, const struct tree *tree, struct request *q)
 {
 	struct folder *f = tree_find(tree, q->path);
-	int64_t parent = 0, id;
+	int64_t parent = 0;
 	if (!f)
 		return fail_with(ERR_NOT_FOUND, "no such folder");
 	if (tree_find(tree, q->to))
 		return fail_with(ERR_EXISTS, "there is such a folder already");
-	if (f->id == INBOX) {
-		int e = folder_ensure(c, tree, q->to, &id);
-		return e ? e : move_inbox(c, id);
-	}
+	if (f->id == INBOX)
+		return rename_inbox(c, tree, f, q);
 	if (mailbox_name_below(q->to, f->path))
 		return fail_with(ERR_INVALID, "a folder cannot move below itself");
 	struct span up = mailbox_name_parent(q->to);
-	int e = up.n ? folder_ensure(c, tree, up, &parent) : OK;
+	int e = check_below(tree, f, q->to);
+	if (!e && up.n)
+		e = folder_ensure(c, tree, up, &parent);
 	if (e)
 		return e;
 	return change_collection_define(c, f->id, parent, mailbox_name_leaf(q->to), f->attributes, f->path, q->to);
@@ -186,7 +236,26 @@ int folder_rename(struct service *s, int64_t account, struct span from, struct s
 {
 	struct job j = { { .s = s, .account = account, .path = from, .to = to, .actor = a }, CHANGE_RENAME, do_rename };
 	int e = check_name(to);
-	return e ? e : run(&j);
+	if (!e)
+		e = run(&j);
+	j.run = do_move;
+	j.q.target = j.q.made;
+	j.q.changeset = j.q.touched.change;
+	while (!e && j.q.reached) { /* the rest of a large INBOX, each chunk a change of its own */
+		j.q.from = j.q.reached + 1;
+		e = run(&j);
+	}
+	return e;
+}
+
+static int subscribe(struct change *c, struct span path)
+{
+	struct collection *k;
+	uint32_t uid;
+	int e = change_collection(c, SUBSCRIPTIONS, &k);
+	if (!e && k->messages >= FOLDERS_MAX)
+		e = fail_with(ERR_LIMIT, "the account has %d subscriptions, the most there can be", FOLDERS_MAX);
+	return e ? e : change_item_add(c, SUBSCRIPTIONS, 0, path, 0, (struct span){ 0 }, &uid);
 }
 
 static int do_subscribe(struct change *c, const struct tree *tree, struct request *q)
@@ -196,8 +265,10 @@ static int do_subscribe(struct change *c, const struct tree *tree, struct reques
 	int e = meta_one(c->t, &r, META_NAME_GET, "iis", q->account, (int64_t)SUBSCRIPTIONS, q->path);
 	if (e && e != ERR_NOT_FOUND)
 		return e;
-	if (e) /* not subscribed so far */
-		return q->on ? change_item_add(c, SUBSCRIPTIONS, 0, q->path, 0, (struct span){ 0 }, &uid) : OK;
+	if (e && !q->on)
+		return OK;
+	if (e)
+		return subscribe(c, q->path);
 	uid = (uint32_t)meta_int(&r, 0);
 	meta_done(&r);
 	return q->on ? OK : change_item_end(c, SUBSCRIPTIONS, uid, q->path);
@@ -206,8 +277,6 @@ static int do_subscribe(struct change *c, const struct tree *tree, struct reques
 int folder_subscribe(struct service *s, int64_t account, struct span path, bool on, const struct actor *a)
 {
 	struct job j = { { .s = s, .account = account, .path = path, .actor = a, .on = on }, CHANGE_SUBSCRIBE, do_subscribe };
-	if (path.n == 5 && span_ieq(path, SPAN("INBOX")))
-		j.q.path = SPAN("INBOX");
 	if (path.n == 0 || path.n > MAILBOX_NAME_MAX)
 		return fail_with(ERR_INVALID, "not a folder's name");
 	return run(&j);

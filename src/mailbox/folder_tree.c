@@ -3,7 +3,6 @@
 
 #include "change.h"
 #include "fail.h"
-#include "mailbox_name.h"
 #include "service_private.h"
 #include "tree_private.h"
 
@@ -96,36 +95,49 @@ static struct span join(struct arena *a, struct span parent, struct span name)
 	return (struct span){ p, parent.n + 1 + name.n };
 }
 
-/* Depth first, without recursion: a stack of places in the sorted array. */
-static int order(struct tree *t, const struct folder *sorted, size_t n)
+/* A folder whose children are being listed: the next of them in the sorted array, and its place in the tree. */
+struct level {
+	size_t next, folder;
+	int64_t parent;
+};
+
+/* Depth first, without recursion. However deep folders came to lie, none is left out. */
+static void order(struct tree *t, const struct folder *sorted, size_t n, struct level *stack)
 {
-	struct { size_t next; int64_t parent; size_t folder; } stack[MAILBOX_DEPTH_MAX + 2];
 	size_t depth = 0;
-	stack[0].next = first_child(sorted, n, 0);
-	stack[0].parent = 0;
-	stack[0].folder = SIZE_MAX;
+	stack[0] = (struct level){ first_child(sorted, n, 0), SIZE_MAX, 0 };
 	for (;;) {
-		size_t i = stack[depth].next;
-		if (i >= n || sorted[i].parent != stack[depth].parent) {
+		struct level *l = &stack[depth];
+		if (l->next >= n || sorted[l->next].parent != l->parent) {
 			if (depth-- == 0)
-				return OK;
+				return;
 			continue;
 		}
-		stack[depth].next++;
-		struct folder *f = &t->list[t->n];
-		*f = sorted[i];
-		struct folder *up = stack[depth].folder == SIZE_MAX ? NULL : &t->list[stack[depth].folder];
+		struct folder *f = &t->list[t->n], *up = l->folder == SIZE_MAX ? NULL : &t->list[l->folder];
+		*f = sorted[l->next++];
 		f->path = join(&t->arena, up ? up->path : (struct span){ 0 }, f->name);
 		if (up)
 			up->has_children = true;
-		if (depth < MAILBOX_DEPTH_MAX) {
-			depth++;
-			stack[depth].next = first_child(sorted, n, f->id);
-			stack[depth].parent = f->id;
-			stack[depth].folder = t->n;
-		}
-		t->n++;
+		stack[++depth] = (struct level){ first_child(sorted, n, f->id), t->n++, f->id };
 	}
+}
+
+static int order_rows(struct tree *t, struct buffer *rows)
+{
+	size_t n = rows->n / sizeof(struct folder);
+	if (!buffer_ok(rows))
+		return fail_with(ERR_UNAVAILABLE, "no memory");
+	if (!n)
+		return OK;
+	struct level *stack = malloc((n + 1) * sizeof *stack);
+	t->list = arena_alloc(&t->arena, n * sizeof *t->list);
+	if (stack && t->list) {
+		qsort(rows->p, n, sizeof(struct folder), by_parent_and_name);
+		order(t, (const struct folder *)(void *)rows->p, n, stack);
+	}
+	bool done = stack && t->list;
+	free(stack);
+	return done ? OK : fail_with(ERR_UNAVAILABLE, "no memory");
 }
 
 int tree_load(struct meta_txn *t, int64_t account, int64_t at, struct tree *out)
@@ -133,12 +145,8 @@ int tree_load(struct meta_txn *t, int64_t account, int64_t at, struct tree *out)
 	*out = (struct tree){ 0 };
 	struct tree_load l = { .account = account, .at = at, .out = out };
 	int e = read_rows(t, &l);
-	size_t n = l.rows.n / sizeof(struct folder);
-	if (!e && n) {
-		qsort(l.rows.p, n, sizeof(struct folder), by_parent_and_name);
-		out->list = arena_alloc(&out->arena, n * sizeof *out->list);
-		e = out->list ? order(out, (const struct folder *)(void *)l.rows.p, n) : fail_with(ERR_UNAVAILABLE, "no memory");
-	}
+	if (!e)
+		e = order_rows(out, &l.rows);
 	buffer_free(&l.rows);
 	if (e)
 		tree_free(out);

@@ -201,7 +201,7 @@ static int add_one(struct change *c, const struct tree *tree, struct pending *p)
 	struct collection *to;
 	struct version v = { .flags = p->flags, .keywords = p->keywords, .date = p->date ? p->date : c->stamp };
 	int64_t id;
-	int e = folder_ensure(c, tree, p->folder, &id);
+	int e = folder_ensure_selectable(c, tree, p->folder, &id);
 	if (!e)
 		e = change_collection(c, id, &to);
 	return e ? e : incoming_add(p->in, c, to, &v);
@@ -216,14 +216,15 @@ static int run_batch(struct meta_txn *t, void *arg)
 		incoming_begin(m->pending[i].in);
 	int e = change_begin(&c, m->s, t, m->account, CHANGE_IMPORT, m->actor, m->changeset);
 	for (size_t i = 0; !e && i < m->n; i++) {
-		/* a folder made by this change is in no tree read before */
+		/* a folder made by this change, or made selectable, is not so in a tree read before */
 		if (i == 0 || !span_eq(m->pending[i].folder, m->pending[i - 1].folder)) {
 			tree_free(&tree);
 			e = tree_load(t, m->account, 0, &tree);
 		}
 		if (!e)
 			e = add_one(&c, &tree, &m->pending[i]);
-		if (!e && !tree_find(&tree, m->pending[i].folder)) {
+		const struct folder *f = e ? NULL : tree_find(&tree, m->pending[i].folder);
+		if (!e && (!f || f->attributes & FOLDER_NOSELECT)) {
 			tree_free(&tree);
 			e = tree_load(t, m->account, 0, &tree);
 		}

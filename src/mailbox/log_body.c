@@ -32,6 +32,7 @@ void log_uids_close(struct log_uids *u, struct buffer *body, enum log_op op, int
 			varint_put(body, (uint64_t)from);
 		varint_put(body, u->count);
 		varint_put_span(body, buffer_span(&u->ranges));
+		body->failed = body->failed || !buffer_ok(&u->ranges);
 	}
 	buffer_free(&u->ranges);
 	*u = (struct log_uids){ 0 };

@@ -380,11 +380,12 @@ static int append_into(struct change *c, struct append_request *q)
 	tree_free(&tree);
 	if (e)
 		return e;
-	if (q->v.date == 0)
-		q->v.date = c->stamp;
-	e = incoming_add(q->in, c, to, &q->v);
+	struct version v = q->v;
+	if (v.date == 0)
+		v.date = c->stamp;
+	e = incoming_add(q->in, c, to, &v);
 	if (!e)
-		q->result = (struct append_result){ to->uidvalidity, q->v.uid, c->number };
+		q->result = (struct append_result){ to->uidvalidity, v.uid, c->number };
 	return e;
 }
 
@@ -435,29 +436,37 @@ static int find_message(struct meta_txn *t, void *arg)
 	return OK;
 }
 
+static int open_reader(struct service *s, struct where *w, struct blob_reader **out)
+{
+	int e = meta_read(s->store->meta, find_message, w);
+	if (e)
+		return e;
+	e = blob_reader_open(s->store->blob, &w->at, out);
+	if (e != ERR_NOT_FOUND)
+		return e;
+	/* a miss may only mean that the body moved to another pack since: look again before calling it lost */
+	e = meta_read(s->store->meta, find_message, w);
+	if (e)
+		return e;
+	e = blob_reader_open(s->store->blob, &w->at, out);
+	return e == ERR_NOT_FOUND ? fail_with(ERR_CORRUPT, "email %lld refers to a pack that is not there", (long long)w->email) : e;
+}
+
 int message_open(struct service *s, int64_t email, struct message **out)
 {
 	struct where w = { .email = email };
-	struct blob_reader *reader;
-	int e = meta_read(s->store->meta, find_message, &w);
-	if (!e) {
-		e = blob_reader_open(s->store->blob, &w.at, &reader);
-		/* a miss may only mean that the body moved to another pack since: look again before calling it lost */
-		if (e == ERR_NOT_FOUND && meta_read(s->store->meta, find_message, &w) == OK)
-			e = blob_reader_open(s->store->blob, &w.at, &reader);
-		if (e == ERR_NOT_FOUND)
-			e = fail_with(ERR_CORRUPT, "email %lld refers to a pack that is not there", (long long)email);
-	}
-	if (!e && blob_reader_size(reader) != (uint64_t)w.size) {
-		blob_reader_close(&reader);
+	struct message *m = calloc(1, sizeof *m);
+	if (!m)
+		return fail_with(ERR_UNAVAILABLE, "no memory");
+	int e = open_reader(s, &w, &m->reader);
+	m->size = (uint64_t)w.size;
+	if (!e && blob_reader_size(m->reader) != m->size)
 		e = fail_with(ERR_CORRUPT, "email %lld: its record has another size", (long long)email);
-	}
-	struct message *m = e ? NULL : malloc(sizeof *m);
-	if (e || !m)
-		return e ? e : fail_with(ERR_UNAVAILABLE, "no memory");
-	*m = (struct message){ reader, (uint64_t)w.size };
-	*out = m;
-	return OK;
+	if (e)
+		message_close(&m);
+	else
+		*out = m;
+	return e;
 }
 
 uint64_t message_size(const struct message *m)

@@ -135,5 +135,5 @@ uint32_t recent_mark(struct recent_marks *m, int64_t account, int64_t collection
 			k->uid = uidnext;
 	}
 	pthread_mutex_unlock(&m->lock);
-	return (uint32_t)from;
+	return from > UINT32_MAX ? UINT32_MAX : (uint32_t)from;
 }

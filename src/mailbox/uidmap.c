@@ -105,8 +105,11 @@ static struct uidmap *cache_get(struct uidmap_cache *c, int64_t account, int64_t
 {
 	pthread_mutex_lock(&c->lock);
 	struct slot *s = slot_of(c, account, collection);
-	struct uidmap *m = is_for(s, account, collection) ? uidmap_ref(s->map) : NULL;
-	s->used = ++c->clock;
+	struct uidmap *m = NULL;
+	if (is_for(s, account, collection)) {
+		m = uidmap_ref(s->map);
+		s->used = ++c->clock;
+	}
 	pthread_mutex_unlock(&c->lock);
 	return m;
 }

@@ -106,6 +106,11 @@ static void add_names(struct event *e, const struct log_operation *op, enum chan
 	case LOG_FOLDER_DELETE: add_extra(e, "folder deleted: ", op->a); return;
 	case LOG_FOLDER_REVIVE: add_extra(e, "folder came back: ", op->a); return;
 	case LOG_FOLDER_RENAME:
+		if (span_eq(op->a, op->b)) { /* another parent under the same path, or a name alone that becomes a folder */
+			if (kind == CHANGE_CREATE)
+				add_extra(e, "folder created: ", op->a);
+			return;
+		}
 		add_extra(e, "folder renamed: ", op->a);
 		buffer_printf(&e->extra, " to %.*s", SPAN_ARG(op->b));
 		return;

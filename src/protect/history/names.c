@@ -22,7 +22,7 @@ static int read_names(struct meta_txn *t, void *arg)
 	if (e)
 		return e;
 	while ((e = meta_next(&r)) > 0) {
-		struct name n = { meta_int(&r, 1), meta_int(&r, 2), arena_copy(&l->out->arena, meta_span(&r, 3)) };
+		struct name n = { meta_int(&r, 1), meta_int(&r, 2), meta_int(&r, 0), arena_copy(&l->out->arena, meta_span(&r, 3)) };
 		buffer_put(&l->rows, &n, sizeof n);
 	}
 	meta_done(&r);
@@ -35,16 +35,21 @@ static int by_id(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Rows come in order of time: of several for one id the last one counts. */
-static void keep_last(struct names *n, const struct name *rows, size_t count)
+static int by_id_and_end(const void *a, const void *b)
 {
-	for (size_t i = 0; i < count; i++) {
-		struct name *known = NULL;
-		for (size_t k = n->n; k && !known; k--)
-			known = n->list[k - 1].id == rows[i].id ? &n->list[k - 1] : NULL;
-		*(known ? known : &n->list[n->n++]) = rows[i];
-	}
-	qsort(n->list, n->n, sizeof *n->list, by_id);
+	int64_t x = ((const struct name *)a)->end, y = ((const struct name *)b)->end;
+	int d = by_id(a, b);
+	return d ? d : (x > y) - (x < y);
+}
+
+/* Of several definitions of one id the last one counts. */
+static void keep_last(struct names *n, struct name *rows, size_t count)
+{
+	if (count)
+		qsort(rows, count, sizeof *rows, by_id_and_end);
+	for (size_t i = 0; i < count; i++)
+		if (i + 1 == count || rows[i + 1].id != rows[i].id)
+			n->list[n->n++] = rows[i];
 }
 
 int names_read(struct service *s, int64_t account, struct names *out)
@@ -58,7 +63,7 @@ int names_read(struct service *s, int64_t account, struct names *out)
 		e = out->list && buffer_ok(&l.rows) ? OK : fail_with(ERR_UNAVAILABLE, "no memory");
 	}
 	if (!e)
-		keep_last(out, (const struct name *)(void *)l.rows.p, count);
+		keep_last(out, (struct name *)(void *)l.rows.p, count);
 	buffer_free(&l.rows);
 	if (e)
 		names_free(out);

@@ -9,7 +9,7 @@
 struct names {
 	struct arena arena;
 	struct name {
-		int64_t id, parent;
+		int64_t id, parent, end; /* end: the change that ended this definition */
 		struct span name;
 	} *list; /* by id */
 	size_t n;

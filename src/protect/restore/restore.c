@@ -50,14 +50,18 @@ static int carry_out(struct run *r)
 	return e;
 }
 
-static int open_run(struct run *r)
+static int open_run(struct run *r, struct service *s, const struct restore_request *q, int64_t changeset)
 {
-	int e = OK;
-	if (r->q->into.n)
-		e = mailbox_name_check(r->q->into);
+	*r = (struct run){ .s = s, .own = *q, .changeset = changeset };
+	r->q = &r->own;
+	int e = mailbox_name_normal(&r->arena, q->folder, &r->own.folder);
 	if (!e)
-		e = match_open(&r->match, r->q->match, r->q->at.stamp);
-	return e ? e : tree_read(r->s, r->q->account, r->q->at.change, &r->then);
+		e = mailbox_name_normal(&r->arena, q->into, &r->own.into);
+	if (!e && q->into.n)
+		e = mailbox_name_check(q->into);
+	if (!e)
+		e = match_open(&r->match, q->match, q->at.stamp);
+	return e ? e : tree_read(s, q->account, q->at.change, &r->then);
 }
 
 static void close_run(struct run *r)
@@ -67,22 +71,30 @@ static void close_run(struct run *r)
 	arena_free(&r->arena);
 }
 
+/* The plan goes also after a failure: whoever asked is told and asks again, while a plan that stayed would bring back at
+   some later start what was deleted by then. Only a crash and the node's end leave one. */
+static int finish(struct run *r, int e)
+{
+	char why[512];
+	if (r->q->dry_run || e == ERR_STOPPED)
+		return e;
+	snprintf(why, sizeof why, "%s", fail_detail());
+	int dropped = meta_run(service_store(r->s)->meta, drop_plan, r, NULL);
+	if (e)
+		fail_set_detail(why);
+	return e ? e : dropped;
+}
+
 int restore_run(struct service *s, const struct restore_request *q, struct restore_report *out)
 {
-	struct run r = { .s = s, .q = q, .changeset = service_mint(s) };
-	struct meta *m = service_store(s)->meta;
-	int e = open_run(&r);
+	struct run r;
+	int e = open_run(&r, s, q, service_mint(s));
 	if (!e && !q->dry_run)
-		e = meta_run(m, add_plan, &r, NULL);
-	if (!e) {
-		e = carry_out(&r);
-		/* also after a refusal: what was not begun for a reason is not begun again at the next start */
-		if (!q->dry_run && e != ERR_UNAVAILABLE && e != ERR_FULL && e != ERR_STOPPED) {
-			int dropped = meta_run(m, drop_plan, &r, NULL);
-			e = e ? e : dropped;
-		}
-	}
-	r.report.changeset = r.report.folders + r.report.messages + r.report.flags ? r.changeset : 0;
+		e = meta_run(service_store(s)->meta, add_plan, &r, NULL);
+	if (!e)
+		e = finish(&r, carry_out(&r));
+	const struct restore_report *k = &r.report;
+	r.report.changeset = k->folders + k->messages + k->flags + k->subscriptions ? r.changeset : 0;
 	if (!e)
 		*out = r.report;
 	close_run(&r);
@@ -119,18 +131,21 @@ static int resume_one(struct service *s, const struct saved *k, struct arena *ar
 {
 	struct restore_request q;
 	struct actor actor;
-	struct run r = { .s = s, .q = &q, .changeset = k->id };
+	struct progress progress;
+	struct run r;
 	int e = plan_read(k->plan, arena, &q, &actor);
 	if (!e)
-		e = progress_read(k->progress, &r.progress);
+		e = progress_read(k->progress, &progress);
+	if (e)
+		return e;
 	q.say = say;
 	q.ctx = ctx;
-	if (!e)
-		e = open_run(&r);
+	e = open_run(&r, s, &q, k->id);
+	r.progress = progress;
 	if (!e)
 		e = carry_out(&r);
-	if (!e)
-		e = meta_run(service_store(s)->meta, drop_plan, &r, NULL);
+	if (e != ERR_UNAVAILABLE && e != ERR_FULL) /* those are tried again at the next start */
+		e = finish(&r, e);
 	close_run(&r);
 	return e;
 }
@@ -141,9 +156,10 @@ int restore_resume(struct service *s, void (*say)(void *ctx, const char *line), 
 	if (!u)
 		return fail_with(ERR_UNAVAILABLE, "no memory");
 	int e = meta_read(service_store(s)->meta, read_unfinished, u);
-	for (size_t i = 0; !e && i < u->n; i++)
-		if (u->list[i].kind == CHANGE_RESTORE)
-			e = resume_one(s, &u->list[i], &u->arena, say, ctx);
+	for (size_t i = 0; i < u->n && e != ERR_STOPPED; i++) {
+		int one = u->list[i].kind == CHANGE_RESTORE ? resume_one(s, &u->list[i], &u->arena, say, ctx) : OK;
+		e = one ? one : e; /* one that cannot be finished does not stand in the way of the others */
+	}
 	arena_free(&u->arena);
 	free(u);
 	return e;

@@ -2,13 +2,13 @@
  *
  * - A folder that was deleted returns as itself: one row, with MAILBOXID, UIDVALIDITY and UIDs. If its name is taken by
  *   now, its messages join the folder of that name. A folder that was renamed or moved gets its old name back where that
- *   is free.
+ *   is free, or becomes free when others get theirs. Names that were subscribed are subscribed again.
  * - A message that left its folder returns to it with its flags, keywords and dates of then, a new UID, its old EMAILID.
  * - A message that is still there gets back the flags and keywords it has lost since.
  * What came since stays: messages, flags, folders, the copy of a moved message in its new folder.
  *
- * The whole is one changeset of small transactions. Its plan is kept in the store until it is done, so that a crash in
- * the middle is made good at the next start (restore_resume). */
+ * The whole is one changeset of small transactions. Its plan is kept in the store until it is done or has failed, so that
+ * a crash in the middle is made good at the next start (restore_resume). */
 #ifndef RESTORE_H
 #define RESTORE_H
 
@@ -18,7 +18,7 @@ struct restore_request {
 	int64_t account;
 	struct instant at;
 	struct span folder; /* this folder and all below it; empty: the whole account */
-	struct span match;  /* QUERY: only these messages (then folders do not return whole); empty: all */
+	struct span match;  /* QUERY: only these messages (then folders and subscriptions do not return); empty: all */
 	struct span into;   /* where messages go instead of their folders, with the folders below as they were; or empty */
 	bool dry_run;
 	const struct actor *actor;
@@ -34,6 +34,7 @@ struct restore_report {
 	uint64_t folders; /* returned, renamed back or made */
 	uint64_t messages; /* came back */
 	uint64_t flags;    /* messages that got flags back */
+	uint64_t subscriptions; /* names subscribed again; a dry run does not look */
 	int64_t changeset; /* 0: nothing was to be done */
 };
 

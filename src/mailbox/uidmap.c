@@ -224,21 +224,20 @@ static struct uidmap *merge(const struct uidmap *old, struct buffer *gone, const
 	return m;
 }
 
-/* Large mailboxes are read in several short transactions. What changes in between is past the change number noted at the
-   first, so whoever uses the map hears of it later. */
-static int load(struct service *s, struct load *l, struct buffer *all)
+/* Large mailboxes are read in several short transactions; *steps says in how many. */
+static int load(struct service *s, struct load *l, struct buffer *all, int *steps)
 {
 	int64_t change = 0;
-	for (bool first = true;; first = false) {
+	for (*steps = 1;; ++*steps) {
 		struct load step = *l;
-		if (!first)
+		if (*steps > 1)
 			step.old = NULL;
 		int e = meta_read(s->store->meta, load_step, &step);
-		l->gone = first ? step.gone : l->gone;
+		l->gone = *steps > 1 ? l->gone : step.gone;
 		l->uids = step.uids;
 		if (e)
 			return e;
-		if (first)
+		if (*steps == 1)
 			change = step.change, l->current = step.current;
 		buffer_put_span(all, buffer_span(&l->uids));
 		size_t n = l->uids.n / sizeof(uint32_t);
@@ -250,25 +249,40 @@ static int load(struct service *s, struct load *l, struct buffer *all)
 	return buffer_ok(all) && buffer_ok(&l->gone) ? OK : fail_with(ERR_UNAVAILABLE, "no memory for a mailbox's UIDs");
 }
 
-int uidmap_latest(struct service *s, int64_t account, int64_t collection, struct uidmap **out)
+/* From old (or nothing) to something newer. */
+static int advance(struct service *s, int64_t account, int64_t collection, struct uidmap *old, struct uidmap **out, int *steps)
 {
-	struct uidmap *old = cache_get(s->maps, account, collection), *m = NULL;
 	struct load l = { .account = account, .collection = collection, .old = old,
 		          .after = old && old->n ? old->uid[old->n - 1] : 0 };
 	struct buffer all = { 0 };
-	int e = load(s, &l, &all);
+	int e = load(s, &l, &all, steps);
 	if (!e && l.current)
-		m = uidmap_ref(old);
-	else if (!e && !(m = merge(old, &l.gone, &all)))
+		*out = uidmap_ref(old);
+	else if (!e && !(*out = merge(old, &l.gone, &all)))
 		e = ERR_UNAVAILABLE;
-	if (m && m != old) {
-		m->change = l.change;
-		cache_put(s->maps, account, collection, m);
-	}
-	uidmap_unref(&old);
+	else if (!e)
+		(*out)->change = l.change;
 	buffer_free(&l.gone);
 	buffer_free(&l.uids);
 	buffer_free(&all);
+	return e;
+}
+
+/* What was read in several transactions may lack what was expunged after its change number and show what came: it is
+   brought up to date until one transaction was enough, for a view trusts that a map shows the state of its change. */
+int uidmap_latest(struct service *s, int64_t account, int64_t collection, struct uidmap **out)
+{
+	struct uidmap *old = cache_get(s->maps, account, collection), *m = NULL;
+	int steps, e = advance(s, account, collection, old, &m, &steps);
+	bool known = m == old;
+	while (!e && steps > 1) {
+		uidmap_unref(&old);
+		old = m;
+		e = advance(s, account, collection, old, &m, &steps);
+	}
+	if (!e && !known)
+		cache_put(s->maps, account, collection, m);
+	uidmap_unref(&old);
 	if (!e)
 		*out = m;
 	return e;

@@ -70,8 +70,8 @@ struct entry {
 	struct span summary;     /* mime_summary.h; only when asked for */
 };
 
-/* Entries of the view with from <= uid <= to, ascending, about max of them; spans live in the arena. Fewer than max
-   (and below to) means that there are no more. Entries that are gone but untold are read from the past. */
+/* Entries of the view with from <= uid <= to, ascending, at most max of them; spans live in the arena. Fewer than max
+   means that there are no more. Entries that are gone but untold are read from the past. */
 int view_read(struct view *v, uint32_t from, uint32_t to, size_t max, bool with_summary, struct arena *arena,
               struct entry **out, size_t *n);
 

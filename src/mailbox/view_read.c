@@ -38,12 +38,12 @@ static int add_summary(struct meta_txn *t, struct read_request *q, struct entry 
 	return OK;
 }
 
-static int read_living(struct meta_txn *t, struct read_request *q)
+static int read_living(struct meta_txn *t, struct read_request *q, uint32_t upto)
 {
 	struct meta_rows r;
 	struct view *v = q->v;
 	int err = meta_query(t, &r, q->with_summary ? META_LIVE_RANGE_SUMMARY : META_LIVE_RANGE, "iiiii", v->account,
-	                     v->info.folder.id, (int64_t)q->from, (int64_t)q->to, (int64_t)q->max);
+	                     v->info.folder.id, (int64_t)q->from, (int64_t)upto, (int64_t)q->max);
 	if (err)
 		return err;
 	while ((err = meta_next(&r)) > 0) {
@@ -87,18 +87,22 @@ static int add_gone(struct meta_txn *t, struct read_request *q, uint32_t upto)
 	return err;
 }
 
+/* The session's numbers say how far max entries reach: so the gone among them are bounded too. */
 static int read_present(struct meta_txn *t, void *arg)
 {
 	struct read_request *q = arg;
 	const struct uidmap *m = q->v->map;
+	uint32_t first = uidmap_lower(m, q->from), end = q->to == UINT32_MAX ? m->n : uidmap_lower(m, q->to + 1);
 	buffer_reset(&q->entries);
-	int e = read_living(t, q);
-	if (e || !buffer_ok(&q->entries))
+	if (end - first > q->max)
+		end = first + (uint32_t)q->max;
+	if (end == first)
+		return OK;
+	uint32_t upto = m->uid[end - 1];
+	int e = read_living(t, q, upto);
+	if (e || !buffer_ok(&q->entries) || q->entries.n / sizeof(struct entry) == end - first)
 		return e;
-	size_t n = q->entries.n / sizeof(struct entry);
-	uint32_t upto = n < q->max ? q->to : ((struct entry *)(void *)q->entries.p)[n - 1].uid;
-	uint32_t after = upto == UINT32_MAX ? m->n : uidmap_lower(m, upto + 1);
-	return after - uidmap_lower(m, q->from) == n ? OK : add_gone(t, q, upto);
+	return add_gone(t, q, upto);
 }
 
 /* Where a version that was living when the view was opened is now. */

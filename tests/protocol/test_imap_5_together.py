@@ -157,10 +157,10 @@ class Session:
             self.flags[n - 1] = frozenset(f.decode() for f in items['FLAGS']) - {'\\Recent'}
 
     def learn(self):
-        """Asks about messages it was only told the existence of."""
-        new = [i + 1 for i, u in enumerate(self.uids) if u is None]
-        if new:
+        """Asks about messages it was only told the existence of; the answer may tell of more."""
+        while new := [i + 1 for i, u in enumerate(self.uids) if u is None]:
             self.hear(self.m.ok('FETCH ' + ','.join(map(str, new)) + ' (UID FLAGS)'))
+            assert None not in [self.uids[n - 1] for n in new]
 
     def do(self, command):
         a = self.hear(self.m.ok(command))

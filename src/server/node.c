@@ -65,6 +65,15 @@ static void directory_moved(void *identity)
 	directory_changed(identity);
 }
 
+/* Whoever hashes a password or waits for that holds a worker: half of them at most, so that a flood of logins leaves
+   the others to those who are in. */
+static void bound_hashes(const struct config *c, struct identity_options *o)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	o->hash_queue = (unsigned)c->workers_max / 4;
+	o->hash_parallel = cores > 0 && cores < o->hash_queue ? (unsigned)cores : o->hash_queue;
+}
+
 static int open_stores(struct node *n)
 {
 	const struct config *c = &n->config;
@@ -73,6 +82,7 @@ static int open_stores(struct node *n)
 	if (r)
 		return r;
 	struct identity_options io = { .meta = n->store->meta, .domain = span_of(c->account_domain), .cache_minutes = 5 };
+	bound_hashes(c, &io);
 	r = identity_open(&io, &n->identity);
 	if (!r)
 		r = service_open(n->store, &n->service);

@@ -42,7 +42,7 @@ static enum imap_step enter(struct command *c, const struct account *who, struct
 /* Nothing the client sends meanwhile is looked at. */
 static enum imap_step wait(struct command *c)
 {
-	return c->session->conn->in.n < CONN_INPUT_MAX ? IMAP_MORE : session_bye(c->session, "Command too long");
+	return session_input_full(c->session) ? session_bye(c->session, "Command too long") : IMAP_MORE;
 }
 
 static enum imap_step refuse(struct command *c)
@@ -51,6 +51,8 @@ static enum imap_step refuse(struct command *c)
 	int64_t left = s->login_until - clock_mono();
 	conn_timeout(s->conn, left > 1 ? left : 1);
 	c->timeout = NULL;
+	if (c->result != ERR_DENIED)
+		return IMAP_DONE;
 	if (++s->wrong_logins >= SESSION_LOGINS_MAX) {
 		buffer_put_span(c->out, c->tag);
 		buffer_puts(c->out, " NO [AUTHENTICATIONFAILED] Wrong user or password\r\n");
@@ -65,8 +67,8 @@ enum imap_step login_end(struct command *c, int result, const struct account *wh
 		return enter(c, who, user);
 	log_login(c, "imap-login-failed", user, result);
 	c->result = result;
-	if (result != ERR_DENIED)
-		return reply_failure(c, result);
+	if (result != ERR_DENIED) /* said after the delay too: who asks at once again makes it worse */
+		reply_failure(c, result);
 	conn_timeout(c->session->conn, WRONG_DELAY_US);
 	c->resume = wait;
 	c->timeout = refuse;

@@ -34,15 +34,21 @@ bool session_plaintext(const struct imap_session *s)
 	return s->node->plaintext == IMAP_PLAINTEXT_ALWAYS;
 }
 
+bool session_input_full(const struct imap_session *s)
+{
+	return s->conn->in.n >= (s->state == STATE_GREETED ? GREETED_INPUT_MAX : CONN_INPUT_MAX);
+}
+
 /* Frames what the client sent next and starts it. */
 static enum imap_step next_command(struct imap_session *s)
 {
 	struct imap_frame_event ev;
 	struct span in = s->conn->in;
-	enum imap_frame_answer answer = imap_frame_next(&s->frame, in, SESSION_LITERALS_MAX, &ev);
+	size_t literals = s->state == STATE_GREETED ? GREETED_LITERALS_MAX : SESSION_LITERALS_MAX;
+	enum imap_frame_answer answer = imap_frame_next(&s->frame, in, literals, &ev);
 	switch (answer) {
 	case IMAP_FRAME_MORE:
-		return in.n < CONN_INPUT_MAX ? IMAP_MORE : session_bye(s, "Command too long");
+		return session_input_full(s) ? session_bye(s, "Command too long") : IMAP_MORE;
 	case IMAP_FRAME_TOO_LONG:
 		return session_bye(s, "Command line too long");
 	case IMAP_FRAME_CONTINUE:

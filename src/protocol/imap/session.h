@@ -20,6 +20,8 @@ enum {
 	SESSION_MISTAKES_MAX = 50,       /* BAD answers between two good ones */
 	SESSION_LOGINS_MAX = 5,          /* wrong passwords */
 	SESSION_LITERALS_MAX = 32 * 1024, /* bytes of a command's literals, APPEND's message aside */
+	GREETED_INPUT_MAX = 8 * 1024,     /* bytes that are kept for somebody who is not logged in */
+	GREETED_LITERALS_MAX = 4 * 1024,
 };
 #define SESSION_LOGIN_US (60 * SECOND_US)
 #define SESSION_IDLE_US (1800 * SECOND_US)
@@ -53,6 +55,8 @@ enum imap_step session_bye(struct imap_session *s, const char *why);
 void session_unselect(struct imap_session *s);
 /* Who the session's changes are made by; valid while the session is. */
 struct actor session_actor(const struct imap_session *s);
+/* Does the client send more than can be kept before it is looked at? */
+bool session_input_full(const struct imap_session *s);
 /* May a password travel on this connection as it is? */
 bool session_plaintext(const struct imap_session *s);
 

@@ -1,5 +1,7 @@
 #include "search.h"
 
+#include <stdlib.h>
+
 #include "fail.h"
 #include "message.h"
 #include "mime_header.h"
@@ -7,39 +9,33 @@
 #include "mime_text.h"
 #include "rfc2047.h"
 
-enum { HEADER_MAX = 1 << 20 };
+enum {
+	HEADER_MAX = 1 << 20,
+	PIECE = 16 * 1024,   /* bytes of text that are looked at together; what is made of them may be some ten times that */
+	STEP = 256 * 1024,   /* bytes of text in a step */
+};
 
-/* The bytes [from, to) of a message, handed on in pieces. */
-static int each_piece(struct message *m, uint64_t from, uint64_t to, int (*fn)(void *ctx, struct span piece), void *ctx)
+/* What of [from, to) is at hand together: never empty. */
+static int read_piece(struct message *m, uint64_t from, uint64_t to, struct span *piece)
 {
-	while (from < to) {
-		struct span piece;
-		int e = message_at(m, from, &piece);
-		if (e)
-			return e;
-		if (piece.n == 0)
-			return fail_with(ERR_CORRUPT, "a message ends before its parts do");
-		if (piece.n > to - from)
-			piece.n = (size_t)(to - from);
-		from += piece.n;
-		e = fn(ctx, piece);
-		if (e)
-			return e < 0 ? e : OK;
-	}
-	return OK;
-}
-
-static int append_piece(void *ctx, struct span piece)
-{
-	buffer_put_span(ctx, piece);
-	return OK;
+	int e = message_at(m, from, piece);
+	if (!e && piece->n == 0)
+		return fail_with(ERR_CORRUPT, "a message ends before its parts do");
+	if (!e)
+		*piece = span_sub(*piece, 0, to - from < SIZE_MAX ? (size_t)(to - from) : SIZE_MAX);
+	return e;
 }
 
 static int read_header(struct message *m, uint64_t from, uint64_t to, struct buffer *out)
 {
+	struct span piece;
+	int e = OK;
 	if (to - from > HEADER_MAX)
 		to = from + HEADER_MAX;
-	return each_piece(m, from, to, append_piece, out);
+	for (; !e && from < to; from += piece.n)
+		if ((e = read_piece(m, from, to, &piece)) == OK)
+			buffer_put_span(out, piece);
+	return e;
 }
 
 static bool field_holds(const struct mime_field *f, struct span needle)
@@ -86,32 +82,63 @@ int search_header(struct service *s, const struct entry *e, struct span field, s
 	return err;
 }
 
-struct scan {
+/* The place in the message: a part, and how far its text was looked at. */
+struct text_search {
+	struct service *service;
+	int64_t email;
+	struct message *message; /* NULL in a pause */
+	struct mime_summary view;
+	struct span rest;        /* of view.parts */
+	struct span needle;
+	bool with_header;
+	bool in_text;
+	uint64_t at, end;
 	struct mime_text text;
 	struct text_find find;
 	struct buffer folded;
 };
 
-static int scan_piece(void *ctx, struct span piece)
+static bool found_in_text(struct text_search *t)
 {
-	struct scan *k = ctx;
-	buffer_reset(&k->folded);
-	mime_text_push(&k->text, piece, &k->folded);
-	return text_find_push(&k->find, buffer_span(&k->folded));
+	bool found = text_find_push(&t->find, buffer_span(&t->folded));
+	buffer_reset(&t->folded);
+	return found;
 }
 
-static int scan_part(struct message *m, const struct mime_summary_part *p, struct span needle, bool *found)
+static void begin_text(struct text_search *t, const struct mime_summary_part *p)
 {
-	struct scan k = { 0 };
-	mime_text_open(&k.text, p->encoding, p->charset);
-	text_find_start(&k.find, needle);
-	int e = each_piece(m, p->body_start, p->body_end, scan_piece, &k);
-	buffer_reset(&k.folded);
-	mime_text_close(&k.text, &k.folded);
-	*found = text_find_push(&k.find, buffer_span(&k.folded));
-	text_find_free(&k.find);
-	buffer_free(&k.folded);
-	return e;
+	mime_text_open(&t->text, p->encoding, p->charset);
+	text_find_start(&t->find, t->needle);
+	t->at = p->body_start;
+	t->end = p->body_end;
+	t->in_text = true;
+}
+
+static bool end_text(struct text_search *t)
+{
+	mime_text_close(&t->text, &t->folded);
+	bool found = found_in_text(t);
+	text_find_free(&t->find);
+	t->in_text = false;
+	return found;
+}
+
+static int scan_text(struct text_search *t, bool *found)
+{
+	uint64_t stop = t->end - t->at > STEP ? t->at + STEP : t->end;
+	while (t->at < stop && !*found) {
+		struct span piece;
+		int e = read_piece(t->message, t->at, t->end, &piece);
+		if (e)
+			return e;
+		piece = span_sub(piece, 0, PIECE);
+		mime_text_push(&t->text, piece, &t->folded);
+		*found = found_in_text(t);
+		t->at += piece.n;
+	}
+	if (t->at >= t->end && !*found)
+		*found = end_text(t);
+	return OK;
 }
 
 static int scan_header(struct message *m, const struct mime_summary_part *p, struct span needle, bool *found)
@@ -124,24 +151,75 @@ static int scan_header(struct message *m, const struct mime_summary_part *p, str
 	return e;
 }
 
+static int next_part(struct text_search *t, bool *done, bool *found)
+{
+	struct mime_summary_part p;
+	if (!mime_summary_next(&t->view, &t->rest, &p)) {
+		*done = true;
+		return OK;
+	}
+	int e = t->with_header ? scan_header(t->message, &p, t->needle, found) : OK;
+	if (!e && !*found && p.kind == MIME_LEAF && span_istarts(p.type, SPAN("text/")))
+		begin_text(t, &p);
+	return e;
+}
+
+int text_search_open(struct service *s, const struct entry *e, struct span needle, bool with_header, struct text_search **out)
+{
+	struct text_search *t = calloc(1, sizeof *t);
+	if (!t)
+		return fail_with(ERR_UNAVAILABLE, "no memory");
+	int err = mime_summary_open(e->summary, &t->view);
+	if (err) {
+		free(t);
+		return err;
+	}
+	t->service = s;
+	t->email = e->email;
+	t->rest = t->view.parts;
+	t->needle = needle;
+	t->with_header = with_header;
+	*out = t;
+	return OK;
+}
+
+int text_search_step(struct text_search *t, bool *done, bool *found)
+{
+	*found = t->needle.n == 0;
+	int e = *found || t->message ? OK : message_open(t->service, t->email, &t->message);
+	if (!e && !*found)
+		e = t->in_text ? scan_text(t, found) : next_part(t, done, found);
+	*done = *done || *found;
+	return e;
+}
+
+void text_search_pause(struct text_search *t)
+{
+	message_close(&t->message);
+}
+
+void text_search_close(struct text_search **tp)
+{
+	struct text_search *t = *tp;
+	*tp = NULL;
+	if (!t)
+		return;
+	if (t->in_text)
+		end_text(t);
+	message_close(&t->message);
+	buffer_free(&t->folded);
+	free(t);
+}
+
 int search_text(struct service *s, const struct entry *e, struct span needle, bool with_header, bool *found)
 {
-	struct mime_summary view;
-	struct mime_summary_part p;
-	struct message *m;
-	*found = needle.n == 0;
-	int err = mime_summary_open(e->summary, &view);
-	if (!err && !*found)
-		err = message_open(s, e->email, &m);
-	if (err || *found)
+	struct text_search *t;
+	bool done = false;
+	int err = text_search_open(s, e, needle, with_header, &t);
+	if (err)
 		return err;
-	struct span rest = view.parts;
-	while (!err && !*found && mime_summary_next(&view, &rest, &p)) {
-		if (with_header)
-			err = scan_header(m, &p, needle, found);
-		if (!err && !*found && p.kind == MIME_LEAF && span_istarts(p.type, SPAN("text/")))
-			err = scan_part(m, &p, needle, found);
-	}
-	message_close(&m);
+	while (!err && !done)
+		err = text_search_step(t, &done, found);
+	text_search_close(&t);
 	return err;
 }

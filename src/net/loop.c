@@ -19,13 +19,14 @@
 
 enum {
 	SLAB = 64,             /* slots allocated at a time */
-	ROUNDS = 16,           /* handler calls before the connection queues up again behind others */
+	ROUNDS = 16,           /* handler calls before the connection queues up again behind others, unless TURN_US is over */
 	STACK = 512 * 1024,    /* of a worker; only what is touched costs memory */
 	OUTPUT_KEEP = 131072,  /* a worker's output buffer larger than this is given back */
 	WORKER_IDLE_MS = 10000,
 	WORKERS_MIN = 2,
 };
 
+#define TURN_US (SECOND_US / 50)
 #define FLUSH_US (10 * SECOND_US)   /* for a peer to take our last words */
 #define LINGER_US (2 * SECOND_US)   /* for a peer to close after us */
 #define PAUSE_US (SECOND_US / 10)   /* without accepting when descriptors ran out */
@@ -368,7 +369,8 @@ static void run(struct worker *w, struct slot *s)
 	lend(w, s);
 	while (s->phase != PHASE_OVER) {
 		unsigned events = atomic_fetch_and(&s->events, OWNED | EVENT_WAKE);
-		for (int rounds = 0; rounds < ROUNDS && step(w, s, events); rounds++)
+		int64_t until = clock_mono() + TURN_US;
+		for (int rounds = 1; step(w, s, events) && rounds < ROUNDS && clock_mono() < until; rounds++)
 			;
 		if (s->phase != PHASE_OVER && park(w, s))
 			return;

@@ -16,6 +16,8 @@ struct search {
 	struct arena memory, summary;
 	struct entry *batch;
 	size_t n, i;
+	bool open;              /* the message was begun */
+	struct search_subject subject;
 	struct buffer found;    /* uint32_t each */
 	int64_t now, spoke;
 };
@@ -23,6 +25,7 @@ struct search {
 static void end_search(struct command *c)
 {
 	struct search *s = c->job;
+	search_subject_end(&s->subject);
 	arena_free(&s->memory);
 	arena_free(&s->summary);
 	buffer_free(&s->found);
@@ -49,19 +52,26 @@ static int read_summary(struct search *s, struct search_subject *m)
 	return mime_summary_open(m->entry.summary, &m->summary);
 }
 
-/* Round by round; *yes is set. A damaged message does not match, and the log knows it. */
-static int decide(struct command *c, struct search *s, const struct entry *e, bool *yes)
+/* Round by round. A message that its entry and summary cannot decide is SEARCH_LATER as long as its bytes are looked at. */
+static int decide(struct command *c, struct search *s, const struct entry *e, enum search_answer *answer)
 {
+	struct search_subject *m = &s->subject;
+	if (s->open) {
+		*answer = search_match_message(s->root, m, c->slice_ends);
+		return m->failure;
+	}
 	struct view *v = c->session->view;
-	struct search_subject m = { .view = v, .service = c->session->node->service, .now = s->now, .uid = e->uid,
-		                    .number = view_number(v, e->uid), .entry = *e, .round = ROUND_ENTRY };
-	enum search_answer answer = search_match(s->root, &m);
-	int rc = OK;
-	if (answer == SEARCH_LATER && (rc = read_summary(s, &m)) == OK)
-		for (m.round = ROUND_SUMMARY; (answer = search_match(s->root, &m)) == SEARCH_LATER; m.round++)
-			;
-	*yes = !rc && !m.failure && answer == SEARCH_YES;
-	return rc ? rc : m.failure;
+	*m = (struct search_subject){ .view = v, .service = c->session->node->service, .now = s->now, .uid = e->uid,
+		                      .number = view_number(v, e->uid), .entry = *e, .round = ROUND_ENTRY };
+	*answer = search_match(s->root, m);
+	int rc = *answer == SEARCH_LATER ? read_summary(s, m) : OK;
+	if (rc || *answer != SEARCH_LATER)
+		return rc;
+	m->round = ROUND_SUMMARY;
+	*answer = search_match(s->root, m);
+	if (*answer == SEARCH_LATER)
+		*answer = search_match_message(s->root, m, c->slice_ends);
+	return m->failure;
 }
 
 static int pass_over(struct command *c, const struct entry *e, int rc)
@@ -75,11 +85,16 @@ static int pass_over(struct command *c, const struct entry *e, int rc)
 	return rc == ERR_CORRUPT ? OK : rc;
 }
 
+/* A damaged message does not match, and the log knows it. */
 static int look_at(struct command *c, struct search *s, const struct entry *e)
 {
-	bool yes;
-	int rc = decide(c, s, e, &yes);
-	if (yes)
+	enum search_answer answer;
+	int rc = decide(c, s, e, &answer);
+	s->open = !rc && answer == SEARCH_LATER;
+	if (s->open)
+		return OK;
+	search_subject_end(&s->subject);
+	if (!rc && answer == SEARCH_YES)
 		add(c, s, e->uid);
 	return rc ? pass_over(c, e, rc) : OK;
 }
@@ -111,12 +126,13 @@ static enum imap_step go_on(struct command *c)
 {
 	struct search *s = c->job;
 	for (;;) {
-		for (; s->i < s->n; s->i++) {
+		while (s->i < s->n) {
 			if (command_should_yield(c))
 				return pause_search(c, s);
 			int rc = look_at(c, s, &s->batch[s->i]);
 			if (rc)
 				return reply_failure(c, rc);
+			s->i += !s->open;
 		}
 		s->i = 0;
 		int rc = entries_next(&s->walk, &s->memory, &s->batch, &s->n);
@@ -128,16 +144,25 @@ static enum imap_step go_on(struct command *c)
 }
 
 /* Numbers alone decide: nothing is read. */
-static enum imap_step search_numbers(struct command *c, struct search *s)
+static enum imap_step go_on_numbers(struct command *c)
 {
-	struct view *v = c->session->view;
-	struct search_subject m = { .view = v, .round = ROUND_NUMBER };
-	for (m.number = 1; m.number <= view_count(v); m.number++) {
-		m.uid = view_uid(v, m.number);
-		if (search_match(s->root, &m) == SEARCH_YES)
-			add(c, s, m.uid);
+	struct search *s = c->job;
+	struct search_subject *m = &s->subject;
+	for (; m->number <= view_count(m->view); m->number++) {
+		if (m->number % 1024 == 0 && command_should_yield(c))
+			return pause_search(c, s);
+		m->uid = view_uid(m->view, m->number);
+		if (search_match(s->root, m) == SEARCH_YES)
+			add(c, s, m->uid);
 	}
 	return put_found(c, s);
+}
+
+static enum imap_step search_numbers(struct command *c, struct search *s)
+{
+	s->subject = (struct search_subject){ .view = c->session->view, .round = ROUND_NUMBER, .number = 1 };
+	c->resume = go_on_numbers;
+	return go_on_numbers(c);
 }
 
 /* Among keys that must all hold, UIDs say where to look, and what the entry alone decides spares reading summaries. */

@@ -89,21 +89,55 @@ static bool sent_between(const struct imap_search *key, const struct mime_summar
 	return s->has_date && between(key, day_of((s->date.seconds + s->date.zone * 60) * SECOND_US));
 }
 
+static int text_found(const struct imap_search *key, struct search_subject *m, bool *done, bool *found)
+{
+	int rc = m->text ? OK : text_search_open(m->service, &m->entry, key->text, key->op == SEARCH_TEXT, &m->text);
+	while (!rc && !*done && clock_mono() < m->until)
+		rc = text_search_step(m->text, done, found);
+	if (!rc && !*done)
+		text_search_pause(m->text);
+	else
+		text_search_close(&m->text);
+	return rc;
+}
+
+/* What the bytes of the message must answer. */
+static enum search_answer ask_message(const struct imap_search *key, struct search_subject *m)
+{
+	bool done = false, found = false;
+	if (m->failure)
+		return SEARCH_NO;
+	if (m->asked < m->answered)
+		return m->answers[m->asked++] ? SEARCH_YES : SEARCH_NO;
+	if (m->paused || clock_mono() >= m->until) {
+		m->paused = true;
+		return SEARCH_LATER;
+	}
+	if (key->op == SEARCH_HEADER) {
+		m->failure = search_header(m->service, &m->entry, key->name, key->text, &found);
+		done = true;
+	} else {
+		m->failure = text_found(key, m, &done, &found);
+	}
+	if (m->failure)
+		return SEARCH_NO;
+	m->paused = !done;
+	if (!done)
+		return SEARCH_LATER;
+	m->answers[m->answered++] = found;
+	m->asked++;
+	return found ? SEARCH_YES : SEARCH_NO;
+}
+
 static enum search_answer match_header(const struct imap_search *key, struct search_subject *m)
 {
 	bool found = false;
-	if (m->round < ROUND_MESSAGE && !mime_summary_has_fields(&m->summary, &key->name, 1))
+	if (m->round == ROUND_MESSAGE)
+		return ask_message(key, m);
+	if (!mime_summary_has_fields(&m->summary, &key->name, 1))
 		return SEARCH_LATER;
 	if (!m->failure)
 		m->failure = search_header(m->service, &m->entry, key->name, key->text, &found);
-	return found && !m->failure ? SEARCH_YES : SEARCH_NO;
-}
-
-static enum search_answer match_text(const struct imap_search *key, struct search_subject *m)
-{
-	bool found = false;
-	if (!m->failure)
-		m->failure = search_text(m->service, &m->entry, key->text, key->op == SEARCH_TEXT, &found);
 	return found && !m->failure ? SEARCH_YES : SEARCH_NO;
 }
 
@@ -179,7 +213,7 @@ static enum search_answer match_one(const struct imap_search *key, struct search
 	case SEARCH_HEADER:
 		return match_header(key, m);
 	case SEARCH_BODY: case SEARCH_TEXT:
-		return match_text(key, m);
+		return ask_message(key, m);
 	default:
 		return match_entry(key, m) ? SEARCH_YES : SEARCH_NO;
 	}
@@ -199,4 +233,18 @@ enum search_answer search_match(const struct imap_search *key, struct search_sub
 	default:
 		return m->round < round_of(key) ? SEARCH_LATER : match_one(key, m);
 	}
+}
+
+enum search_answer search_match_message(const struct imap_search *key, struct search_subject *m, int64_t until)
+{
+	m->round = ROUND_MESSAGE;
+	m->until = until;
+	m->paused = false;
+	m->asked = 0;
+	return search_match(key, m);
+}
+
+void search_subject_end(struct search_subject *m)
+{
+	text_search_close(&m->text);
 }

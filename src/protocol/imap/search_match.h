@@ -20,6 +20,13 @@ struct search_subject {
 	struct entry entry;          /* from ROUND_ENTRY on; with its summary from ROUND_SUMMARY on */
 	struct mime_summary summary; /* the same, opened */
 	int failure;                 /* why the message could not be read; the answer is NO then */
+	/* In ROUND_MESSAGE. When its time is over, the round ends with SEARCH_LATER and is gone through again: the keys ask in
+	   the same order and get the answers that are there already. */
+	int64_t until;                  /* clock_mono() */
+	bool paused;
+	unsigned asked, answered;
+	bool answers[SEARCH_KEYS_MAX];
+	struct text_search *text;       /* of the key that was not answered yet */
 };
 
 /* Makes a parsed tree ready: sets are resolved, texts folded. ERR_LIMIT when the arena is full; ERR_INVALID for keys
@@ -28,5 +35,9 @@ int search_prepare(struct imap_search *key, const struct view *v, struct arena *
 /* The round in which every message is decided. */
 enum search_round search_last_round(const struct imap_search *key);
 enum search_answer search_match(const struct imap_search *key, struct search_subject *m);
+/* Begins a message's last round, or goes on with it after a pause. */
+enum search_answer search_match_message(const struct imap_search *key, struct search_subject *m, int64_t until);
+/* Gives back what the subject holds. */
+void search_subject_end(struct search_subject *m);
 
 #endif

@@ -545,7 +545,7 @@ static void walk(struct world *w, long steps)
 static void the_model_agrees(void **state)
 {
 	struct world *w = *state;
-	walk(w, setting("MODEL_STEPS", 1200));
+	walk(w, setting("MODEL_STEPS", 600));
 }
 
 int main(void)

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MODEL_NAME = 16, MODEL_PATH = 128, MODEL_KEYWORDS = 5 };
+enum { MODEL_NAME = 16, MODEL_PATH = 256, MODEL_KEYWORDS = 5 };
 
 struct m_entry {
 	uint32_t uid;

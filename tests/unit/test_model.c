@@ -9,7 +9,7 @@
 #include "message.h"
 #include "restore.h"
 
-enum { SEEDS_MAX = 100000 };
+enum { SEEDS_MAX = 100000, FOLDERS_MAX = 60 };
 
 /* --- Operations --- */
 
@@ -436,6 +436,24 @@ static void do_reopen(struct world *w)
 	verify(w);
 }
 
+/* Restores into folders multiply them: leaves go until they are few. */
+static void prune(struct world *w)
+{
+	char path[MODEL_PATH];
+	while (w->m.now.n > FOLDERS_MAX) {
+		const struct m_folder *f = any_folder(w);
+		if (f->id == 1 || m_has_children(&w->m.now, f->id))
+			continue;
+		w->doing = "pruning";
+		m_path(&w->m.now, f, path);
+		expect_code(w, folder_delete(w->s, w->account, span_of(path), &tester), OK, path);
+		m_delete(&w->m, path);
+		took(w, true);
+		compare_account(w);
+		keep_state(w);
+	}
+}
+
 /* Keeps it small: everything in the largest folder goes. */
 static void empty_largest(struct world *w)
 {
@@ -494,6 +512,7 @@ static void one_step(struct world *w)
 	operations[i].run(w);
 	compare_present(w);
 	keep_state(w);
+	prune(w);
 	empty_largest(w);
 	compare_account(w);
 	keep_state(w);

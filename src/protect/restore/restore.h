@@ -20,7 +20,7 @@ struct restore_request {
 	struct span folder; /* this folder and all below it; empty: the whole account */
 	struct span match;  /* QUERY: only these messages (then folders and subscriptions do not return); empty: all */
 	struct span into;   /* where messages go instead of their folders, with the folders below as they were; or empty */
-	bool dry_run;
+	bool dry_run;       /* nothing stays; with more than 100 folders what would move is an estimate */
 	const struct actor *actor;
 	/* All may be NULL. say: a line for people, per folder. progress: done of total messages looked at. cancelled: non-zero
 	   stops after the current transaction; what was restored stays. */

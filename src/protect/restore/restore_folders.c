@@ -7,7 +7,7 @@
 #include "service.h"
 #include "store.h"
 
-enum { PER_TRANSACTION = 200, ROUNDS = 50 };
+enum { PER_TRANSACTION = 100, ROUNDS = 50 };
 
 static bool in_scope(const struct run *r, struct span path)
 {
@@ -134,7 +134,7 @@ static int revive(struct change *c, const struct folder *f, int64_t parent, enum
 
 /* Back to the place of then, where that is free and below the parent of then. The others may leave a place that is
    wanted: so this is tried again until nothing moves. */
-static int settle_one(struct run *r, struct change *c, const struct folder *f, enum fate *fate, int64_t *messages)
+static int settle_one(struct change *c, const struct folder *f, enum fate *fate, int64_t *messages)
 {
 	struct collection now, up;
 	int64_t taken;
@@ -152,18 +152,23 @@ static int settle_one(struct run *r, struct change *c, const struct folder *f, e
 	return e || taken ? e : revive(c, f, f->parent, fate, messages);
 }
 
+static bool has_moved(enum fate fate)
+{
+	return fate == RENAMED || fate == REVIVED;
+}
+
+/* Each folder moves once, so this ends. */
 static int settle(struct folder_step *k, struct change *c)
 {
-	struct run *r = k->r;
-	bool again = !r->q->match.n;
+	bool again = !k->r->q->match.n;
 	int e = OK;
-	for (int round = 0; !e && again && round < ROUNDS; round++) {
+	while (!e && again) {
 		again = false;
 		for (size_t i = 0; !e && i < k->n; i++) {
-			if (k->fate[i] != STAYS)
+			if (has_moved(k->fate[i]))
 				continue;
-			e = settle_one(r, c, r->targets[k->from + i].then, &k->fate[i], &k->messages[i]);
-			again = again || k->fate[i] != STAYS;
+			e = settle_one(c, k->r->targets[k->from + i].then, &k->fate[i], &k->messages[i]);
+			again = again || has_moved(k->fate[i]);
 		}
 		k->moved = k->moved || again;
 	}
@@ -256,18 +261,55 @@ static int place_ended(struct run *r, struct change *c, const struct folder *f, 
 	return revive(c, f, parent, fate, messages);
 }
 
-static int place(struct run *r, struct change *c, const struct folder *f, enum fate *fate, int64_t *id, int64_t *messages)
+static int place_living(struct run *r, struct change *c, const struct folder *f, const struct collection *now, enum fate *fate)
 {
-	struct collection now;
 	int64_t parent;
-	int e = where_is(c->t, c->account, f->id, &now, &c->arena);
-	*id = f->id;
-	if (e == ERR_NOT_FOUND)
-		return place_ended(r, c, f, fate, id, messages);
-	if (e || *fate != STAYS || r->q->match.n)
-		return e;
-	e = parent_now(c, f, &parent);
-	return e ? e : rename_back(c, f, &now, parent, fate);
+	if (has_moved(*fate) || r->q->match.n)
+		return OK;
+	int e = parent_now(c, f, &parent);
+	return e ? e : rename_back(c, f, now, parent, fate);
+}
+
+/* The living, or those that ended, up to the first that moves. */
+static int place_some(struct folder_step *k, struct change *c, bool living, bool *moved)
+{
+	int e = OK;
+	for (size_t i = 0; !e && !*moved && i < k->n; i++) {
+		const struct folder *f = k->r->targets[k->from + i].then;
+		enum fate *fate = &k->fate[i];
+		struct collection now;
+		bool before = has_moved(*fate);
+		e = where_is(c->t, c->account, f->id, &now, &c->arena);
+		if (e && e != ERR_NOT_FOUND)
+			return e;
+		if (living == (e == ERR_NOT_FOUND)) {
+			e = OK;
+			continue;
+		}
+		k->id[i] = f->id;
+		*fate = before ? *fate : STAYS;
+		e = living ? place_living(k->r, c, f, &now, fate) : place_ended(k->r, c, f, fate, &k->id[i], &k->messages[i]);
+		*moved = has_moved(*fate) != before;
+	}
+	return e;
+}
+
+/* What moves may make room for others, so after each that had to make do with another place all are asked again: whoever
+   joins a folder must find it where it stays. */
+static int move_all(struct folder_step *k, struct change *c)
+{
+	bool moved;
+	int e;
+	do {
+		moved = false;
+		e = settle(k, c);
+		if (!e && k->last)
+			e = place_some(k, c, true, &moved);
+		if (!e && k->last && !moved)
+			e = place_some(k, c, false, &moved);
+		k->moved = k->moved || moved;
+	} while (!e && moved);
+	return e;
 }
 
 static int run_step(struct meta_txn *t, void *arg)
@@ -282,34 +324,31 @@ static int run_step(struct meta_txn *t, void *arg)
 	}
 	int e = change_begin(&c, r->s, t, r->q->account, CHANGE_RESTORE, r->q->actor, r->changeset);
 	if (!e)
-		e = settle(k, &c);
-	for (size_t i = 0; !e && k->last && i < k->n; i++)
-		e = place(r, &c, r->targets[k->from + i].then, &k->fate[i], &k->id[i], &k->messages[i]);
+		e = move_all(k, &c);
 	e = change_end(&c, e, &k->touched);
 	return e == OK && r->q->dry_run ? ERR_STOPPED : e; /* a dry run decides as the real one does, then takes it back */
 }
 
-static void tell_one(const struct run *r, struct span path, enum fate fate, int64_t messages)
+static void say(const struct run *r, struct span path, const char *what)
 {
 	char line[1200];
-	if (!r->q->say || fate == STAYS || fate == WAITS)
-		return;
-	if (fate == REVIVED)
-		snprintf(line, sizeof line, "%.*s: comes back with %lld messages", SPAN_ARG(path), (long long)messages);
-	else
-		snprintf(line, sizeof line, "%.*s: %s", SPAN_ARG(path),
-		         fate == RENAMED ? "gets its name back" : "its name is taken: messages join the folder of that name");
-	r->q->say(r->q->ctx, line);
+	snprintf(line, sizeof line, "%.*s: %s", SPAN_ARG(path), what);
+	if (r->q->say)
+		r->q->say(r->q->ctx, line);
 }
 
 static void tell(struct run *r, const struct folder_step *k)
 {
+	char back[80];
 	for (size_t i = 0; i < k->n; i++) {
 		struct target *t = &r->targets[k->from + i];
 		t->id = k->last ? k->id[i] : 0;
-		r->report.folders += k->fate[i] == RENAMED || k->fate[i] == REVIVED;
+		t->joins = k->fate[i] == JOINS;
+		r->report.folders += has_moved(k->fate[i]);
 		r->report.messages += (uint64_t)k->messages[i];
-		tell_one(r, t->then->path, k->fate[i], k->messages[i]);
+		snprintf(back, sizeof back, "comes back with %lld messages", (long long)k->messages[i]);
+		if (has_moved(k->fate[i]))
+			say(r, t->then->path, k->fate[i] == REVIVED ? back : "gets its name back");
 	}
 }
 
@@ -421,15 +460,18 @@ static int choose(struct run *r)
 
 int restore_folders(struct run *r)
 {
-	bool moved;
 	int e = choose(r);
 	if (e || r->q->into.n)
 		return e;
-	/* one transaction settles few folders by itself; places in others may have become free since it was their turn */
-	moved = r->n > PER_TRANSACTION && !r->q->dry_run;
+	/* One transaction is enough for few folders; when they are many, places may become free after it was their turn. */
+	bool many = r->n > PER_TRANSACTION && !r->q->dry_run, moved = many;
 	for (int round = 0; !e && moved && round < ROUNDS; round++)
 		e = pass(r, false, &moved);
-	if (!e)
+	moved = true;
+	for (int round = 0; !e && moved && round < (many ? ROUNDS : 1); round++)
 		e = pass(r, true, &moved);
+	for (size_t i = 0; !e && i < r->n; i++)
+		if (r->targets[i].joins)
+			say(r, r->targets[i].then->path, "its name is taken: messages join the folder of that name");
 	return e || r->q->match.n || r->q->dry_run ? e : subscribe_again(r);
 }

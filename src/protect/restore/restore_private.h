@@ -12,6 +12,7 @@ struct target {
 	const struct folder *then; /* the folder as it was; in the tree of then */
 	int64_t id;                /* where its messages go; 0: to be made at path when the first message comes */
 	struct span path;
+	bool joins;                /* another folder has its name */
 };
 
 struct run {

@@ -316,8 +316,9 @@ static void work_a_round(struct world *w, int round)
 static void *work(void *arg)
 {
 	struct worker *k = arg;
-	while (!atomic_load(&k->stop))
+	do /* at least once, however quick the other side is */
 		work_a_round(k->w, k->rounds++);
+	while (!atomic_load(&k->stop));
 	return NULL;
 }
 

@@ -110,7 +110,10 @@ static int rename_back(struct change *c, const struct folder *f, const struct co
 	bool ring;
 	if (parent == now->parent && span_eq(name, now->name))
 		return OK;
-	int e = child_of(c->t, c->account, parent, name, &taken);
+	int e = restore_find_path(c->t, c->account, f->path, &taken);
+	if (e || taken == f->id) /* it has its name, below another parent */
+		return e;
+	e = child_of(c->t, c->account, parent, name, &taken);
 	if (!e && !taken)
 		e = makes_ring(c->t, c->account, f->id, parent, &ring, &c->arena);
 	if (e || taken || ring)

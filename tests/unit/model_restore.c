@@ -14,7 +14,8 @@ static struct m_state read_state(struct world *w)
 	s.change = t.change;
 	for (size_t i = 0; i < t.n; i++) {
 		const struct folder *f = &t.list[i];
-		struct m_folder k = { .id = f->id, .parent = f->parent, .uidvalidity = f->uidvalidity, .uidnext = f->uidnext,
+		struct m_folder k = { .id = f->id, .parent = f->parent, .uidvalidity = f->uidvalidity,
+		                     .uidnext = f->uidnext,
 			              .change = f->change, .recent = -1, .noselect = f->attributes & FOLDER_NOSELECT,
 			              .special = f->attributes & ~(int64_t)FOLDER_NOSELECT };
 		snprintf(k.name, sizeof k.name, "%.*s", SPAN_ARG(f->name));
@@ -28,8 +29,10 @@ static struct m_state read_state(struct world *w)
 		expect_code(w, view_open(w->s, w->account, f->path, VIEW_READ_ONLY, &v), OK, k.name);
 		expect_code(w, view_read(v, 1, UINT32_MAX, SIZE_MAX >> 1, false, &a, &e, &n), OK, "view_read");
 		for (size_t j = 0; j < n; j++) {
-			struct m_entry x = { .uid = e[j].uid, .flags = e[j].flags, .keywords = keywords_read(w, e[j].keywords),
-				             .change = e[j].change, .email = e[j].email, .date = e[j].date, .size = (int64_t)e[j].size,
+			struct m_entry x = { .uid = e[j].uid, .flags = e[j].flags, .keywords = keywords_read(w,
+				e[j].keywords),
+				             .change = e[j].change, .email = e[j].email, .date = e[j].date,
+				        .size = (int64_t)e[j].size,
 				             .body = body_of(w, e[j].email) };
 			m_push_entry(p, &x);
 		}
@@ -107,7 +110,8 @@ static void check_folder_is_back(struct world *w, const struct restore_case *r, 
 	expect(w, to || !whole(r), "%s is not back", path);
 	if (to && whole(r)) {
 		m_path(&r->after, to, now);
-		expect(w, !strcmp(now, path) || m_find(&r->after, path) || f->parent, "%s is called %s, although its name is free", path, now);
+		expect(w, !strcmp(now, path) || m_find(&r->after, path) || f->parent,
+		       "%s is called %s, although its name is free", path, now);
 		expect(w, !to->noselect || f->noselect, "%s is only a name", path);
 	}
 	for (size_t i = 0; i < f->c->n; i++) {
@@ -115,8 +119,10 @@ static void check_folder_is_back(struct world *w, const struct restore_case *r, 
 		if (!wanted(r, e))
 			continue;
 		expect(w, to, "%s: uid %u is nowhere", path, e->uid);
-		expect(w, count_email(r, to, e->email) >= count_email(r, f, e->email), "%s: uid %u has not come back", path, e->uid);
-		expect(w, !is || r->into[0] || !((e->flags & ~(uint64_t)FLAG_DELETED) & ~is->flags || e->keywords & ~is->keywords),
+		expect(w, count_email(r, to, e->email) >= count_email(r, f, e->email), "%s: uid %u has not come back",
+		       path, e->uid);
+		expect(w, !is || r->into[0] || !((e->flags & ~(uint64_t)FLAG_DELETED) & ~is->flags ||
+		                                 e->keywords & ~is->keywords),
 		       "%s: uid %u has not got its flags back", path, e->uid);
 	}
 }
@@ -128,7 +134,8 @@ static bool was_then(const struct restore_case *r, const struct m_entry *e)
 		const struct m_folder *f = &r->then->f[i];
 		for (size_t k = 0; k < f->c->n && in_scope(r, f); k++) {
 			const struct m_entry *t = &f->c->e[k];
-			if (t->email == e->email && (t->flags & ~(uint64_t)FLAG_DELETED) == e->flags && t->keywords == e->keywords &&
+			if (t->email == e->email && (t->flags & ~(uint64_t)FLAG_DELETED) == e->flags &&
+			    t->keywords == e->keywords &&
 			    t->date == e->date && wanted(r, t))
 				return true;
 		}
@@ -137,18 +144,22 @@ static bool was_then(const struct restore_case *r, const struct m_entry *e)
 }
 
 /* One folder before and after: nothing is lost, and only what was asked for has changed. */
-static void check_entries(struct world *w, const struct restore_case *r, const struct m_folder *was, const struct m_folder *is,
+static void check_entries(struct world *w, const struct restore_case *r, const struct m_folder *was,
+                          const struct m_folder *is,
                           uint64_t *linked, uint64_t *flagged)
 {
 	const struct m_folder *then = m_by_id(r->then, was->id);
-	expect(w, is->uidvalidity == was->uidvalidity && is->uidnext >= was->uidnext, "%s: another UIDVALIDITY or UIDNEXT", was->name);
+	expect(w, is->uidvalidity == was->uidvalidity && is->uidnext >= was->uidnext,
+	       "%s: another UIDVALIDITY or UIDNEXT", was->name);
 	for (size_t i = 0; i < was->c->n; i++) {
 		const struct m_entry *e = &was->c->e[i], *now = m_entry(is, e->uid);
 		const struct m_entry *t = then && in_scope(r, then) && !r->into[0] ? m_entry(then, e->uid) : NULL;
 		uint64_t flags = e->flags | (t && wanted(r, t) ? t->flags & ~(uint64_t)FLAG_DELETED : 0);
 		unsigned keywords = e->keywords | (t && wanted(r, t) ? t->keywords : 0);
-		expect(w, now && now->email == e->email && now->date == e->date, "%s: uid %u is lost", was->name, e->uid);
-		expect(w, now->flags == flags && now->keywords == keywords, "%s: uid %u: flags %llx %x instead of %llx %x", was->name, e->uid,
+		expect(w, now && now->email == e->email && now->date == e->date, "%s: uid %u is lost", was->name,
+		       e->uid);
+		expect(w, now->flags == flags && now->keywords == keywords,
+		       "%s: uid %u: flags %llx %x instead of %llx %x", was->name, e->uid,
 		       (unsigned long long)now->flags, now->keywords, (unsigned long long)flags, keywords);
 		*flagged += flags != e->flags || keywords != e->keywords;
 	}
@@ -166,7 +177,8 @@ static void check_entries(struct world *w, const struct restore_case *r, const s
 static bool took_place(const struct restore_case *r, const char *name)
 {
 	for (size_t i = 0; i < r->after.n; i++)
-		if (!strcmp(r->after.f[i].name, name) && !m_by_id(&r->before, r->after.f[i].id) && m_by_id(r->then, r->after.f[i].id))
+		if (!strcmp(r->after.f[i].name, name) && !m_by_id(&r->before, r->after.f[i].id) && m_by_id(r->then,
+			r->after.f[i].id))
 			return true;
 	return false;
 }
@@ -195,7 +207,8 @@ static void check_restore(struct world *w, const struct restore_case *r)
 	for (size_t i = 0; i < r->before.n; i++)
 		check_folder_is_kept(w, r, &r->before.f[i]);
 	for (size_t i = 0; i < r->after.n; i++) {
-		const struct m_folder *is = &r->after.f[i], *was = m_by_id(&r->before, is->id), *dead = m_dead(&w->m, is->id);
+		const struct m_folder *is = &r->after.f[i], *was = m_by_id(&r->before, is->id), *dead = m_dead(&w->m,
+		                                                                                               is->id);
 		struct m_content none = { .refs = 1 };
 		struct m_folder fresh = { .id = is->id, .uidvalidity = is->uidvalidity, .uidnext = 1, .c = &none };
 		expect(w, was || dead || is->id >= w->m.next_id, "%s: a folder out of nowhere", is->name);
@@ -206,13 +219,17 @@ static void check_restore(struct world *w, const struct restore_case *r)
 		check_entries(w, r, was ? was : dead ? dead : &fresh, is, &linked, &flagged);
 	}
 	for (size_t i = 0; i < r->then->n_subs && whole(r); i++)
-		expect(w, !(!r->folder[0] || m_within(r->then->subs[i], r->folder)) || m_subscribed(&r->after, r->then->subs[i]),
+		expect(w, !(!r->folder[0] || m_within(r->then->subs[i], r->folder)) || m_subscribed(&r->after,
+		                                                                                    r->then->subs[i]),
 		       "%s is not subscribed again", r->then->subs[i]);
 	for (size_t i = 0; i < r->before.n_subs; i++)
-		expect(w, m_subscribed(&r->after, r->before.subs[i]), "%s is not subscribed any more", r->before.subs[i]);
-	expect(w, r->report.messages == linked, "%llu messages reported, %llu came", (unsigned long long)r->report.messages,
+		expect(w, m_subscribed(&r->after, r->before.subs[i]), "%s is not subscribed any more",
+		       r->before.subs[i]);
+	expect(w, r->report.messages == linked, "%llu messages reported, %llu came",
+	       (unsigned long long)r->report.messages,
 	       (unsigned long long)linked);
-	expect(w, r->report.flags == flagged, "%llu messages reported with flags, %llu got some", (unsigned long long)r->report.flags,
+	expect(w, r->report.flags == flagged, "%llu messages reported with flags, %llu got some",
+	       (unsigned long long)r->report.flags,
 	       (unsigned long long)flagged);
 }
 
@@ -256,7 +273,8 @@ static void trace_folders(const struct world *w, const char *when, const struct 
 	char path[MODEL_PATH];
 	for (size_t i = 0; i < s->n && w->trace; i++) {
 		m_path(s, &s->f[i], path);
-		printf("  %s: %lld %s%s, %zu messages\n", when, (long long)s->f[i].id, path, s->f[i].noselect ? " (a name)" : "", s->f[i].c->n);
+		printf("  %s: %lld %s%s, %zu messages\n", when, (long long)s->f[i].id, path,
+		       s->f[i].noselect ? " (a name)" : "", s->f[i].c->n);
 	}
 }
 
@@ -296,14 +314,18 @@ void restore_at_random(struct world *w)
 	trace_folders(w, "after", &r.after);
 	check_restore(w, &r);
 	if (tried && then.n <= 100) /* of more it is an estimate */
-		expect(w, dry.folders == r.report.folders && dry.flags == r.report.flags && dry.messages >= r.report.messages,
-		       "dry run: %llu %llu %llu, then: %llu %llu %llu", (unsigned long long)dry.folders, (unsigned long long)dry.messages,
-		       (unsigned long long)dry.flags, (unsigned long long)r.report.folders, (unsigned long long)r.report.messages,
+		expect(w, dry.folders == r.report.folders && dry.flags == r.report.flags &&
+		       dry.messages >= r.report.messages,
+		       "dry run: %llu %llu %llu, then: %llu %llu %llu", (unsigned long long)dry.folders,
+		        (unsigned long long)dry.messages,
+		       (unsigned long long)dry.flags, (unsigned long long)r.report.folders,
+		        (unsigned long long)r.report.messages,
 		       (unsigned long long)r.report.flags);
 	take_over(w, &r.after);
 	w->doing = "a second restore";
 	run_restore(w, &r, false, &again);
-	expect(w, again.folders + again.messages + again.flags == 0, "%llu folders, %llu messages, %llu flags", (unsigned long long)again.folders,
+	expect(w, again.folders + again.messages + again.flags == 0, "%llu folders, %llu messages, %llu flags",
+	       (unsigned long long)again.folders,
 	       (unsigned long long)again.messages, (unsigned long long)again.flags);
 	compare_account(w);
 	m_state_free(&r.before);

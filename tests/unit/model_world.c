@@ -67,7 +67,8 @@ void wrong_code(const struct world *w, const char *file, int line, int got, int 
 
 void open_world(struct world *w)
 {
-	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = "sqlite:meta.db", .blob_url = "file:blobs" };
+	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = "sqlite:meta.db",
+	                          .blob_url = "file:blobs" };
 	assert_int_equal(store_open(&o, &w->store), OK);
 	assert_int_equal(service_open(w->store, &w->s), OK);
 	assert_int_equal(restore_resume(w->s, NULL, NULL), OK);
@@ -129,7 +130,8 @@ struct span keywords_text(unsigned bits, char out[64])
 
 static size_t body_text(int body, char out[300])
 {
-	int n = snprintf(out, 300, "From: a@example.org\r\nTo: b@example.org\r\nSubject: subj%03d\r\n\r\n%0*d\r\n", body, body % 50, body);
+	int n = snprintf(out, 300, "From: a@example.org\r\nTo: b@example.org\r\nSubject: subj%03d\r\n\r\n%0*d\r\n",
+	                 body, body % 50, body);
 	return (size_t)n;
 }
 
@@ -186,12 +188,15 @@ static void compare_entry(struct world *w, const struct entry *e, const struct m
 	expect(w, e->uid == k->uid, "uid %u instead of %u", e->uid, k->uid);
 	expect(w, e->flags == k->flags, "uid %u: flags %llx instead of %llx", e->uid, (unsigned long long)e->flags,
 	       (unsigned long long)k->flags);
-	expect(w, keywords_read(w, e->keywords) == k->keywords, "uid %u: keywords %.*s instead of %x", e->uid, SPAN_ARG(e->keywords),
+	expect(w, keywords_read(w, e->keywords) == k->keywords, "uid %u: keywords %.*s instead of %x", e->uid,
+	       SPAN_ARG(e->keywords),
 	       k->keywords);
-	expect(w, e->change == k->change, "uid %u: MODSEQ %lld instead of %lld", e->uid, (long long)e->change, (long long)k->change);
+	expect(w, e->change == k->change, "uid %u: MODSEQ %lld instead of %lld", e->uid, (long long)e->change,
+	       (long long)k->change);
 	expect(w, e->created <= e->change && e->created > 0, "uid %u: created %lld", e->uid, (long long)e->created);
 	expect(w, e->email == k->email, "uid %u: another EMAILID", e->uid);
-	expect(w, e->date == k->date, "uid %u: date %lld instead of %lld", e->uid, (long long)e->date, (long long)k->date);
+	expect(w, e->date == k->date, "uid %u: date %lld instead of %lld", e->uid, (long long)e->date,
+	       (long long)k->date);
 	expect(w, (int64_t)e->size == k->size, "uid %u: another size", e->uid);
 }
 
@@ -213,7 +218,8 @@ static void compare_view(struct world *w, struct view *v, const struct m_folder 
 		for (size_t i = 0; i < n; i++, seen++) {
 			expect(w, seen < f->c->n, "more entries than messages");
 			compare_entry(w, &e[i], &f->c->e[seen]);
-			expect(w, view_uid(v, (uint32_t)seen + 1) == e[i].uid && view_number(v, e[i].uid) == seen + 1, "numbers and UIDs");
+			expect(w, view_uid(v, (uint32_t)seen + 1) == e[i].uid && view_number(v, e[i].uid) == seen + 1,
+			       "numbers and UIDs");
 			if (chance(w, 2))
 				check_bytes(w, &e[i], f->c->e[seen].body);
 		}
@@ -227,21 +233,29 @@ static void compare_folder(struct world *w, const struct folder *f, const struct
 {
 	char path[MODEL_PATH];
 	m_path(s, k, path);
-	expect(w, span_eq(f->path, span_of(path)), "folder %lld is called %.*s instead of %s", (long long)k->id, SPAN_ARG(f->path), path);
+	expect(w, span_eq(f->path, span_of(path)), "folder %lld is called %.*s instead of %s", (long long)k->id,
+	       SPAN_ARG(f->path), path);
 	expect(w, span_eq(f->name, span_of(k->name)), "folder %s: name %.*s", path, SPAN_ARG(f->name));
-	expect(w, f->parent == k->parent, "folder %s: parent %lld instead of %lld", path, (long long)f->parent, (long long)k->parent);
-	expect(w, f->uidvalidity == k->uidvalidity, "folder %s: UIDVALIDITY %lld instead of %lld", path, (long long)f->uidvalidity,
+	expect(w, f->parent == k->parent, "folder %s: parent %lld instead of %lld", path, (long long)f->parent,
+	       (long long)k->parent);
+	expect(w, f->uidvalidity == k->uidvalidity, "folder %s: UIDVALIDITY %lld instead of %lld", path,
+	       (long long)f->uidvalidity,
 	       (long long)k->uidvalidity);
-	expect(w, !!(f->attributes & FOLDER_NOSELECT) == k->noselect, "folder %s: attributes %llx", path, (long long)f->attributes);
-	expect(w, (f->attributes & ~(int64_t)FOLDER_NOSELECT) == k->special, "folder %s: attributes %llx", path, (long long)f->attributes);
+	expect(w, !!(f->attributes & FOLDER_NOSELECT) == k->noselect, "folder %s: attributes %llx", path,
+	       (long long)f->attributes);
+	expect(w, (f->attributes & ~(int64_t)FOLDER_NOSELECT) == k->special, "folder %s: attributes %llx", path,
+	       (long long)f->attributes);
 	expect(w, f->has_children == m_has_children(s, k->id), "folder %s: children", path);
 }
 
 static void compare_counters(struct world *w, const struct folder *f, const struct m_folder *k)
 {
-	expect(w, f->messages == (int64_t)k->c->n, "%s: %lld messages instead of %zu", k->name, (long long)f->messages, k->c->n);
-	expect(w, f->unseen == (int64_t)m_unseen(k), "%s: %lld unseen instead of %zu", k->name, (long long)f->unseen, m_unseen(k));
-	expect(w, f->bytes == m_bytes(k), "%s: %lld bytes instead of %lld", k->name, (long long)f->bytes, (long long)m_bytes(k));
+	expect(w, f->messages == (int64_t)k->c->n, "%s: %lld messages instead of %zu", k->name, (long long)f->messages,
+	       k->c->n);
+	expect(w, f->unseen == (int64_t)m_unseen(k), "%s: %lld unseen instead of %zu", k->name, (long long)f->unseen,
+	       m_unseen(k));
+	expect(w, f->bytes == m_bytes(k), "%s: %lld bytes instead of %lld", k->name, (long long)f->bytes,
+	       (long long)m_bytes(k));
 }
 
 static void compare_tree(struct world *w, int64_t at, const struct m_state *s)
@@ -263,9 +277,12 @@ static void compare_tree(struct world *w, int64_t at, const struct m_state *s)
 			continue;
 		}
 		compare_counters(w, f, k);
-		expect(w, f->uidnext == k->uidnext, "%s: UIDNEXT %lld instead of %lld", k->name, (long long)f->uidnext, (long long)k->uidnext);
-		expect(w, f->change == k->change, "%s: HIGHESTMODSEQ %lld instead of %lld", k->name, (long long)f->change, (long long)k->change);
-		expect(w, keywords_read(w, f->keywords) == k->keywords, "%s: keywords %.*s instead of %x", k->name, SPAN_ARG(f->keywords),
+		expect(w, f->uidnext == k->uidnext, "%s: UIDNEXT %lld instead of %lld", k->name, (long long)f->uidnext,
+		       (long long)k->uidnext);
+		expect(w, f->change == k->change, "%s: HIGHESTMODSEQ %lld instead of %lld", k->name,
+		       (long long)f->change, (long long)k->change);
+		expect(w, keywords_read(w, f->keywords) == k->keywords, "%s: keywords %.*s instead of %x", k->name,
+		       SPAN_ARG(f->keywords),
 		       k->keywords);
 	}
 	tree_free(&t);
@@ -279,7 +296,8 @@ static void compare_subscriptions(struct world *w)
 	expect_code(w, folder_subscriptions(w->s, w->account, &a, &names, &n), OK, "subscriptions");
 	expect(w, n == w->m.now.n_subs, "%zu subscriptions instead of %zu", n, w->m.now.n_subs);
 	for (size_t i = 0; i < n; i++)
-		expect(w, span_eq(names[i], span_of(w->m.now.subs[i])), "subscribed: %.*s instead of %s", SPAN_ARG(names[i]),
+		expect(w, span_eq(names[i], span_of(w->m.now.subs[i])), "subscribed: %.*s instead of %s",
+		       SPAN_ARG(names[i]),
 		       w->m.now.subs[i]);
 	arena_free(&a);
 }
@@ -295,7 +313,8 @@ void compare_account(struct world *w)
 	expect_code(w, account_show(w->s, w->account, &i), OK, "account_show");
 	expect(w, i.change == w->m.now.change, "the account is at change %lld", (long long)i.change);
 	expect(w, i.stamp >= w->m.now.stamp, "stamps go back");
-	expect(w, i.messages == messages && i.bytes == bytes, "%lld messages of %lld bytes instead of %lld of %lld", (long long)i.messages,
+	expect(w, i.messages == messages && i.bytes == bytes, "%lld messages of %lld bytes instead of %lld of %lld",
+	       (long long)i.messages,
 	       (long long)i.bytes, (long long)messages, (long long)bytes);
 	w->m.now.stamp = i.stamp;
 }
@@ -317,7 +336,8 @@ static void compare_fresh(struct world *w, const struct m_folder *f)
 	if (e)
 		return;
 	compare_view(w, v, f);
-	expect(w, view_info(v)->folder.change == f->change && view_change(v) == f->change, "%s: the view's change", path);
+	expect(w, view_info(v)->folder.change == f->change && view_change(v) == f->change, "%s: the view's change",
+	       path);
 	expect(w, view_info(v)->folder.uidnext == f->uidnext, "%s: the view's UIDNEXT", path);
 	expect_code(w, view_first_unseen(v, &number), OK, "first unseen");
 	size_t first = 0;
@@ -357,7 +377,8 @@ struct m_state *any_past(struct world *w)
 {
 	int64_t now = w->m.now.change, back = now < KEPT ? now : KEPT;
 	for (int i = 0; i < 20; i++) {
-		struct m_state *s = state_at(w, now - (int64_t)pick(w, chance(w, 50) && back > 30 ? 30 : (unsigned)back));
+		struct m_state *s = state_at(w, now - (int64_t)pick(w, chance(w, 50) &&
+		                                                    back > 30 ? 30 : (unsigned)back));
 		if (s)
 			return s;
 	}
@@ -374,9 +395,11 @@ static void compare_past_folder(struct world *w, const struct m_state *s, const 
 	expect_code(w, e, f->noselect ? ERR_CANNOT : OK, name);
 	if (e)
 		return;
-	expect(w, view_info(v)->past && view_info(v)->read_only && view_info(v)->at.change == s->change, "%s: at change %lld", name,
+	expect(w, view_info(v)->past && view_info(v)->read_only && view_info(v)->at.change == s->change,
+	       "%s: at change %lld", name,
 	       (long long)view_info(v)->at.change);
-	expect(w, view_info(v)->folder.id == f->id && view_info(v)->folder.uidvalidity == f->uidvalidity, "%s: another folder", name);
+	expect(w, view_info(v)->folder.id == f->id && view_info(v)->folder.uidvalidity == f->uidvalidity,
+	       "%s: another folder", name);
 	compare_view(w, v, f);
 	view_close(&v);
 }
@@ -437,10 +460,12 @@ void apply_delta(struct world *w, struct session *s, const struct view_delta *d)
 		expect(w, k >= 1 && k <= s->n, "EXPUNGE of number %u of %zu", k, s->n);
 		memmove(s->p + k - 1, s->p + k, (s->n-- - k) * sizeof *s->p);
 	}
-	expect(w, d->exists == (view_count(s->v) > s->n), "news of new messages: %d, %u instead of %zu", d->exists, view_count(s->v), s->n);
+	expect(w, d->exists == (view_count(s->v) > s->n), "news of new messages: %d, %u instead of %zu", d->exists,
+	       view_count(s->v), s->n);
 	for (size_t i = 0; i < d->n_changed; i++) {
 		uint32_t k = view_number(s->v, d->changed[i]);
-		expect(w, k >= 1 && k <= s->n && s->p[k - 1].uid == d->changed[i], "flags of uid %u, number %u of %zu", d->changed[i], k, s->n);
+		expect(w, k >= 1 && k <= s->n && s->p[k - 1].uid == d->changed[i], "flags of uid %u, number %u of %zu",
+		       d->changed[i], k, s->n);
 		expect(w, i == 0 || d->changed[i - 1] < d->changed[i], "changed UIDs are not ascending");
 		look_at(w, s, &s->p[k - 1]);
 	}
@@ -454,17 +479,20 @@ static void compare_session(struct world *w, struct session *s, const struct m_f
 	for (size_t i = 0; i < s->n; i++) {
 		const struct picture *p = &s->p[i];
 		const struct m_entry *e = m_entry(f, p->uid);
-		expect(w, view_uid(s->v, (uint32_t)i + 1) == p->uid, "number %zu is uid %u for the client", i + 1, p->uid);
+		expect(w, view_uid(s->v, (uint32_t)i + 1) == p->uid, "number %zu is uid %u for the client", i + 1,
+		       p->uid);
 		living += !!e;
 		if (!e) {
 			e = m_grave(&w->m, f->id, p->uid);
 			expect(w, !all && e, "uid %u is not there", p->uid);
 			struct picture now = *p;
 			look_at(w, s, &now);
-			expect(w, now.flags == e->flags && now.keywords == e->keywords, "uid %u is gone and looks different", p->uid);
+			expect(w, now.flags == e->flags && now.keywords == e->keywords,
+			       "uid %u is gone and looks different", p->uid);
 			continue;
 		}
-		expect(w, e->flags == p->flags && e->keywords == p->keywords, "uid %u: flags %llx %x, the client has %llx %x", p->uid,
+		expect(w, e->flags == p->flags && e->keywords == p->keywords,
+		       "uid %u: flags %llx %x, the client has %llx %x", p->uid,
 		       (unsigned long long)e->flags, e->keywords, (unsigned long long)p->flags, p->keywords);
 	}
 	expect(w, living == f->c->n, "the client sees %zu of %zu messages", living, f->c->n);
@@ -483,7 +511,8 @@ void sync_session(struct world *w, struct session *s, bool expunges)
 	expect(w, expunges || d.n_expunged == 0, "expunges nobody asked for");
 	apply_delta(w, s, &d);
 	view_delta_free(&d);
-	expect(w, view_change(s->v) == f->change, "the view is at %lld instead of %lld", (long long)view_change(s->v), (long long)f->change);
+	expect(w, view_change(s->v) == f->change, "the view is at %lld instead of %lld", (long long)view_change(s->v),
+	       (long long)f->change);
 	compare_session(w, s, f, expunges);
 }
 
@@ -499,7 +528,8 @@ static void open_session(struct world *w, struct session *s)
 	size_t recent = 0;
 	for (size_t i = 0; i < f->c->n; i++)
 		recent += f->recent >= 0 && f->c->e[i].uid >= f->recent;
-	expect(w, f->recent < 0 || view_recent(s->v) == recent, "%s: %u recent instead of %zu", path, view_recent(s->v), recent);
+	expect(w, f->recent < 0 || view_recent(s->v) == recent, "%s: %u recent instead of %zu", path, view_recent(s->v),
+	       recent);
 	f->recent = f->uidnext;
 	learn_new(w, s);
 	compare_session(w, s, f, true);

@@ -66,11 +66,13 @@ void random_path(struct world *w, char out[MODEL_PATH]);
 /* Tells seed and step and fails the test. */
 #define expect(w, yes, ...) ((yes) ? (void)0 : wrong(w, __FILE__, __LINE__, __VA_ARGS__))
 #define expect_code(w, got, want, what) expect_code_at(w, __FILE__, __LINE__, got, want, what)
-void wrong(const struct world *w, const char *file, int line, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+void wrong(const struct world *w, const char *file, int line, const char *fmt, ...) __attribute__((format(printf, 4,
+                                                                                                          5)));
 void wrong_code(const struct world *w, const char *file, int line, int got, int want, const char *what);
 void trace(const struct world *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-static inline void expect_code_at(const struct world *w, const char *file, int line, int got, int want, const char *what)
+static inline void expect_code_at(const struct world *w, const char *file, int line, int got, int want,
+                                  const char *what)
 {
 	if (got != want)
 		wrong_code(w, file, line, got, want, what);

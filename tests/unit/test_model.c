@@ -75,11 +75,13 @@ static void do_append(struct world *w)
 	struct append_result r;
 	target_path(w, path);
 	int body = (int)pick(w, BODIES);
-	struct m_entry e = { .body = body, .size = size_of(body), .flags = random_flags(w), .keywords = random_keywords(w),
+	struct m_entry e = { .body = body, .size = size_of(body), .flags = random_flags(w),
+	                    .keywords = random_keywords(w),
 		             .date = chance(w, 50) ? 1000000 * (int64_t)(1 + pick(w, 1000)) : 0 };
 	trace(w, "%s", path);
 	struct incoming *in = new_message(w, body);
-	int got = append(w->s, w->account, span_of(path), in, e.flags, keywords_text(e.keywords, text), e.date, &tester, &r);
+	int got = append(w->s, w->account, span_of(path), in, e.flags, keywords_text(e.keywords, text), e.date, &tester,
+	                 &r);
 	incoming_free(&in);
 	struct m_folder *f = m_find(&w->m.now, path);
 	bool can = f && !f->noselect;
@@ -88,7 +90,8 @@ static void do_append(struct world *w)
 		return;
 	e.uid = m_add(&w->m, f, e)->uid;
 	took(w, true);
-	expect(w, r.uid == e.uid && r.uidvalidity == f->uidvalidity && r.change == w->m.now.change, "APPENDUID %u of %lld", r.uid,
+	expect(w, r.uid == e.uid && r.uidvalidity == f->uidvalidity && r.change == w->m.now.change,
+	       "APPENDUID %u of %lld", r.uid,
 	       (long long)r.uidvalidity);
 	learn_entries(w, f, 1);
 }
@@ -112,7 +115,8 @@ static void do_deliver(struct world *w)
 		target_path(w, path);
 	trace(w, "body %d to %s", d.body, path);
 	struct incoming *in = new_message(w, d.body);
-	struct recipient r[2] = { { .account = w->account, .address = span_of(addresses[d.address]), .folder = span_of(path) },
+	struct recipient r[2] = { { .account = w->account, .address = span_of(addresses[d.address]),
+	                           .folder = span_of(path) },
 		                  { .account = w->other, .address = SPAN("bob@example.org") } };
 	size_t n = 1 + pick(w, 2);
 	expect_code(w, deliver(w->s, in, span_of(d.sender ? "s@example.org" : ""), r, n, &tester), OK, "deliver");
@@ -158,7 +162,8 @@ static void do_import(struct world *w)
 	expect_code(w, import_open(w->s, w->account, &tester, &im), OK, "import_open");
 	for (size_t i = 0; i < n; i++) {
 		bodies[i] = (int)pick(w, BODIES);
-		expect_code(w, import_add(im, span_of(path), new_message(w, bodies[i]), FLAG_SEEN, (struct span){ 0 }, 0), OK, "import_add");
+		expect_code(w, import_add(im, span_of(path), new_message(w, bodies[i]), FLAG_SEEN, (struct span){ 0 },
+		                          0), OK, "import_add");
 	}
 	expect_code(w, import_flush(im), OK, "import_flush");
 	for (int k = 0; k < BODIES; k++)
@@ -168,9 +173,11 @@ static void do_import(struct world *w)
 		if (++seen[k] <= there[k])
 			continue;
 		added++;
-		m_add(&w->m, m_ensure_selectable(&w->m, path), (struct m_entry){ .body = k, .size = size_of(k), .flags = FLAG_SEEN });
+		m_add(&w->m, m_ensure_selectable(&w->m, path), (struct m_entry){ .body = k, .size = size_of(k),
+		                                                                .flags = FLAG_SEEN });
 	}
-	expect(w, import_counts(im).added == added && import_counts(im).skipped == n - added, "%llu were added instead of %zu",
+	expect(w, import_counts(im).added == added && import_counts(im).skipped == n - added,
+	       "%llu were added instead of %zu",
 	       (unsigned long long)import_counts(im).added, added);
 	import_close(&im);
 	took(w, added);
@@ -217,7 +224,8 @@ static void do_store(struct world *w)
 		if (!e || !imap_set_contains(&set, e->uid))
 			continue;
 		if (q.has_unchanged_since && e->change > q.unchanged_since) {
-			expect(w, failed < r.n_modified && r.modified[failed] == e->uid, "uid %u is not told as modified", e->uid);
+			expect(w, failed < r.n_modified && r.modified[failed] == e->uid,
+			       "uid %u is not told as modified", e->uid);
 			failed++;
 			continue;
 		}
@@ -230,7 +238,8 @@ static void do_store(struct world *w)
 	}
 	took(w, did);
 	expect(w, r.n_modified == failed, "%zu are told as modified instead of %zu", r.n_modified, failed);
-	expect(w, r.first == (did ? w->m.now.change : 0) && r.last == r.first, "changes %lld to %lld", (long long)r.first, (long long)r.last);
+	expect(w, r.first == (did ? w->m.now.change : 0) && r.last == r.first, "changes %lld to %lld",
+	       (long long)r.first, (long long)r.last);
 	free(r.modified);
 }
 
@@ -242,7 +251,8 @@ static void take_copies(struct world *w, const struct m_entry *e, size_t n, int6
 		struct m_folder *to = m_by_id(&w->m.now, target);
 		struct m_entry copy = e[i];
 		uint32_t uid = m_add(&w->m, to, copy)->uid;
-		expect(w, r->from[i] == e[i].uid && r->to[i] == uid, "pair %zu: %u %u instead of %u %u", i, r->from[i], r->to[i], e[i].uid, uid);
+		expect(w, r->from[i] == e[i].uid && r->to[i] == uid, "pair %zu: %u %u instead of %u %u", i, r->from[i],
+		       r->to[i], e[i].uid, uid);
 		expect(w, r->uidvalidity == to->uidvalidity, "another UIDVALIDITY");
 	}
 	took(w, n);
@@ -376,7 +386,8 @@ static void do_folder(struct world *w)
 		if (chance(w, 80))
 			target_path(w, path);
 		if (chance(w, 30)) /* below itself, in another case */
-			snprintf(to, sizeof to, "%s%.*s/x", strncmp(path, "INBOX", 5) ? "" : "Inbox", 60, strncmp(path, "INBOX", 5) ? path : path + 5);
+			snprintf(to, sizeof to, "%s%.*s/x", strncmp(path, "INBOX", 5) ? "" : "Inbox", 60, strncmp(path,
+				"INBOX", 5) ? path : path + 5);
 		trace(w, "rename %s to %s", path, to);
 		got = folder_rename(w->s, w->account, span_of(path), span_of(to), &tester);
 		want = m_rename(&w->m, path, to);
@@ -493,9 +504,11 @@ static void empty_largest(struct world *w)
 }
 
 static const struct { const char *name; void (*run)(struct world *w); unsigned weight; } operations[] = {
-	{ "append", do_append, 150 }, { "deliver", do_deliver, 60 }, { "import", do_import, 25 }, { "store", do_store, 160 },
+	{ "append", do_append, 150 }, { "deliver", do_deliver, 60 }, { "import", do_import, 25 }, { "store", do_store,
+	                                                                                           160 },
 	{ "copy", do_copy, 90 }, { "copy out of the past", do_copy_from_past, 20 }, { "expunge", do_expunge, 60 },
-	{ "sync", do_sync, 150 }, { "folder", do_folder, 120 }, { "subscribe", do_subscribe, 25 }, { "snapshot", do_snapshot, 15 },
+	{ "sync", do_sync, 150 }, { "folder", do_folder, 120 }, { "subscribe", do_subscribe, 25 }, { "snapshot",
+	                                                                                            do_snapshot, 15 },
 	{ "account", do_account, 5 }, { "reopen", do_reopen, 4 }, { "restore", restore_at_random, 40 },
 };
 
@@ -526,7 +539,8 @@ static void one_step(struct world *w)
 static void begin_model(struct world *w)
 {
 	static const struct { const char *name; int64_t special; } usual[] = {
-		{ "INBOX", 0 }, { "", 0 }, { "Drafts", FOLDER_DRAFTS }, { "Sent", FOLDER_SENT }, { "Junk", FOLDER_JUNK },
+		{ "INBOX", 0 }, { "", 0 }, { "Drafts", FOLDER_DRAFTS }, { "Sent", FOLDER_SENT }, { "Junk",
+		                                                                                  FOLDER_JUNK },
 		{ "Trash", FOLDER_TRASH }, { "Archive", FOLDER_ARCHIVE },
 	};
 	struct tree t;
@@ -534,7 +548,8 @@ static void begin_model(struct world *w)
 	int64_t first = t.list[0].uidvalidity;
 	tree_free(&t);
 	for (size_t i = 0; i < COUNT(usual); i++) {
-		struct m_folder f = { .id = (int64_t)i + 1, .uidvalidity = first + (int64_t)i, .uidnext = 1, .change = 1, .recent = 1,
+		struct m_folder f = { .id = (int64_t)i + 1, .uidvalidity = first + (int64_t)i, .uidnext = 1,
+		                     .change = 1, .recent = 1,
 			              .special = usual[i].special };
 		snprintf(f.name, sizeof f.name, "%s", usual[i].name);
 		if (!f.name[0])
@@ -557,7 +572,8 @@ static void walk(struct world *w, long steps)
 		one_step(w);
 	w->doing = "the end";
 	expect_code(w, account_show(w->s, w->other, &i), OK, "account_show");
-	expect(w, i.messages == w->others, "the other account has %lld messages instead of %lld", (long long)i.messages, (long long)w->others);
+	expect(w, i.messages == w->others, "the other account has %lld messages instead of %lld", (long long)i.messages,
+	       (long long)w->others);
 	verify(w);
 }
 
@@ -576,7 +592,8 @@ int main(void)
 		return 1;
 	for (long i = 0; i < n; i++) {
 		snprintf(names + i * 32, 32, "seed %ld", first + i);
-		tests[i] = (struct CMUnitTest){ names + i * 32, the_model_agrees, world_setup, world_teardown, (void *)(uintptr_t)(first + i) };
+		tests[i] = (struct CMUnitTest){ names + i * 32, the_model_agrees, world_setup, world_teardown,
+		                               (void *)(uintptr_t)(first + i) };
 	}
 	int failed = _cmocka_run_group_tests("model", tests, (size_t)n, NULL, NULL);
 	free(tests);

@@ -50,13 +50,15 @@ static void put(struct worker *k)
 {
 	struct world *w = &k->w;
 	struct append_result r;
-	struct recipient to = { .account = k->account, .address = span_of(k->folder), .folder = chance(w, 50) ? span_of(k->folder) : SPAN("") };
+	struct recipient to = { .account = k->account, .address = span_of(k->folder), .folder = chance(w,
+		50) ? span_of(k->folder) : SPAN("") };
 	struct incoming *in = new_message(w, (int)pick(w, 1000));
 	if (chance(w, 50)) {
 		expect_code(w, deliver(w->s, in, SPAN("s@example.org"), &to, 1, &tester), OK, "deliver");
 		expect_code(w, to.result, OK, "delivery");
 	} else {
-		expect_code(w, append(w->s, k->account, span_of(k->folder), in, 0, (struct span){ 0 }, 0, &tester, &r), OK, "append");
+		expect_code(w, append(w->s, k->account, span_of(k->folder), in, 0, (struct span){ 0 }, 0, &tester, &r),
+		            OK, "append");
 	}
 	incoming_free(&in);
 }
@@ -73,7 +75,8 @@ static void store(struct worker *k)
 	struct session *s = look(k);
 	struct imap_range range = some(k, s);
 	struct imap_set set = { &range, 1 };
-	struct store_request q = { .uids = &set, .op = (enum store_op)pick(w, 3), .keywords = chance(w, 20) ? SPAN("alpha") : SPAN(""),
+	struct store_request q = { .uids = &set, .op = (enum store_op)pick(w, 3), .keywords = chance(w,
+		20) ? SPAN("alpha") : SPAN(""),
 		                   .flags = chance(w, 50) ? FLAG_DELETED : FLAG_SEEN };
 	struct store_result r;
 	expect_code(w, view_store(s->v, &q, &tester, &r), OK, "view_store");
@@ -87,7 +90,8 @@ static void copy(struct worker *k)
 	struct imap_range range = some(k, s);
 	struct imap_set set = { &range, 1 };
 	struct copy_result r;
-	expect_code(w, view_copy(s->v, &set, chance(w, 30) ? SPAN("INBOX") : span_of(k->folder), chance(w, 60), &tester, &r), OK, "view_copy");
+	expect_code(w, view_copy(s->v, &set, chance(w, 30) ? SPAN("INBOX") : span_of(k->folder), chance(w, 60), &tester,
+	                         &r), OK, "view_copy");
 	free(r.from);
 	free(r.to);
 }
@@ -117,7 +121,8 @@ static void bring_back(struct worker *k)
 	struct account_info i;
 	char when[32];
 	expect_code(w, account_show(w->s, k->account, &i), OK, "account_show");
-	snprintf(when, sizeof when, "@%lld", (long long)(i.change - pick(w, 30) > 10 ? i.change - pick(w, 30) : i.change));
+	snprintf(when, sizeof when, "@%lld", (long long)(i.change - pick(w, 30) > 10 ? i.change - pick(w,
+	                                                                                               30) : i.change));
 	struct restore_request q = { .account = k->account, .folder = span_of(k->folder), .actor = &tester };
 	struct restore_report r;
 	expect_code(w, instant_resolve(w->s, k->account, span_of(when), &q.at), OK, when);
@@ -179,8 +184,10 @@ static void check_beliefs(struct worker *k)
 		learn_new(w, &fresh);
 		expect(w, s->n == fresh.n, "%s: %zu messages instead of %zu", path, s->n, fresh.n);
 		for (size_t n = 0; n < s->n; n++)
-			expect(w, s->p[n].uid == fresh.p[n].uid && s->p[n].flags == fresh.p[n].flags && s->p[n].keywords == fresh.p[n].keywords,
-			       "%s: number %zu is believed to be uid %u with flags %llx, not %u with %llx", path, n + 1, s->p[n].uid,
+			expect(w, s->p[n].uid == fresh.p[n].uid && s->p[n].flags == fresh.p[n].flags &&
+			       s->p[n].keywords == fresh.p[n].keywords,
+			       "%s: number %zu is believed to be uid %u with flags %llx, not %u with %llx", path, n + 1,
+			        s->p[n].uid,
 			       (unsigned long long)s->p[n].flags, fresh.p[n].uid, (unsigned long long)fresh.p[n].flags);
 		close_session(&fresh);
 		close_session(s);
@@ -189,7 +196,8 @@ static void check_beliefs(struct worker *k)
 
 static void begin(struct worker *k, struct world *w, size_t number, bool other)
 {
-	k->w = (struct world){ .store = w->store, .s = w->s, .account = other ? w->other : w->account, .random = w->seed * 100 + number,
+	k->w = (struct world){ .store = w->store, .s = w->s, .account = other ? w->other : w->account,
+	                      .random = w->seed * 100 + number,
 		               .seed = w->seed, .doing = "together", .together = true };
 	k->account = k->w.account;
 	k->steps = setting("TOGETHER_STEPS", 1000);

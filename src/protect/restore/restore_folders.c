@@ -103,7 +103,8 @@ struct folder_step {
 	struct touched touched;
 };
 
-static int rename_back(struct change *c, const struct folder *f, const struct collection *now, int64_t parent, enum fate *fate)
+static int rename_back(struct change *c, const struct folder *f, const struct collection *now, int64_t parent,
+                       enum fate *fate)
 {
 	struct span name = f->name;
 	int64_t taken;
@@ -215,7 +216,8 @@ static int children_of(struct change *c, int64_t parent, struct child **out, siz
 }
 
 /* The folder was deleted while there were others below it, and a name alone was left behind: it gives way. */
-static int take_place(struct change *c, const struct folder *f, const struct collection *name, enum fate *fate, int64_t *messages)
+static int take_place(struct change *c, const struct folder *f, const struct collection *name, enum fate *fate,
+                      int64_t *messages)
 {
 	struct child *below;
 	size_t n = 0;
@@ -225,12 +227,14 @@ static int take_place(struct change *c, const struct folder *f, const struct col
 	if (!e)
 		e = revive(c, f, name->parent, fate, messages);
 	for (size_t i = 0; !e && i < n; i++)
-		e = change_collection_define(c, below[i].id, f->id, below[i].name, below[i].attributes, below[i].name, below[i].name);
+		e = change_collection_define(c, below[i].id, f->id, below[i].name, below[i].attributes, below[i].name,
+		                             below[i].name);
 	return e;
 }
 
 /* Somebody has the name. */
-static int place_taken(struct run *r, struct change *c, const struct folder *f, enum fate *fate, int64_t *id, int64_t *messages)
+static int place_taken(struct run *r, struct change *c, const struct folder *f, enum fate *fate, int64_t *id,
+                       int64_t *messages)
 {
 	struct collection k;
 	int e = where_is(c->t, c->account, *id, &k, &c->arena);
@@ -244,12 +248,13 @@ static int place_taken(struct run *r, struct change *c, const struct folder *f, 
 	return OK;
 }
 
-static int place_ended(struct run *r, struct change *c, const struct folder *f, enum fate *fate, int64_t *id, int64_t *messages)
+static int place_ended(struct run *r, struct change *c, const struct folder *f, enum fate *fate, int64_t *id,
+                       int64_t *messages)
 {
 	int64_t parent = 0;
 	int e = restore_find_path(c->t, c->account, f->path, id);
-	if (!e && !*id && r->q->match.n) { /* only some messages return: the folder is made when the first of them comes */
-		*fate = WAITS;
+	if (!e && !*id && r->q->match.n) {
+		*fate = WAITS; /* only some messages return: the folder is made when the first of them comes */
 		return OK;
 	}
 	if (!e && !*id)
@@ -264,7 +269,8 @@ static int place_ended(struct run *r, struct change *c, const struct folder *f, 
 	return revive(c, f, parent, fate, messages);
 }
 
-static int place_living(struct run *r, struct change *c, const struct folder *f, const struct collection *now, enum fate *fate)
+static int place_living(struct run *r, struct change *c, const struct folder *f, const struct collection *now,
+                        enum fate *fate)
 {
 	int64_t parent;
 	if (has_moved(*fate) || r->q->match.n)
@@ -291,7 +297,8 @@ static int place_some(struct folder_step *k, struct change *c, bool living, bool
 		}
 		k->id[i] = f->id;
 		*fate = before ? *fate : STAYS;
-		e = living ? place_living(k->r, c, f, &now, fate) : place_ended(k->r, c, f, fate, &k->id[i], &k->messages[i]);
+		e = living ? place_living(k->r, c, f, &now, fate)
+		           : place_ended(k->r, c, f, fate, &k->id[i], &k->messages[i]);
 		*moved = has_moved(*fate) != before;
 	}
 	return e;
@@ -329,7 +336,8 @@ static int run_step(struct meta_txn *t, void *arg)
 	if (!e)
 		e = move_all(k, &c);
 	e = change_end(&c, e, &k->touched);
-	return e == OK && r->q->dry_run ? ERR_STOPPED : e; /* a dry run decides as the real one does, then takes it back */
+	return e == OK &&
+	        r->q->dry_run ? ERR_STOPPED : e; /* a dry run decides as the real one does, then takes it back */
 }
 
 static void say(const struct run *r, struct span path, const char *what)
@@ -357,7 +365,8 @@ static void tell(struct run *r, const struct folder_step *k)
 
 static int step(struct run *r, size_t from, bool last, bool *moved)
 {
-	struct folder_step k = { .r = r, .from = from, .n = r->n - from < PER_TRANSACTION ? r->n - from : PER_TRANSACTION, .last = last };
+	struct folder_step k = { .r = r, .from = from,
+	                        .n = r->n - from < PER_TRANSACTION ? r->n - from : PER_TRANSACTION, .last = last };
 	int e = store_commit(service_store(r->s), NULL, 0, run_step, &k);
 	if (e == ERR_STOPPED && r->q->dry_run)
 		e = OK;
@@ -388,7 +397,8 @@ struct subscribe_step {
 static int lost_names(struct change *c, const struct run *r, struct span names[PER_TRANSACTION], size_t *n)
 {
 	struct meta_rows rows;
-	int e = meta_query(c->t, &rows, META_PAST_NAMES_AT, "iiii", c->account, (int64_t)SUBSCRIPTIONS, r->q->at.change, r->q->at.change);
+	int e = meta_query(c->t, &rows, META_PAST_NAMES_AT, "iiii", c->account, (int64_t)SUBSCRIPTIONS, r->q->at.change,
+	                   r->q->at.change);
 	if (e)
 		return e;
 	*n = 0;

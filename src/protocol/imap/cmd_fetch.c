@@ -25,6 +25,11 @@ struct fetch {
 	int trouble;         /* why some message could not be sent */
 };
 
+static void let_go(struct command *c)
+{
+	section_source_close(&((struct fetch *)c->job)->source);
+}
+
 static void end_fetch(struct command *c)
 {
 	struct fetch *f = c->job;
@@ -234,6 +239,7 @@ enum imap_step cmd_fetch(struct command *c)
 		return reply_bad(c, "An item of FETCH is not supported");
 	f->walk = (struct entries){ .view = c->session->view, .uids = &f->uids, .summaries = needs_summaries(&f->what) };
 	c->cleanup = end_fetch;
+	c->let_go = let_go;
 	c->resume = go_on;
 	return go_on(c);
 }

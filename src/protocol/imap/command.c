@@ -274,6 +274,12 @@ enum imap_step command_timed_out(struct imap_session *s)
 	return settle(c, c->timeout(c));
 }
 
+void command_let_go(struct imap_session *s)
+{
+	if (s->running && s->running->let_go)
+		s->running->let_go(s->running);
+}
+
 void command_abort(struct imap_session *s)
 {
 	if (s->running)

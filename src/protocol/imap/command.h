@@ -53,6 +53,7 @@ struct command {
 
 	enum imap_step (*resume)(struct command *c);
 	enum imap_step (*timeout)(struct command *c); /* NULL: a timeout ends the session */
+	void (*let_go)(struct command *c);            /* gives back what resume() can have again; may be NULL */
 	void (*cleanup)(struct command *c);           /* what the arena does not free; may be NULL */
 	void *job;
 
@@ -60,6 +61,7 @@ struct command {
 	struct buffer told; /* of struct told, ascending by UID */
 	struct imap_set quiet; /* a silent STORE: what the client takes as done by these changes */
 	int64_t quiet_from, quiet_to;
+	bool in_literal;     /* it waits in the middle of one: nothing else may be said */
 	struct buffer reply; /* what follows the tag */
 	bool mistaken;       /* the reply is BAD */
 	int result;          /* of the service, for the log */
@@ -74,6 +76,8 @@ enum imap_step command_start(struct imap_session *s, struct span text, enum imap
 /* Lets the session's running command go on. */
 enum imap_step command_go_on(struct imap_session *s);
 enum imap_step command_timed_out(struct imap_session *s);
+/* It will wait for long: its memory is for others meanwhile. */
+void command_let_go(struct imap_session *s);
 /* Gives the session's running command up without a reply. */
 void command_abort(struct imap_session *s);
 

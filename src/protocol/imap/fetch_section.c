@@ -186,7 +186,8 @@ enum imap_step section_pump(struct command *c, struct section_source *s, struct 
 		buffer_put_span(c->out, bytes);
 		run->at += bytes.n;
 		run->left -= bytes.n;
-		if (run->left && command_should_yield(c))
+		c->in_literal = run->left && command_should_yield(c);
+		if (c->in_literal)
 			return IMAP_DRAIN;
 	}
 	run->active = false;

@@ -9,7 +9,8 @@
 
 enum imap_step session_bye(struct imap_session *s, const char *why)
 {
-	buffer_printf(&s->conn->out, "* BYE %s\r\n", why);
+	if (!s->running || !s->running->in_literal) /* it would be taken for the end of the message */
+		buffer_printf(&s->conn->out, "* BYE %s\r\n", why);
 	log_line(LOG_INFO, "imap-bye", "session=%lld account=%lld peer=%s why=\"%s\"", (long long)s->conn->id,
 	         (long long)s->account, s->conn->peer, why);
 	return IMAP_CLOSE;
@@ -60,6 +61,29 @@ static enum imap_step next_command(struct imap_session *s)
 	}
 }
 
+static void set_timeout(struct imap_session *s, enum imap_step step)
+{
+	s->draining = step == IMAP_DRAIN && s->state != STATE_GREETED;
+	s->patient = false;
+	if (s->draining)
+		conn_timeout(s->conn, SESSION_READ_US);
+	else if (s->state != STATE_GREETED && !(s->running && s->running->timeout))
+		conn_timeout(s->conn, SESSION_IDLE_US);
+}
+
+/* The peer does not read. */
+static enum conn_next wait_for_reader(struct imap_session *s)
+{
+	if (s->patient) {
+		session_bye(s, "Idle for too long");
+		return CONN_CLOSE;
+	}
+	s->patient = true;
+	command_let_go(s);
+	conn_timeout(s->conn, SESSION_IDLE_US);
+	return CONN_DRAIN;
+}
+
 /* Goes on until there is something to wait for, be it that a client which sends many commands at once and reads slowly
    should take some answers first. */
 static enum conn_next run(struct imap_session *s, enum imap_step step)
@@ -70,8 +94,7 @@ static enum conn_next run(struct imap_session *s, enum imap_step step)
 		if (step == IMAP_DONE && (conn_flush_if_over(s->conn, CONN_OUTPUT_HIGH) || clock_mono() > until))
 			step = IMAP_DRAIN;
 	}
-	if (s->state != STATE_GREETED && !(s->running && s->running->timeout))
-		conn_timeout(s->conn, SESSION_IDLE_US);
+	set_timeout(s, step);
 	switch (step) {
 	case IMAP_DRAIN:
 		return CONN_DRAIN;
@@ -112,6 +135,8 @@ static enum conn_next imap_input(struct conn *c)
 static enum conn_next imap_timeout(struct conn *c)
 {
 	struct imap_session *s = c->session;
+	if (s->draining)
+		return wait_for_reader(s);
 	if (s->running && s->running->timeout)
 		return run(s, command_timed_out(s));
 	session_bye(s, s->state == STATE_GREETED ? "Too long without a login" : "Idle for too long");

@@ -25,6 +25,7 @@ enum {
 };
 #define SESSION_LOGIN_US (60 * SECOND_US)
 #define SESSION_IDLE_US (1800 * SECOND_US)
+#define SESSION_READ_US (5 * SECOND_US) /* without the peer taking its output, until memory is given back */
 
 struct imap_session {
 	struct conn *conn;
@@ -37,6 +38,7 @@ struct imap_session {
 	struct view *view;       /* of the selected mailbox */
 	struct command *running; /* the one that has not ended */
 	struct imap_frame frame; /* how far the next one was looked at */
+	bool draining, patient;  /* it waits for the peer to read; and gave back what it can meanwhile */
 	char client[sizeof "imap " + CLIENT_NAME_MAX];
 };
 
@@ -49,7 +51,7 @@ enum imap_step {
 	IMAP_CLOSE, /* BYE was said, or cannot be said any more */
 };
 
-/* `* BYE why`, and a log line. Returns IMAP_CLOSE. */
+/* `* BYE why`, unless a literal is not complete, and a log line. Returns IMAP_CLOSE. */
 enum imap_step session_bye(struct imap_session *s, const char *why);
 /* Leaves the mailbox, if one is selected. */
 void session_unselect(struct imap_session *s);

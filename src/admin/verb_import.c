@@ -81,6 +81,8 @@ static int take_all(struct work *w)
 		struct import_counts c = import_counts(w->m);
 		request_progress(w->r, c.added + c.skipped, 0, "messages");
 	}
+	if (e == OK) /* the node stops, or the command is gone */
+		return fail_with(ERR_STOPPED, "broken off");
 	return e == ERR_NOT_FOUND ? import_flush(w->m) : e;
 }
 

@@ -121,7 +121,7 @@ def test_wants_mailbox(node, command):
 
 @pytest.mark.parametrize('command', [
     '', 'FROB', 'NOOP x', 'UID', 'UID NOOP', 'UID UID FETCH 1 FLAGS', 'SELECT', 'SELECT a b', 'SELECT (', 'SELECT "a', 'LIST', 'LIST ""', 'LIST "" "*" x',
-    'LIST (SUBSCRIBED) "" *', 'STATUS INBOX', 'STATUS INBOX ()x', 'STATUS INBOX (FOO)', 'CREATE', 'RENAME a', 'LOGOUT now', 'ID', 'ID (a)',
+    'LIST (SUBSCRIBED) "" *', 'STATUS INBOX', 'STATUS INBOX ()', 'STATUS INBOX ()x', 'STATUS INBOX (FOO)', 'CREATE', 'RENAME a', 'LOGOUT now', 'ID', 'ID (a)',
     'ID ("a")', 'ENABLE', 'APPEND', 'APPEND INBOX', 'APPEND INBOX (\\Seen {3+}\r\nabc', 'APPEND INBOX (\\Foo) {3+}\r\nabc',
     'APPEND INBOX "1-Foo-2020 00:00:00 +0000" {3+}\r\nabc', 'SUBSCRIBE', 'CAPABILITY IMAP4', 'NAMESPACE 1', 'IDLE 1', 'NO\0OP',
     'SELECT IN\0BOX', '\xff\xfe', 'NOOP\tx',

@@ -30,6 +30,8 @@ static bool read_items(struct imap_args *a, unsigned *items)
 			return imap_bad(a, "An item of STATUS is not known");
 		*items |= 1u << i;
 	}
+	if (!*items)
+		return imap_bad(a, "An item of STATUS expected");
 	return !a->bad && imap_end(a);
 }
 

@@ -18,6 +18,7 @@ struct worker {
 	pthread_t thread;
 	int64_t account;
 	char folder[16];
+	int64_t since; /* change that made the folder, or a later one */
 	long steps;
 	atomic_int noticed;
 };
@@ -96,6 +97,13 @@ static void copy(struct worker *k)
 	free(r.to);
 }
 
+/* One of the last n changes, since the worker's folder is there. */
+static int64_t earlier(struct worker *k, int64_t change, unsigned n)
+{
+	int64_t at = change - pick(&k->w, n);
+	return at > k->since ? at : k->since;
+}
+
 /* The past stays as it was, whatever the others do. */
 static void look_back(struct worker *k)
 {
@@ -104,7 +112,7 @@ static void look_back(struct worker *k)
 	struct view *a, *b;
 	char path[80];
 	expect_code(w, account_show(w->s, k->account, &i), OK, "account_show");
-	snprintf(path, sizeof path, "#at/@%lld/INBOX", (long long)(i.change - pick(w, 5)));
+	snprintf(path, sizeof path, "#at/@%lld/INBOX", (long long)earlier(k, i.change, 5));
 	expect_code(w, open_view(w, path, 0, &a), OK, path);
 	expect_code(w, open_view(w, path, 0, &b), OK, path);
 	struct session s = { .v = a }, t = { .v = b };
@@ -121,8 +129,7 @@ static void bring_back(struct worker *k)
 	struct account_info i;
 	char when[32];
 	expect_code(w, account_show(w->s, k->account, &i), OK, "account_show");
-	snprintf(when, sizeof when, "@%lld", (long long)(i.change - pick(w, 30) > 10 ? i.change - pick(w,
-	                                                                                               30) : i.change));
+	snprintf(when, sizeof when, "@%lld", (long long)earlier(k, i.change, 30));
 	struct restore_request q = { .account = k->account, .folder = span_of(k->folder), .actor = &tester };
 	struct restore_report r;
 	expect_code(w, instant_resolve(w->s, k->account, span_of(when), &q.at), OK, when);
@@ -202,7 +209,10 @@ static void begin(struct worker *k, struct world *w, size_t number, bool other)
 	k->account = k->w.account;
 	k->steps = setting("TOGETHER_STEPS", 1000);
 	snprintf(k->folder, sizeof k->folder, "t%u", (unsigned)number);
+	struct account_info i;
 	assert_int_equal(folder_create(w->s, k->account, span_of(k->folder), &tester), OK);
+	assert_int_equal(account_show(w->s, k->account, &i), OK);
+	k->since = i.change;
 }
 
 static void all_agree(void **state)

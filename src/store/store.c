@@ -4,14 +4,16 @@
 
 #include "fail.h"
 
-/* What a transaction wants to be durable before it runs. */
+#include "flusher.h"
+
+/* What a transaction wants to be durable before it commits. */
 struct companion {
 	struct blob_stage *const *stages;
 	size_t n;
 };
 
-/* One flush for the stages of the whole group; what became of each is asked for later. */
-static void flush_group(void *ctx, void **companions, size_t n)
+/* One write and sync for the stages of the whole group; what became of each is asked for later. */
+static void begin_flush(void *ctx, void **companions, size_t n)
 {
 	struct store *s = ctx;
 	size_t total = 0, at = 0;
@@ -19,14 +21,19 @@ static void flush_group(void *ctx, void **companions, size_t n)
 		total += ((struct companion *)companions[i])->n;
 	struct blob_stage **all = malloc(total * sizeof(struct blob_stage *));
 	if (!all)
-		return; /* nothing is durable then, and each stage says so */
+		return; /* nothing is written then, and each stage says so */
 	for (size_t i = 0; i < n; i++) {
 		const struct companion *c = companions[i];
 		memcpy(all + at, c->stages, c->n * sizeof *all);
 		at += c->n;
 	}
-	blob_flush(s->blob, all, total);
-	free(all);
+	flusher_begin(s->flusher, all, total);
+}
+
+static int end_flush(void *ctx)
+{
+	struct store *s = ctx;
+	return s->flusher ? flusher_end(s->flusher) : OK;
 }
 
 static int first_failure(void *companion)
@@ -104,7 +111,7 @@ static int refuse_orphans(const struct store_options *o, struct store *s, const 
 
 static int open_both(const struct store_options *o, struct store *s)
 {
-	struct meta_options mo = { o->dir, flush_group, first_failure, s };
+	struct meta_options mo = { o->dir, begin_flush, first_failure, end_flush, s };
 	struct blob_options bo = { .dir = o->dir, .node_name = o->node_name, .mint = &s->mint };
 	struct boot boot = { .name = o->node_name };
 	int r = meta_open(o->meta_url, &mo, &s->meta);
@@ -115,7 +122,8 @@ static int open_both(const struct store_options *o, struct store *s)
 	if (r)
 		return r;
 	mint_init(&s->mint, boot.node, boot.epoch);
-	return blob_open(o->blob_url, &bo, &s->blob);
+	r = blob_open(o->blob_url, &bo, &s->blob);
+	return r ? r : flusher_start(s->blob, &s->flusher);
 }
 
 int store_open(const struct store_options *o, struct store **out)
@@ -138,6 +146,7 @@ void store_close(struct store **ps)
 	if (!s)
 		return;
 	meta_close(&s->meta); /* first: its transactions flush blobs */
+	flusher_stop(&s->flusher);
 	blob_close(&s->blob);
 	free(s);
 }

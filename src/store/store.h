@@ -1,5 +1,5 @@
 /* The two stores of a node, opened together and committed in lock-step: what a transaction refers to is durable before
-   the transaction runs, whatever the pair of drivers. */
+   the transaction commits, whatever the pair of drivers. */
 #ifndef STORE_H
 #define STORE_H
 
@@ -7,10 +7,13 @@
 #include "meta.h"
 #include "mint.h"
 
+struct flusher;
+
 struct store {
 	struct meta *meta;
 	struct blob_store *blob;
 	struct mint mint;
+	struct flusher *flusher;
 };
 
 struct store_options {
@@ -21,7 +24,8 @@ struct store_options {
 int store_open(const struct store_options *o, struct store **out);
 void store_close(struct store **s);
 
-/* Makes the stages durable (those that fn's changes refer to), then runs fn; OK when all of it is on stable storage. */
+/* Makes the stages durable (those that fn's changes refer to; their locations are known when it runs), then what fn does;
+   OK when all of it is on stable storage. */
 int store_commit(struct store *s, struct blob_stage *const *stages, size_t n, meta_fn *fn, void *arg);
 
 #endif

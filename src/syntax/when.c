@@ -152,7 +152,7 @@ void when_put(struct buffer *b, int64_t us)
 	char fraction[16] = "";
 	if (t.us) {
 		int n = snprintf(fraction, sizeof fraction, ".%06d", t.us);
-		while (fraction[n - 1] == '0')
+		while (n > 1 && fraction[n - 1] == '0')
 			fraction[--n] = 0;
 	}
 	buffer_printf(b, "%04d-%02d-%02dT%02d:%02d:%02d%sZ", t.year, t.month, t.day, t.hour, t.minute, t.second, fraction);

@@ -539,11 +539,14 @@ struct companions {
 	pthread_mutex_t lock;
 	int calls;
 	size_t seen;
+	int late; /* failure of the group */
 };
 
 struct companion {
 	int result;
 	bool prepared;
+	bool late; /* its failure is known only when the group is to be committed, after it was asked once */
+	int asked;
 };
 
 static void prepare_group(void *ctx, void **companions, size_t n)
@@ -553,14 +556,30 @@ static void prepare_group(void *ctx, void **companions, size_t n)
 	c->calls++;
 	c->seen += n;
 	pthread_mutex_unlock(&c->lock);
-	for (size_t i = 0; i < n; i++)
-		((struct companion *)companions[i])->prepared = true;
+	c->late = OK;
+	for (size_t i = 0; i < n; i++) {
+		struct companion *k = companions[i];
+		k->prepared = true;
+		if (k->late)
+			c->late = ERR_UNAVAILABLE;
+	}
+}
+
+/* By now each late one knows that it failed. */
+static int finish_group(void *ctx)
+{
+	struct companions *c = ctx;
+	int r = c->late;
+	c->late = OK;
+	return r ? fail_with(r, "the group's companions say no") : OK;
 }
 
 static int companion_result(void *companion)
 {
 	struct companion *c = companion;
 	assert_true(c->prepared);
+	if (c->late && c->asked++)
+		c->result = ERR_UNAVAILABLE;
 	return c->result ? fail_with(c->result, "the companion says no") : OK;
 }
 
@@ -568,7 +587,7 @@ static void test_companions(void **state)
 {
 	struct fixture *f = *state;
 	struct companions seen = { PTHREAD_MUTEX_INITIALIZER };
-	struct meta_options o = { f->dir, prepare_group, companion_result, &seen };
+	struct meta_options o = { f->dir, prepare_group, companion_result, finish_group, &seen };
 	meta_close(&f->m);
 	assert_int_equal(meta_open("sqlite:meta.db", &o, &f->m), OK);
 	struct companion good = { OK }, bad = { ERR_FULL };
@@ -581,6 +600,48 @@ static void test_companions(void **state)
 	assert_fact(f->m, "b", NULL);
 	assert_int_equal(seen.calls, 2);
 	assert_int_equal(seen.seen, 2);
+}
+
+struct late_worker {
+	struct meta *m;
+	pthread_t thread;
+	int number;
+};
+
+/* Every third of them has a companion that fails when its group is to be committed. */
+static void *add_some_late(void *arg)
+{
+	struct late_worker *w = arg;
+	for (int i = 0; i < 60; i++) {
+		char name[16];
+		struct companion c = { .late = i % 3 == w->number % 3 };
+		struct fact a = { .name = name, .value = "x" };
+		snprintf(name, sizeof name, "w%di%d", w->number, i);
+		assert_int_equal(meta_run(w->m, fact_add, &a, &c), c.late ? ERR_UNAVAILABLE : OK);
+	}
+	return NULL;
+}
+
+static void test_late_companions(void **state)
+{
+	struct fixture *f = *state;
+	struct companions seen = { PTHREAD_MUTEX_INITIALIZER };
+	struct meta_options o = { f->dir, prepare_group, companion_result, finish_group, &seen };
+	struct late_worker w[6];
+	meta_close(&f->m);
+	assert_int_equal(meta_open("sqlite:meta.db", &o, &f->m), OK);
+	for (int i = 0; i < (int)COUNT(w); i++) {
+		w[i] = (struct late_worker){ .m = f->m, .number = i };
+		pthread_create(&w[i].thread, NULL, add_some_late, &w[i]);
+	}
+	for (size_t i = 0; i < COUNT(w); i++)
+		pthread_join(w[i].thread, NULL);
+	for (int n = 0; n < (int)COUNT(w); n++)
+		for (int i = 0; i < 60; i++) {
+			char name[16];
+			snprintf(name, sizeof name, "w%di%d", n, i);
+			assert_fact(f->m, name, i % 3 == n % 3 ? NULL : "x");
+		}
 }
 
 /* --- The group commit's patience --- */
@@ -959,6 +1020,7 @@ int main(void)
 		T(test_readers_see_one_state),
 		T(test_log_stays_short),
 		T(test_companions),
+		T(test_late_companions),
 		T(test_stalled_announcement_costs_nothing),
 		T(test_failing_at_each_statement),
 		T(test_failing_commits),

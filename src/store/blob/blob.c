@@ -6,12 +6,13 @@
 
 /* The open pack, to which small bodies go:
  *
- *   none --first group of a flush--> open --group synced--> open (longer by the group)
- *   open --group synced that fills it, with the seal--> none          open --blob_close, with the seal--> none
+ *   none --first group of a write--> open --group written--> open (longer by the group) --synced--> open
+ *   open --group written that fills it, with the seal, and synced--> none     open --blob_close, with the seal--> none
  *   open --a write or sync failed: what the file holds is in doubt--> none, without a seal; the next start mends it
  *
- * Invariants: a location is handed out only for bytes below open.synced of the time, or in a pack that is sealed; a byte
- * is written once; a pack that was left is never written again; a pack has its name only after its first sync. */
+ * Invariants: a stage is durable only below open.synced of the time, or in a pack that is sealed; a byte is written once;
+ * what was written is synced before more is; a pack that was left is never written again; a pack has its name only after
+ * its first sync. */
 
 enum { PACK_BYTES = 64 * 1024 * 1024, GROUP_MOST = 1000, ID_TRIES = 1000 };
 
@@ -45,7 +46,7 @@ int store_sync_pack(struct blob_store *s, struct blob_pack *p, bool name, unsign
 static void open_pack_set(struct blob_store *s, struct blob_pack *file, int64_t id, int64_t synced)
 {
 	pthread_mutex_lock(&s->lock);
-	s->open = (struct open_pack){ file, id, synced };
+	s->open = (struct open_pack){ file, id, synced, synced };
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -71,7 +72,7 @@ static int open_pack_ready(struct blob_store *s)
 	return r;
 }
 
-/* One write and one sync of records that follow each other in the open pack. */
+/* One write of records that follow each other in the open pack. */
 struct group {
 	struct blob_stage *stages[GROUP_MOST];
 	struct iovec parts[GROUP_MOST + 2];
@@ -121,23 +122,9 @@ static size_t group_fill(struct blob_store *s, struct group *g, struct blob_stag
 	return i;
 }
 
-static int group_write(struct blob_store *s, struct group *g)
-{
-	bool first = !s->open.synced;
-	int r = driver_of(s)->write(s->backend, s->open.file, g->parts, g->n_parts, s->open.synced);
-	if (!r)
-		r = store_sync_pack(s, s->open.file, true, first ? 2 : 1);
-	if (r || g->sealed)
-		open_pack_leave(s);
-	else
-		open_pack_set(s, s->open.file, s->open.id, g->at);
-	return r;
-}
-
 static void stage_durable(struct blob_store *s, struct blob_stage *st)
 {
 	st->state = STAGE_DURABLE;
-	st->result = OK;
 	pool_give(&s->pool, &st->chunk);
 	pthread_mutex_lock(&s->lock);
 	s->stats.records++;
@@ -146,10 +133,52 @@ static void stage_durable(struct blob_store *s, struct blob_stage *st)
 	pthread_mutex_unlock(&s->lock);
 }
 
-static size_t flush_group(struct blob_store *s, struct group *g, struct blob_stage *const *stages, size_t n)
+static bool is_written(const struct blob_stage *st)
+{
+	return st->state == STAGE_WRITTEN && !st->own.id;
+}
+
+/* What became of small stages that were written. */
+static void end_stages(struct blob_store *s, struct blob_stage *const *stages, size_t n, int r)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (!is_written(stages[i]))
+			continue;
+		if (r) {
+			stages[i]->state = STAGE_FINISHED;
+			stage_failed(stages[i], r);
+		} else {
+			stage_durable(s, stages[i]);
+		}
+	}
+}
+
+static int open_pack_sync(struct blob_store *s)
+{
+	int64_t end = s->open.written;
+	int r = store_sync_pack(s, s->open.file, true, s->open.synced ? 1 : 2);
+	if (r)
+		open_pack_leave(s);
+	else
+		open_pack_set(s, s->open.file, s->open.id, end);
+	return r;
+}
+
+static int group_write(struct blob_store *s, struct group *g)
+{
+	int r = driver_of(s)->write(s->backend, s->open.file, g->parts, g->n_parts, s->open.synced);
+	if (r)
+		open_pack_leave(s);
+	else
+		s->open.written = g->at;
+	return r;
+}
+
+static size_t write_group(struct blob_store *s, struct group *g, struct blob_stage *const *stages, size_t n)
 {
 	size_t seen = n;
 	g->n_stages = 0;
+	g->sealed = false;
 	int r = open_pack_ready(s);
 	if (!r) {
 		seen = group_fill(s, g, stages, n);
@@ -160,34 +189,79 @@ static size_t flush_group(struct blob_store *s, struct group *g, struct blob_sta
 				g->stages[g->n_stages++] = stages[seen];
 	}
 	for (int i = 0; i < g->n_stages; i++) {
+		g->stages[i]->state = r ? STAGE_FINISHED : STAGE_WRITTEN;
 		if (r)
 			stage_failed(g->stages[i], r);
-		else
-			stage_durable(s, g->stages[i]);
 	}
 	return seen;
 }
 
-static void flush_small(struct blob_store *s, struct blob_stage *const *stages, size_t n)
+/* Before the open pack is written again, or left: what is in it by now is synced. */
+static void group_sync(struct blob_store *s, struct group *g)
+{
+	if (s->open.written > s->open.synced)
+		end_stages(s, g->stages, (size_t)g->n_stages, open_pack_sync(s));
+	if (g->sealed)
+		open_pack_leave(s);
+}
+
+static void skip_others(struct blob_stage *const **stages, size_t *n)
+{
+	while (*n && !is_pending(**stages))
+		++*stages, --*n;
+}
+
+static void write_small(struct blob_store *s, struct blob_stage *const *stages, size_t n)
 {
 	struct group g;
-	while (n) {
-		while (n && !is_pending(*stages))
-			stages++, n--;
-		size_t seen = n ? flush_group(s, &g, stages, n) : 0;
+	for (skip_others(&stages, &n); n;) {
+		size_t seen = write_group(s, &g, stages, n);
 		stages += seen, n -= seen;
+		skip_others(&stages, &n);
+		if (n || g.sealed)
+			group_sync(s, &g);
 	}
+}
+
+void blob_write(struct blob_store *s, struct blob_stage *const *stages, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (stages[i]->state == STAGE_FINISHED && stages[i]->own.id)
+			stages[i]->state = STAGE_WRITTEN;
+	write_small(s, stages, n);
+}
+
+static int publish_own(struct blob_store *s, struct blob_stage *const *stages, size_t n)
+{
+	int first = OK;
+	for (size_t i = 0; i < n; i++) {
+		if (stages[i]->state != STAGE_WRITTEN || !stages[i]->own.id)
+			continue;
+		int r = stage_publish(stages[i]);
+		if (!r)
+			stage_durable(s, stages[i]);
+		first = first ? first : r;
+	}
+	return first;
+}
+
+int blob_sync(struct blob_store *s, struct blob_stage *const *stages, size_t n)
+{
+	int r = OK, own = publish_own(s, stages, n);
+	if (s->open.written > s->open.synced) {
+		r = open_pack_sync(s);
+		end_stages(s, stages, n, r);
+	}
+	pthread_mutex_lock(&s->lock);
+	s->stats.flushes++;
+	pthread_mutex_unlock(&s->lock);
+	return r ? r : own;
 }
 
 void blob_flush(struct blob_store *s, struct blob_stage *const *stages, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		if (stages[i]->state == STAGE_FINISHED && stages[i]->own.id && !stage_publish(stages[i]))
-			stage_durable(s, stages[i]);
-	flush_small(s, stages, n);
-	pthread_mutex_lock(&s->lock);
-	s->stats.flushes++;
-	pthread_mutex_unlock(&s->lock);
+	blob_write(s, stages, n);
+	blob_sync(s, stages, n);
 }
 
 /* A seal spares the next start the reading of the pack; without it nothing is lost. */

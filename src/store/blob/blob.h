@@ -40,14 +40,19 @@ int blob_stage_write(struct blob_stage *st, struct span bytes);
 int blob_stage_finish(struct blob_stage *st);
 uint64_t blob_stage_size(const struct blob_stage *st);
 const unsigned char *blob_stage_sha256(const struct blob_stage *st); /* 32 bytes, after finish */
-/* What blob_flush made of it: OK and the location, or why it is not durable. */
+/* OK and the location once it was written, or why it is not; durable after the sync. */
 int blob_stage_result(const struct blob_stage *st, struct blob_location *where);
 /* A stage that was never flushed leaves nothing behind. Takes the pointer's address, sets it NULL. */
 void blob_stage_free(struct blob_stage **st);
 
-/* Writes finished stages and returns when all of them are on stable storage, with one sync for those in a pack. A
-   stage that was flushed before is left alone. After a failed sync the pack is abandoned: its name is never used again,
-   and what it held unsynced is written anew elsewhere when flushed again. Called by one thread at a time. */
+/* Making finished stages durable, in two steps, so that other work can be done while the disk works: blob_write() writes
+   those of a pack one after the other and tells their locations (blob_stage_result); blob_sync(), of the same stages,
+   returns when all that were written are on stable storage, with one sync for those in a pack, else the first failure.
+   blob_flush() is both. A stage that is durable already is left alone. After a failed sync the pack is abandoned: its
+   name is never used again, and what it held unsynced is written anew elsewhere when written again. Calls follow each
+   other, from whatever threads; each write is followed by its sync. */
+void blob_write(struct blob_store *s, struct blob_stage *const *stages, size_t n);
+int blob_sync(struct blob_store *s, struct blob_stage *const *stages, size_t n);
 void blob_flush(struct blob_store *s, struct blob_stage *const *stages, size_t n);
 
 /* Reading. Every byte handed out was verified against its checksum: ERR_CORRUPT otherwise, ERR_UNAVAILABLE when the

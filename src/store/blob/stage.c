@@ -4,8 +4,8 @@
 
 #include "store_inside.h"
 
-/* A stage goes OPEN -> FINISHED (blob_stage_finish) -> DURABLE (blob_flush). A small body that could not be flushed stays
- * FINISHED with its failure in `result`, and may be flushed again. A large body has its bytes on stable storage when it
+/* A stage goes OPEN -> FINISHED (blob_stage_finish) -> WRITTEN (blob_write) -> DURABLE (blob_sync). A small body that could
+ * not be written or synced is FINISHED with its failure in `result`, and may be written again. A large body has its bytes on stable storage when it
  * is FINISHED and only its name is missing; any failure of it is for good (FAILED), as its bytes cannot be had again. */
 
 enum { OWN_RECORD = PACK_HEADER }; /* offset of the record in a pack of its own */
@@ -181,7 +181,7 @@ int blob_stage_finish(struct blob_stage *st)
 	if (st->own.file)
 		pool_give(&st->store->pool, &st->chunk);
 	st->state = STAGE_FINISHED;
-	st->result = ERR_UNAVAILABLE; /* until flushed */
+	st->result = ERR_UNAVAILABLE; /* until written */
 	return OK;
 }
 
@@ -205,9 +205,10 @@ const unsigned char *blob_stage_sha256(const struct blob_stage *st)
 
 int blob_stage_result(const struct blob_stage *st, struct blob_location *where)
 {
-	if (st->state == STAGE_DURABLE)
+	if (st->state == STAGE_DURABLE || st->state == STAGE_WRITTEN) {
 		*where = st->at;
-	else
-		fail_set_detail(st->detail ? st->detail : "the body was not flushed");
+		return OK;
+	}
+	fail_set_detail(st->detail ? st->detail : "the body was not written");
 	return st->state == STAGE_OPEN ? ERR_UNAVAILABLE : st->result;
 }

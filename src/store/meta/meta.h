@@ -27,11 +27,14 @@ enum meta_sql {
 
 struct meta_options {
 	const char *dir; /* the node's data folder; relative store URLs are below it */
-	/* Called by the driver with the companions of all transactions of a group, before the first of them runs; they
-	   must be on stable storage when it returns. Each companion keeps its own failure (see store.c). May be NULL. */
+	/* Called by the driver with the companions of all transactions of a group, before the first of them runs: starts
+	   to make them durable. Each companion keeps its own failure (see store.c). NULL: there are no companions. */
 	void (*before_group)(void *ctx, void **companions, size_t n);
-	/* Asked right before fn runs: a companion that failed ends its transaction with this error. May be NULL. */
+	/* Asked right before fn runs: a companion that failed ends its transaction with this error. */
 	int (*companion_error)(void *companion);
+	/* Called after the last fn ran, also when the group failed: on OK the companions are on stable storage and the group
+	   is committed; else it is rolled back, and each transaction runs again alone. Cheap when nothing was started. */
+	int (*before_commit)(void *ctx);
 	void *ctx;
 };
 

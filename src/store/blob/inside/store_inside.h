@@ -14,12 +14,12 @@
 #include "pool.h"
 #include "record.h"
 
-/* The pack that small bodies go to. Only the thread in blob_flush (or close) writes to it; id and synced are read by
+/* The pack that small bodies go to. Only blob_write, blob_sync and blob_close touch it; id and synced are read by
    blob_scan under the store's lock. */
 struct open_pack {
-	struct blob_pack *file; /* NULL: the next flush makes one */
+	struct blob_pack *file; /* NULL: the next write makes one */
 	int64_t id;
-	int64_t synced; /* its bytes on stable storage */
+	int64_t written, synced; /* its bytes, and those on stable storage */
 };
 
 struct blob_store {
@@ -43,8 +43,8 @@ int store_create_pack(struct blob_store *s, int64_t *id, struct blob_pack **out)
 /* costs: how many syncs of the system it amounts to, for the statistics. */
 int store_sync_pack(struct blob_store *s, struct blob_pack *p, bool name, unsigned costs);
 
-/* stage.c, for blob_flush. */
-enum stage_state { STAGE_OPEN, STAGE_FINISHED, STAGE_DURABLE, STAGE_FAILED };
+/* stage.c, for blob_write and blob_sync. */
+enum stage_state { STAGE_OPEN, STAGE_FINISHED, STAGE_WRITTEN, STAGE_DURABLE, STAGE_FAILED };
 
 struct own_pack {
 	struct blob_pack *file; /* until it has its name */

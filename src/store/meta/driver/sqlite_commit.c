@@ -197,7 +197,7 @@ static void call_job(struct committer *c, struct job *j)
 	struct sqlite_txn t = { .conn = c->conn };
 	meta_txn_init(&t.base, c->driver);
 	fail_set_detail("");
-	int r = j->companion && c->options->companion_error ? c->options->companion_error(j->companion) : OK;
+	int r = j->companion ? c->options->companion_error(j->companion) : OK;
 	if (!r)
 		r = meta_txn_call(&t.base, j->fn, j->arg);
 	end_job(j, r);
@@ -250,6 +250,9 @@ static int try_group(struct committer *c, struct job **group, int n, int *ran)
 		r = conn_control(c->conn, BEGIN_WRITE);
 	if (!r)
 		r = run_jobs(c, group, n, ran);
+	int companions = c->options->before_commit ? c->options->before_commit(c->options->ctx) : OK;
+	if (!r)
+		r = companions;
 	if (!r)
 		r = conn_control(c->conn, COMMIT);
 	if (r)
@@ -287,14 +290,14 @@ static void run_group(struct committer *c, struct job **group, int n)
 	answer(group, ran);
 }
 
-static void make_companions_durable(struct committer *c, struct job **group, int n)
+static void start_companions(struct committer *c, struct job **group, int n)
 {
 	void *companions[GROUP_JOBS];
 	size_t k = 0;
 	for (int i = 0; i < n; i++)
 		if (group[i]->companion)
 			companions[k++] = group[i]->companion;
-	if (k && c->options->before_group)
+	if (k)
 		c->options->before_group(c->options->ctx, companions, k);
 }
 
@@ -333,7 +336,7 @@ static void *committer_main(void *arg)
 	struct job *group[GROUP_JOBS];
 	int n;
 	while ((n = next_group(c, group, GROUP_JOBS))) {
-		make_companions_durable(c, group, n);
+		start_companions(c, group, n);
 		run_group(c, group, n);
 		keep_log_short(c);
 	}

@@ -414,6 +414,8 @@ int append(struct service *s, int64_t account, struct span path, struct incoming
 }
 
 struct message {
+	struct service *s;
+	int64_t email;
 	struct blob_reader *reader;
 	uint64_t size;
 };
@@ -436,32 +438,36 @@ static int find_message(struct meta_txn *t, void *arg)
 	return OK;
 }
 
-static int open_reader(struct service *s, struct where *w, struct blob_reader **out)
+/* At where the body lies by now; w->at.pack is 0 when there is no such email any more. */
+static int find_reader(const struct message *m, struct where *w, struct blob_reader **out)
 {
-	int e = meta_read(s->store->meta, find_message, w);
-	if (e)
-		return e;
-	e = blob_reader_open(s->store->blob, &w->at, out);
-	if (e != ERR_NOT_FOUND)
-		return e;
+	w->at.pack = 0;
+	int e = meta_read(m->s->store->meta, find_message, w);
+	return e ? e : blob_reader_open(m->s->store->blob, &w->at, out);
+}
+
+static int open_reader(struct message *m)
+{
+	struct where w = { .email = m->email };
+	int e = find_reader(m, &w, &m->reader);
 	/* a miss may only mean that the body moved to another pack since: look again before calling it lost */
-	e = meta_read(s->store->meta, find_message, w);
-	if (e)
-		return e;
-	e = blob_reader_open(s->store->blob, &w->at, out);
-	return e == ERR_NOT_FOUND ? fail_with(ERR_CORRUPT, "email %lld refers to a pack that is not there", (long long)w->email) : e;
+	if (e == ERR_NOT_FOUND && w.at.pack)
+		e = find_reader(m, &w, &m->reader);
+	if (e == ERR_NOT_FOUND && w.at.pack)
+		return fail_with(ERR_CORRUPT, "email %lld refers to a pack that is not there", (long long)m->email);
+	m->size = (uint64_t)w.size;
+	if (!e && blob_reader_size(m->reader) != m->size)
+		e = fail_with(ERR_CORRUPT, "email %lld: its record has another size", (long long)m->email);
+	return e;
 }
 
 int message_open(struct service *s, int64_t email, struct message **out)
 {
-	struct where w = { .email = email };
 	struct message *m = calloc(1, sizeof *m);
 	if (!m)
 		return fail_with(ERR_UNAVAILABLE, "no memory");
-	int e = open_reader(s, &w, &m->reader);
-	m->size = (uint64_t)w.size;
-	if (!e && blob_reader_size(m->reader) != m->size)
-		e = fail_with(ERR_CORRUPT, "email %lld: its record has another size", (long long)email);
+	*m = (struct message){ .s = s, .email = email };
+	int e = open_reader(m);
 	if (e)
 		message_close(&m);
 	else
@@ -476,7 +482,13 @@ uint64_t message_size(const struct message *m)
 
 int message_at(struct message *m, uint64_t offset, struct span *out)
 {
-	return blob_reader_at(m->reader, offset, out);
+	int e = blob_reader_at(m->reader, offset, out);
+	if (e != ERR_NOT_FOUND)
+		return e;
+	/* the pack was removed since the message was opened */
+	blob_reader_close(&m->reader);
+	e = open_reader(m);
+	return e ? e : blob_reader_at(m->reader, offset, out);
 }
 
 void message_close(struct message **m)

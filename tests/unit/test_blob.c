@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <openssl/sha.h>
@@ -634,6 +635,266 @@ static void used_epoch(void **state)
 	place_end(&p);
 }
 
+/* --- Removal and rewriting --- */
+
+/* Writes the body at *at once more, elsewhere; OK when that is durable. */
+static int copy(struct blob_store *s, struct blob_location *at)
+{
+	struct blob_stage *st;
+	int r = blob_stage_copy(s, at, &st);
+	if (r)
+		return r;
+	blob_flush(s, &st, 1);
+	r = blob_stage_result(st, at);
+	blob_stage_free(&st);
+	return r;
+}
+
+struct packs {
+	struct blob_pack_info p[100];
+	size_t n;
+};
+
+static int keep_pack(void *ctx, const struct blob_pack_info *p)
+{
+	struct packs *all = ctx;
+	assert_true(all->n < COUNT(all->p));
+	all->p[all->n++] = *p;
+	return 0;
+}
+
+static struct packs list(struct blob_store *s)
+{
+	struct packs all = { .n = 0 };
+	assert_int_equal(blob_list(s, keep_pack, &all), OK);
+	return all;
+}
+
+static int stop_at_once(void *ctx, const struct blob_pack_info *p)
+{
+	return 7;
+}
+
+static void lists(void **state)
+{
+	struct place p = { .pack_bytes = 20000 };
+	struct batch t;
+	place_new(&p, "file:blobs");
+	assert_int_equal(list(p.store).n, 0);
+	batch_stage(&t, p.store, 3);
+	blob_flush(p.store, t.stage, BODIES);
+	batch_results(&t);
+	struct packs all = list(p.store);
+	size_t open = 0;
+	int64_t now = (int64_t)time(NULL) * 1000000;
+	assert_true(all.n > 3);
+	for (size_t i = 0; i < all.n; i++) {
+		open += all.p[i].open;
+		assert_true(!i || all.p[i].pack > all.p[i - 1].pack);
+		assert_true(all.p[i].size > PACK_HEADER + RECORD_HEADER);
+		assert_true(all.p[i].changed > now - 60000000 && all.p[i].changed < now + 60000000);
+		assert_int_equal(blob_remove_pack(p.store, all.p[i].pack), all.p[i].open ? ERR_INVALID : OK);
+	}
+	assert_int_equal(open, 1);
+	assert_int_equal(list(p.store).n, 1);
+	assert_int_equal(blob_list(p.store, stop_at_once, NULL), 7);
+	batch_free(&t);
+	place_end(&p);
+}
+
+static void removal(void **state)
+{
+	struct place p = { .pack_bytes = 1 };
+	char path[PATH_MAX], away[PATH_MAX + 8];
+	place_new(&p, "file:blobs");
+	struct blob_location one = put(p.store, "one", 3), two = put(p.store, "two", 3), other = one;
+	assert_int_equal(check(p.store, &one, "one", 3), OK);
+	assert_int_equal(blob_remove_pack(p.store, one.pack), OK);
+	assert_int_equal(check(p.store, &one, "one", 3), ERR_NOT_FOUND);
+	assert_int_equal(blob_remove_pack(p.store, one.pack), OK); /* it is not there any more */
+	other.pack += 1000;
+	assert_int_equal(blob_remove_pack(p.store, other.pack), OK); /* nor was this one ever */
+	assert_int_equal(check(p.store, &two, "two", 3), OK);
+	assert_int_equal(scan(p.store).good, 1);
+	place_reopen(&p);
+	assert_int_equal(check(p.store, &one, "one", 3), ERR_NOT_FOUND);
+	assert_int_equal(check(p.store, &two, "two", 3), OK);
+	/* The last one leaves the folder, so that "gone" can be told from "down". */
+	assert_int_equal(blob_remove_pack(p.store, two.pack), OK);
+	assert_int_equal(check(p.store, &two, "two", 3), ERR_NOT_FOUND);
+	/* A disk that is not mounted does not say that its packs are gone. */
+	struct blob_location three = put(p.store, "three", 5);
+	assert_int_equal(find_files(p.dir, ".pack", path), 1);
+	*strrchr(path, '/') = 0;
+	snprintf(away, sizeof away, "%s.away", path);
+	assert_int_equal(rename(path, away), 0);
+	assert_int_equal(blob_remove_pack(p.store, three.pack), ERR_UNAVAILABLE);
+	assert_int_equal(rename(away, path), 0);
+	assert_int_equal(check(p.store, &three, "three", 5), OK);
+	place_end(&p);
+}
+
+/* A reader has a small body in hand already; the next chunk of a large one is gone. */
+static void removal_beside_readers(void **state)
+{
+	struct place p = { .pack_bytes = 1 };
+	char *b = body_of(3 * BLOB_CHUNK, 6, false);
+	struct blob_reader *r;
+	struct span piece;
+	place_new(&p, "file:blobs");
+	for (size_t n = 1000; n <= 3 * BLOB_CHUNK; n += 3 * BLOB_CHUNK - 1000) {
+		struct blob_location at = put(p.store, b, n);
+		assert_int_equal(blob_reader_open(p.store, &at, &r), OK);
+		assert_int_equal(blob_reader_at(r, 0, &piece), OK);
+		assert_int_equal(blob_remove_pack(p.store, at.pack), OK);
+		assert_memory_equal(piece.p, b, piece.n);
+		assert_int_equal(blob_reader_at(r, n - 10, &piece), n == 1000 ? OK : ERR_NOT_FOUND);
+		if (n == 1000)
+			assert_memory_equal(piece.p, b + n - 10, 10);
+		blob_reader_close(&r);
+	}
+	free(b);
+	place_end(&p);
+}
+
+/* The file of a pack that is removed is closed after the last who holds it. */
+static void dropped_descriptors(void **state)
+{
+	struct descriptors d;
+	descriptors_init(&d);
+	int fd = open("/dev/null", O_RDONLY);
+	descriptors_add(&d, 5, fd);
+	assert_int_equal(descriptors_take(&d, 5), fd);
+	descriptors_drop(&d, 5);
+	assert_int_equal(descriptors_take(&d, 5), -1);
+	int again = open("/dev/null", O_RDONLY); /* somebody opened it just before it went */
+	descriptors_add(&d, 5, again);
+	descriptors_release(&d, 5, fd);
+	assert_true(fcntl(fd, F_GETFD) >= 0);
+	descriptors_release(&d, 5, fd);
+	assert_int_equal(fcntl(fd, F_GETFD), -1);
+	descriptors_release(&d, 5, again);
+	assert_true(fcntl(again, F_GETFD) >= 0);
+	descriptors_drop(&d, 5);
+	assert_int_equal(fcntl(again, F_GETFD), -1);
+	descriptors_drop(&d, 5);
+	descriptors_free(&d);
+}
+
+static void copies(void **state)
+{
+	static const size_t lengths[] = { 0, 1, 7, 4000, 65536, BLOB_CHUNK - 1, BLOB_CHUNK };
+	struct place p = { .pack_bytes = 100000 };
+	struct blob_stage *st;
+	place_new(&p, "file:blobs");
+	for (size_t i = 0; i < 2 * COUNT(lengths); i++) {
+		size_t n = lengths[i / 2];
+		char *b = body_of(n, i, i & 1);
+		unsigned char sha[32];
+		struct blob_location old = put(p.store, b, n), at = old;
+		put(p.store, b, 0);
+		assert_int_equal(blob_stage_copy(p.store, &old, &st), OK);
+		assert_int_equal(blob_stage_size(st), n);
+		assert_memory_equal(blob_stage_sha256(st), SHA256((unsigned char *)b, n, sha), 32);
+		assert_int_equal(blob_stage_result(st, &at), ERR_UNAVAILABLE);
+		blob_flush(p.store, &st, 1);
+		assert_int_equal(blob_stage_result(st, &at), OK);
+		blob_stage_free(&st);
+		assert_true(at.pack != old.pack || at.offset != old.offset);
+		assert_int_equal(at.stored, old.stored);
+		assert_int_equal(check(p.store, &old, b, n), OK);
+		assert_int_equal(check(p.store, &at, b, n), OK);
+		assert_int_equal(copy(p.store, &at), OK); /* and on */
+		assert_int_equal(check(p.store, &at, b, n), OK);
+		free(b);
+	}
+	assert_int_equal(scan(p.store).good, 8 * COUNT(lengths));
+	assert_int_equal(scan(p.store).bad, 0);
+	place_reopen(&p);
+	assert_int_equal(scan(p.store).good, 8 * COUNT(lengths));
+	assert_int_equal(scan(p.store).bad, 0);
+	place_end(&p);
+}
+
+/* What is damaged is not copied on as if it was sound; a large body stays where it is. */
+static void copies_of_bad_records(void **state)
+{
+	struct place p = { .pack_bytes = 1 };
+	struct blob_stage *st = NULL;
+	char path[PATH_MAX], *b = body_of(5000, 2, true), *large = body_of(BLOB_OWN_FILE + 1, 2, true);
+	place_new(&p, "file:blobs");
+	struct blob_location at = put(p.store, b, 5000);
+	assert_int_equal(find_files(p.dir, ".pack", path), 1);
+	for (off_t i = at.offset; i < at.offset + at.stored; i++) {
+		struct blob_location to = at;
+		flip(path, i, (unsigned char)(1 << i % 8));
+		int r = copy(p.store, &to);
+		flip(path, i, (unsigned char)(1 << i % 8));
+		assert_true(r == ERR_CORRUPT || (!r && i >= at.offset + at.stored - RECORD_ALIGN));
+	}
+	struct blob_location own = put(p.store, large, BLOB_OWN_FILE + 1), wrong = at;
+	assert_int_equal(blob_stage_copy(p.store, &own, &st), ERR_INVALID);
+	wrong.offset += 8;
+	assert_int_equal(blob_stage_copy(p.store, &wrong, &st), ERR_CORRUPT);
+	wrong.pack += 1000;
+	assert_int_equal(blob_stage_copy(p.store, &wrong, &st), ERR_NOT_FOUND);
+	assert_null(st);
+	/* A copy that was given up leaves nothing. */
+	assert_int_equal(blob_stage_copy(p.store, &at, &st), OK);
+	int files = find_files(p.dir, ".pack", path);
+	blob_stage_free(&st);
+	assert_int_equal(find_files(p.dir, ".pack", path), files);
+	free(large);
+	free(b);
+	place_end(&p);
+}
+
+/* Purge's way with a pack: all that is asked for is copied, then it is removed. Stops at the first failure. */
+static int rewrite(struct blob_store *s, int64_t pack, struct blob_location *at, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct blob_location to = at[i];
+		int r = at[i].pack == pack ? copy(s, &to) : OK;
+		if (r)
+			return r;
+		at[i] = to; /* here purge commits the row */
+	}
+	return blob_remove_pack(s, pack);
+}
+
+/* Each call of the store fails once while a pack is rewritten; then again without a fault. */
+static void faults_of_rewriting(void **state)
+{
+	enum { N = 6 };
+	for (int op = FAULT_CREATE; op <= FAULT_ANY; op++) {
+		for (int nth = 1, failed = 1; failed; nth++) {
+			for (int cut = 0; cut < 2; cut++) {
+				struct place p = { .pack_bytes = 3000 };
+				struct blob_location at[N];
+				char *b[N];
+				place_new(&p, "failing:file:blobs");
+				for (size_t i = 0; i < N; i++)
+					at[i] = put(p.store, b[i] = body_of(1000, i, false), 1000);
+				int64_t first = at[0].pack;
+				blob_failing_set(p.store->backend, &(struct fault_plan){ .op = (enum fault_op)op, .at = nth, .cut = cut });
+				failed = rewrite(p.store, first, at, N) != OK;
+				blob_failing_set(p.store->backend, &(struct fault_plan){ .op = FAULT_NONE });
+				for (size_t i = 0; i < N; i++)
+					assert_int_equal(check(p.store, &at[i], b[i], 1000), OK);
+				assert_int_equal(rewrite(p.store, first, at, N), OK);
+				place_reopen(&p);
+				for (size_t i = 0; i < N; i++) {
+					assert_int_not_equal(at[i].pack, first);
+					assert_int_equal(check(p.store, &at[i], b[i], 1000), OK);
+					free(b[i]);
+				}
+				assert_int_equal(scan(p.store).bad, 0);
+				place_end(&p);
+			}
+		}
+	}
+}
+
 /* Runs fn in a process that ends without closing the store, as if it was killed. */
 static void crash_after(struct place *p, const char *url, void (*fn)(struct place *p, void *shared), void *shared)
 {
@@ -819,6 +1080,61 @@ static void power_cuts_at_any_time(void **state)
 	place_end(&p);
 }
 
+struct rewritten {
+	atomic_int removed;
+	struct blob_location at[6];
+};
+
+/* The power goes at call `cut` of a rewrite: every body is at the place that was last told, and a removal that was told
+   has happened. Returns whether it came to an end before. */
+static bool power_cut_rewriting(int cut)
+{
+	struct place p = { .pack_bytes = 3000 };
+	struct rewritten *w = shared_new(sizeof *w);
+	char url[80];
+	int status;
+	place_new(&p, "file:blobs");
+	for (size_t i = 0; i < COUNT(w->at); i++) {
+		char *b = body_of(1000, i, false);
+		w->at[i] = put(p.store, b, 1000);
+		free(b);
+	}
+	struct blob_location first = w->at[0];
+	blob_close(&p.store);
+	snprintf(url, sizeof url, "file:blobs?powercut=1&seed=%d&cut=%d", cut, cut);
+	pid_t pid = fork();
+	if (!pid) {
+		place_open(&p, url);
+		assert_int_equal(rewrite(p.store, w->at[0].pack, w->at, COUNT(w->at)), OK);
+		atomic_store(&w->removed, 1);
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
+	p.epoch++;
+	place_open(&p, "file:blobs");
+	for (size_t i = 0; i < COUNT(w->at); i++) {
+		char *b = body_of(1000, i, false);
+		assert_int_equal(check(p.store, &w->at[i], b, 1000), OK);
+		free(b);
+	}
+	char *b = body_of(1000, 0, false);
+	int old = check(p.store, &first, b, 1000);
+	assert_true(old == ERR_NOT_FOUND || (old == OK && !atomic_load(&w->removed)));
+	free(b);
+	assert_int_equal(scan(p.store).bad, 0);
+	munmap(w, sizeof *w);
+	place_end(&p);
+	return status == 0;
+}
+
+static void power_cuts_of_rewriting(void **state)
+{
+	int cut = 1;
+	while (!power_cut_rewriting(cut))
+		cut++;
+	assert_true(cut > 8);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -827,6 +1143,9 @@ int main(void)
 		cmocka_unit_test(faults_of_reading), cmocka_unit_test(damage), cmocka_unit_test(damage_is_found),
 		cmocka_unit_test(absent), cmocka_unit_test(two_nodes), cmocka_unit_test(used_epoch), cmocka_unit_test(torn_tails),
 		cmocka_unit_test(power_cuts), cmocka_unit_test(power_cuts_at_any_time),
+		cmocka_unit_test(lists), cmocka_unit_test(removal), cmocka_unit_test(removal_beside_readers), cmocka_unit_test(dropped_descriptors),
+		cmocka_unit_test(copies), cmocka_unit_test(copies_of_bad_records), cmocka_unit_test(faults_of_rewriting),
+		cmocka_unit_test(power_cuts_of_rewriting),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -308,7 +308,7 @@ static int store_set_up(struct blob_store *s, const char *url, const struct blob
 }
 
 /* A pack_fn: one is enough. */
-static int is_pack(void *ctx, int64_t pack, int64_t size)
+static int is_pack(void *ctx, int64_t pack, int64_t size, int64_t changed)
 {
 	*(bool *)ctx = true;
 	return 1;
@@ -342,6 +342,41 @@ int blob_open(const char *url, const struct blob_options *o, struct blob_store *
 	else
 		*out = s;
 	return r;
+}
+
+static bool is_open(struct blob_store *s, int64_t pack)
+{
+	pthread_mutex_lock(&s->lock);
+	bool open = s->open.file && s->open.id == pack;
+	pthread_mutex_unlock(&s->lock);
+	return open;
+}
+
+struct listing {
+	struct blob_store *store;
+	int (*fn)(void *ctx, const struct blob_pack_info *p);
+	void *ctx;
+};
+
+/* A pack_fn. */
+static int list_one(void *ctx, int64_t pack, int64_t size, int64_t changed)
+{
+	struct listing *l = ctx;
+	struct blob_pack_info p = { pack, size, changed, is_open(l->store, pack) };
+	return l->fn(l->ctx, &p);
+}
+
+int blob_list(struct blob_store *s, int (*fn)(void *ctx, const struct blob_pack_info *p), void *ctx)
+{
+	struct listing l = { s, fn, ctx };
+	return driver_of(s)->list(s->backend, list_one, &l);
+}
+
+int blob_remove_pack(struct blob_store *s, int64_t pack)
+{
+	if (is_open(s, pack))
+		return fail_with(ERR_INVALID, "pack %llx is being written", (long long)pack);
+	return driver_of(s)->remove(s->backend, pack);
 }
 
 void blob_stats(struct blob_store *s, struct blob_stats *out)

@@ -75,6 +75,24 @@ struct blob_record {
 };
 int blob_scan(struct blob_store *s, int (*fn)(void *ctx, const struct blob_record *r), void *ctx);
 
+/* For purge, which alone removes. */
+struct blob_pack_info {
+	int64_t pack;
+	int64_t size;    /* bytes */
+	int64_t changed; /* when it was last written, us since 1970: a young one may hold what no row refers to yet */
+	bool open;       /* deliveries still go to it */
+};
+/* All packs of the store, of every node, by id; stops when fn returns non-zero, and returns that. A pack that has no name
+   yet is not among them. */
+int blob_list(struct blob_store *s, int (*fn)(void *ctx, const struct blob_pack_info *p), void *ctx);
+/* OK: the pack is not there and does not come back with a power cut, also when it was not there before. Readers of a record
+   in it may still come to its end; later ones get ERR_NOT_FOUND. ERR_INVALID: it is the open pack. */
+int blob_remove_pack(struct blob_store *s, int64_t pack);
+/* A finished stage that holds the record of `at` as it is stored, its checksums verified, to be written elsewhere by
+   blob_write() (or store_commit()); the record that was copied stays. Fails as reading does; ERR_INVALID: the body has a
+   pack of its own, which is never partly dead. */
+int blob_stage_copy(struct blob_store *s, const struct blob_location *at, struct blob_stage **out);
+
 struct blob_stats {
 	uint64_t flushes, syncs, records, bytes_raw, bytes_stored, packs;
 	/* Found at open: packs that an earlier start left without an end, and what was cut off them (never answered). */

@@ -19,30 +19,34 @@ static int read_at(struct blob_reader *r, void *to, size_t n, uint64_t offset)
 	return driver_of(r->store)->read(r->store->backend, r->at.pack, to, n, r->at.offset + (int64_t)offset);
 }
 
-static bool is_small(const struct blob_reader *r)
+static bool is_small(const struct blob_location *at)
 {
-	return r->at.stored <= (int64_t)record_padded(RECORD_SMALL);
+	return at->stored <= (int64_t)record_padded(RECORD_SMALL);
 }
 
-/* A record that fits is read whole at once; of a larger one the header alone. */
-static int reader_start(struct blob_reader *r)
+int store_read_record(struct blob_store *s, const struct blob_location *at, unsigned char *to, struct record_header *h)
 {
-	const struct blob_location *at = &r->at;
 	if (at->pack <= 0 || at->offset < PACK_HEADER || at->offset % RECORD_ALIGN || at->stored < RECORD_HEADER ||
 	    at->offset > INT64_MAX - at->stored)
-		return fail_with(ERR_CORRUPT, "no record can be at %lld", (long long)r->at.offset);
+		return fail_with(ERR_CORRUPT, "no record can be at %lld", (long long)at->offset);
+	size_t n = is_small(at) ? (size_t)at->stored : RECORD_HEADER;
+	int e = driver_of(s)->read(s->backend, at->pack, to, n, at->offset);
+	if (!e)
+		e = record_header_get(to, at->pack, at->offset, h);
+	if (e)
+		return e;
+	if (h->stored != (uint64_t)at->stored)
+		return fail_with(ERR_CORRUPT, "pack %llx: the record at %lld is another one", (long long)at->pack,
+			(long long)at->offset);
+	return OK;
+}
+
+static int reader_start(struct blob_reader *r)
+{
 	r->stored = pool_take(&r->store->pool);
 	if (!r->stored)
 		return fail_with(ERR_UNAVAILABLE, "out of memory");
-	int e = read_at(r, r->stored, is_small(r) ? (size_t)r->at.stored : RECORD_HEADER, 0);
-	if (!e)
-		e = record_header_get(r->stored, r->at.pack, r->at.offset, &r->header);
-	if (e)
-		return e;
-	if (r->header.stored != (uint64_t)r->at.stored)
-		return fail_with(ERR_CORRUPT, "pack %llx: the record at %lld is another one", (long long)r->at.pack,
-			(long long)r->at.offset);
-	return OK;
+	return store_read_record(r->store, &r->at, r->stored, &r->header);
 }
 
 int blob_reader_open(struct blob_store *s, const struct blob_location *at, struct blob_reader **out)
@@ -104,7 +108,7 @@ static int chunk_fetch(struct blob_reader *r, uint64_t index, const unsigned cha
 {
 	uint64_t from, to;
 	*p = r->stored;
-	if (r->header.chunks == 1 && is_small(r)) {
+	if (r->header.chunks == 1 && is_small(&r->at)) {
 		*p += RECORD_HEADER;
 		*n = r->header.stored - RECORD_HEADER;
 		return OK;

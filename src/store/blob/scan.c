@@ -83,7 +83,7 @@ static int walk_record(struct walk *w, const struct record_header *h, int64_t *a
 		w->suspect = -1;
 	if (rec.result == ERR_CORRUPT && w->suspect < 0)
 		w->suspect = *at;
-	if (!w->fn && rec.result && rec.result != ERR_CORRUPT)
+	if (rec.result == ERR_NOT_FOUND || (!w->fn && rec.result && rec.result != ERR_CORRUPT))
 		return rec.result;
 	*at = whole ? *at + (int64_t)h->stored : w->end;
 	return w->fn ? w->fn(w->ctx, &rec) : OK;
@@ -189,7 +189,7 @@ static int scan_header(struct walk *w)
 }
 
 /* A pack_fn. */
-static int scan_pack(void *ctx, int64_t pack, int64_t size)
+static int scan_pack(void *ctx, int64_t pack, int64_t size, int64_t changed)
 {
 	struct walk *w = ctx;
 	struct blob_store *s = w->store;
@@ -204,7 +204,9 @@ static int scan_pack(void *ctx, int64_t pack, int64_t size)
 		r = pack_end(w, size, &sealed);
 	if (!r)
 		r = scan_header(w);
-	return r ? r : walk_pack(w);
+	if (!r)
+		r = walk_pack(w);
+	return r == ERR_NOT_FOUND ? OK : r; /* removed since it was listed */
 }
 
 int blob_scan(struct blob_store *s, int (*fn)(void *ctx, const struct blob_record *r), void *ctx)

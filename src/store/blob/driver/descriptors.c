@@ -1,6 +1,5 @@
 #include "descriptors.h"
 
-#include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -21,7 +20,7 @@ void descriptors_free(struct descriptors *d)
 static struct descriptor *find(struct descriptors *d, int64_t pack)
 {
 	for (int i = 0; i < DESCRIPTORS; i++)
-		if (d->place[i].pack == pack)
+		if (d->place[i].pack == pack && !d->place[i].dropped)
 			return &d->place[i];
 	return NULL;
 }
@@ -65,14 +64,39 @@ void descriptors_add(struct descriptors *d, int64_t pack, int fd)
 		close(old);
 }
 
+/* The place that fd, held by somebody, has in the cache; NULL when it is outside. */
+static struct descriptor *held(struct descriptors *d, int64_t pack, int fd)
+{
+	for (int i = 0; i < DESCRIPTORS; i++)
+		if (d->place[i].pack == pack && d->place[i].fd == fd)
+			return &d->place[i];
+	return NULL;
+}
+
 void descriptors_release(struct descriptors *d, int64_t pack, int fd)
 {
 	pthread_mutex_lock(&d->lock);
-	struct descriptor *p = find(d, pack);
-	bool cached = p && p->fd == fd;
-	if (cached)
-		p->users--;
+	struct descriptor *p = held(d, pack, fd);
+	bool over = !p || (!--p->users && p->dropped);
+	if (p && over)
+		*p = (struct descriptor){ 0 };
 	pthread_mutex_unlock(&d->lock);
-	if (!cached)
+	if (over)
+		close(fd);
+}
+
+void descriptors_drop(struct descriptors *d, int64_t pack)
+{
+	int fd = -1;
+	pthread_mutex_lock(&d->lock);
+	struct descriptor *p = find(d, pack);
+	if (p && p->users) {
+		p->dropped = true;
+	} else if (p) {
+		fd = p->fd;
+		*p = (struct descriptor){ 0 };
+	}
+	pthread_mutex_unlock(&d->lock);
+	if (fd >= 0)
 		close(fd);
 }

@@ -39,7 +39,7 @@ struct pack_mend {
 	struct span end; /* ... and this is put there */
 };
 
-typedef int pack_fn(void *ctx, int64_t pack, int64_t size);
+typedef int pack_fn(void *ctx, int64_t pack, int64_t size, int64_t changed);
 typedef int pack_inspect_fn(void *ctx, int64_t pack, int64_t size, struct pack_mend *out);
 
 struct blob_driver {
@@ -58,8 +58,12 @@ struct blob_driver {
 
 	/* Exactly n bytes. ERR_NOT_FOUND: there is no such pack. ERR_CORRUPT: it ends before. ERR_UNAVAILABLE: who knows. */
 	int (*read)(struct blob_backend *b, int64_t pack, void *to, size_t n, int64_t offset);
-	/* All packs with their sizes, of every node, by id; stops when fn returns non-zero, and returns that. */
+	/* All packs with their sizes, of every node, by id; stops when fn returns non-zero, and returns that. changed: when it
+	   was last written, us since 1970 by the store's clock. */
 	int (*list)(struct blob_backend *b, pack_fn *fn, void *ctx);
+	/* OK: the pack is not there, and will not be after a power cut; also when it was not. Reads under way may still end
+	   well. Not for a pack that is being written. */
+	int (*remove)(struct blob_backend *b, int64_t pack);
 	/* Hands packs that earlier starts of this node may not have ended to fn and mends them as it says. At open only. */
 	int (*repair)(struct blob_backend *b, pack_inspect_fn *fn, void *ctx);
 };
@@ -74,7 +78,7 @@ int64_t blob_query_int(const char *query, const char *key, int64_t otherwise);
 
 /* Power cuts for tests: appended data is held in memory until its sync, so that a killed process forgets what a machine
    without power may forget. With seed=N a random part of it, in random pieces, is in the file nonetheless. With cut=N the
-   process kills itself at the Nth write or step of a sync. Takes *b also when it fails. */
+   process kills itself at the Nth write or step of a sync or a removal. Takes *b also when it fails. */
 int blob_powercut_wrap(const char *query, struct blob_backend **b);
 
 #endif

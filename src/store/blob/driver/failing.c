@@ -108,6 +108,17 @@ static int failing_list(struct blob_backend *b, pack_fn *fn, void *ctx)
 	return failing_of(b)->below->driver->list(failing_of(b)->below, fn, ctx);
 }
 
+static int failing_remove(struct blob_backend *b, int64_t pack)
+{
+	struct failing *f = failing_of(b);
+	struct fault_plan now;
+	if (!strikes(f, FAULT_REMOVE, &now))
+		return f->below->driver->remove(f->below, pack);
+	if (now.cut)
+		f->below->driver->remove(f->below, pack);
+	return fault(&now, "remove");
+}
+
 static int failing_repair(struct blob_backend *b, pack_inspect_fn *fn, void *ctx)
 {
 	return failing_of(b)->below->driver->repair(failing_of(b)->below, fn, ctx);
@@ -115,12 +126,13 @@ static int failing_repair(struct blob_backend *b, pack_inspect_fn *fn, void *ctx
 
 static const struct blob_driver blob_driver_failing = {
 	.scheme = "failing", .close = failing_close, .create = failing_create, .write = failing_write,
-	.sync = failing_sync, .done = failing_done, .read = failing_read, .list = failing_list, .repair = failing_repair,
+	.sync = failing_sync, .done = failing_done, .read = failing_read, .list = failing_list,
+	.remove = failing_remove, .repair = failing_repair,
 };
 
 static struct fault_plan plan_of(const char *query)
 {
-	static const char *const ops[] = { "none", "create", "write", "sync", "read", "any" };
+	static const char *const ops[] = { "none", "create", "write", "sync", "read", "remove", "any" };
 	char t[16];
 	struct fault_plan plan = { .at = blob_query_int(query, "at", 1), .times = blob_query_int(query, "times", 1),
 		.cut = blob_query_int(query, "short", 0) != 0 };

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "durable_file.h"
 #include "fail.h"
 
@@ -331,14 +332,20 @@ static int open_failed(const char *epoch, const char *path)
 	return fail_with(ERR_NOT_FOUND, "%s is not there", path);
 }
 
-static int pack_open(struct file_backend *f, int64_t pack, int *fd)
+/* Where a pack is, of whatever node, and the folder it is in. */
+static int pack_find(struct file_backend *f, int64_t pack, char epoch[static PATH_MAX], char path[static PATH_MAX])
 {
-	char home[PATH_MAX], epoch[PATH_MAX], path[PATH_MAX];
+	char home[PATH_MAX];
 	int r = home_of(f, pack, home);
 	if (!r)
 		r = epoch_path(epoch, home, pack);
-	if (!r)
-		r = pack_path(path, epoch, pack, "pack");
+	return r ? r : pack_path(path, epoch, pack, "pack");
+}
+
+static int pack_open(struct file_backend *f, int64_t pack, int *fd)
+{
+	char epoch[PATH_MAX], path[PATH_MAX];
+	int r = pack_find(f, pack, epoch, path);
 	if (r)
 		return r;
 	int k = open(path, O_RDONLY | O_CLOEXEC);
@@ -362,6 +369,23 @@ static int file_read(struct blob_backend *b, int64_t pack, void *to, size_t n, i
 	r = file_read_at(fd, to, n, offset, name);
 	descriptors_release(&f->open, pack, fd);
 	return r;
+}
+
+/* The epoch's folder stays, empty or not: it is what tells a pack that is gone from a disk that is not mounted. */
+static int file_remove(struct blob_backend *b, int64_t pack)
+{
+	struct file_backend *f = file_of(b);
+	char epoch[PATH_MAX], path[PATH_MAX];
+	int r = pack_find(f, pack, epoch, path);
+	if (r)
+		return r;
+	if (unlink(path)) {
+		r = errno == ENOENT ? open_failed(epoch, path) : fail_errno("unlink", path);
+		if (r != ERR_NOT_FOUND)
+			return r;
+	}
+	descriptors_drop(&f->open, pack);
+	return durable_dir_sync(epoch); /* also of a pack that is not there: an earlier removal may not have come this far */
 }
 
 /* 8 hex digits and the suffix. */
@@ -404,7 +428,7 @@ static int list_pack(void *ctx, const char *epoch, const char *name)
 		return r;
 	if (stat(path, &st))
 		return errno == ENOENT ? OK : fail_errno("stat", path);
-	return l->fn(l->ctx, pack, st.st_size);
+	return l->fn(l->ctx, pack, st.st_size, st.st_mtim.tv_sec * SECOND_US + st.st_mtim.tv_nsec / 1000);
 }
 
 static int list_epoch(void *ctx, const char *home, const char *name)
@@ -499,5 +523,6 @@ static int file_repair(struct blob_backend *b, pack_inspect_fn *fn, void *ctx)
 
 const struct blob_driver blob_driver_file = {
 	.scheme = "file", .open = file_open, .close = file_close, .create = file_create, .write = file_write,
-	.sync = file_sync, .done = file_done, .read = file_read, .list = file_list, .repair = file_repair,
+	.sync = file_sync, .done = file_done, .read = file_read, .list = file_list,
+	.remove = file_remove, .repair = file_repair,
 };

@@ -149,6 +149,15 @@ static int powercut_list(struct blob_backend *b, pack_fn *fn, void *ctx)
 	return powercut_of(b)->below->driver->list(powercut_of(b)->below, fn, ctx);
 }
 
+static int powercut_remove(struct blob_backend *b, int64_t pack)
+{
+	struct powercut *c = powercut_of(b);
+	count_down(c);
+	int r = c->below->driver->remove(c->below, pack);
+	count_down(c);
+	return r;
+}
+
 static int powercut_repair(struct blob_backend *b, pack_inspect_fn *fn, void *ctx)
 {
 	return powercut_of(b)->below->driver->repair(powercut_of(b)->below, fn, ctx);
@@ -156,7 +165,8 @@ static int powercut_repair(struct blob_backend *b, pack_inspect_fn *fn, void *ct
 
 static const struct blob_driver blob_driver_powercut = {
 	.scheme = "powercut", .close = powercut_close, .create = powercut_create, .write = powercut_write,
-	.sync = powercut_sync, .done = powercut_done, .read = powercut_read, .list = powercut_list, .repair = powercut_repair,
+	.sync = powercut_sync, .done = powercut_done, .read = powercut_read, .list = powercut_list,
+	.remove = powercut_remove, .repair = powercut_repair,
 };
 
 int blob_powercut_wrap(const char *query, struct blob_backend **b)

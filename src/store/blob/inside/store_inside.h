@@ -71,6 +71,10 @@ void stage_failed(struct blob_stage *st, int r);
 /* A finished large body gets its name. */
 int stage_publish(struct blob_stage *st);
 
+/* reader.c. Verifies the header of the record at `at`; one that fits into a pool's buffer is at `to` whole, of a larger one
+   the header alone. */
+int store_read_record(struct blob_store *s, const struct blob_location *at, unsigned char *to, struct record_header *h);
+
 /* scan.c, for blob_open: ends the packs that earlier starts left open. */
 int store_repair(struct blob_store *s);
 

@@ -9,17 +9,13 @@
 #include "clock.h"
 #include "fail.h"
 
+#include "sqlite_checkpoint.h"
+
 enum {
 	GROUP_JOBS = 64,
 	GROUP_US = 4000,  /* no job is begun in a group that has been running for longer */
 	GATHER_US = 1000, /* the longest wait for announced jobs */
 	GATHER_SKIP = 15, /* groups at most that do not wait after waits that brought nobody */
-	/* Frames in the log: checkpointed from here on (less often, and each page is written back once for more changes;
-	   more often, and the committer is away for shorter); at this step when readers stood in the way; by holding
-	   the readers, which alone is sure to make room, at the bound. */
-	CHECKPOINT_FRAMES = (16 << 20) / SQLITE_PAGE_BYTES,
-	CHECKPOINT_STEP = CHECKPOINT_FRAMES / 2,
-	CHECKPOINT_BOUND = 4 * CHECKPOINT_FRAMES,
 };
 
 /* Lives on its caller's stack until done is posted. */
@@ -36,7 +32,6 @@ enum sleep { AWAKE, FOR_A_JOB, FOR_ANNOUNCED };
 
 struct committer {
 	struct conn *conn;
-	struct readers *readers;
 	const struct meta_driver *driver;
 	const struct meta_options *options;
 	pthread_t thread;
@@ -51,8 +46,8 @@ struct committer {
 	enum sleep sleep;
 	bool stop;
 
-	int checkpoint_at; /* frames */
-	atomic_uint_fast64_t commits, groups, checkpoints;
+	struct checkpointer *checkpointer;
+	atomic_uint_fast64_t commits, groups;
 };
 
 /* --- The queue --- */
@@ -283,8 +278,8 @@ static void run_group(struct committer *c, struct job **group, int n)
 	}
 	if (r)
 		end_job(group[0], r);
-	if (r == ERR_FULL) /* a log that starts over may make room */
-		c->checkpoint_at = 0;
+	if (r == ERR_FULL)
+		checkpointer_hurry(c->checkpointer);
 	count_group(c, group, ran);
 	put_back(c, group + ran, n - ran);
 	answer(group, ran);
@@ -301,35 +296,6 @@ static void start_companions(struct committer *c, struct job **group, int n)
 		c->options->before_group(c->options->ctx, companions, k);
 }
 
-/* --- Checkpoints --- */
-
-/* True when the whole log is in the database now, so that the next commit starts it over. */
-static bool checkpoint(struct committer *c)
-{
-	int in_log = 0, done = 0;
-	int rc = sqlite3_wal_checkpoint_v2(c->conn->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_log, &done);
-	atomic_fetch_add(&c->checkpoints, 1);
-	return rc == SQLITE_OK && in_log == done;
-}
-
-static void keep_log_short(struct committer *c)
-{
-	int frames = c->conn->db ? c->conn->wal_frames : 0;
-	if (!frames || frames < c->checkpoint_at)
-		return;
-	bool done = false;
-	if (frames < CHECKPOINT_BOUND) {
-		done = checkpoint(c);
-	} else {
-		readers_hold(c->readers);
-		done = checkpoint(c);
-		readers_release(c->readers);
-	}
-	if (done)
-		c->conn->wal_frames = 0;
-	c->checkpoint_at = done ? CHECKPOINT_FRAMES : frames + CHECKPOINT_STEP;
-}
-
 static void *committer_main(void *arg)
 {
 	struct committer *c = arg;
@@ -338,7 +304,7 @@ static void *committer_main(void *arg)
 	while ((n = next_group(c, group, GROUP_JOBS))) {
 		start_companions(c, group, n);
 		run_group(c, group, n);
-		keep_log_short(c);
+		checkpointer_run(c->checkpointer);
 	}
 	return NULL;
 }
@@ -353,6 +319,14 @@ static void init_sync(struct committer *c)
 	pthread_mutex_init(&c->lock, NULL);
 }
 
+static void release(struct committer *c)
+{
+	checkpointer_stop(&c->checkpointer);
+	pthread_cond_destroy(&c->wake);
+	pthread_mutex_destroy(&c->lock);
+	free(c);
+}
+
 int committer_start(struct conn *writer, struct readers *readers, const struct meta_driver *d,
 	const struct meta_options *o, struct committer **out)
 {
@@ -360,19 +334,18 @@ int committer_start(struct conn *writer, struct readers *readers, const struct m
 	if (!c)
 		return fail_with(ERR_UNAVAILABLE, "out of memory");
 	c->conn = writer;
-	c->readers = readers;
 	c->driver = d;
 	c->options = o;
 	c->last = &c->first;
-	c->checkpoint_at = CHECKPOINT_FRAMES;
 	init_sync(c);
-	int e = pthread_create(&c->thread, NULL, committer_main, c);
-	if (e) {
-		free(c);
-		return fail_with(ERR_UNAVAILABLE, "no thread for the committer: %s", strerror(e));
-	}
-	*out = c;
-	return OK;
+	int r = checkpointer_start(writer, readers, &c->checkpointer);
+	if (!r && pthread_create(&c->thread, NULL, committer_main, c))
+		r = fail_with(ERR_UNAVAILABLE, "no thread for the committer");
+	if (r)
+		release(c);
+	else
+		*out = c;
+	return r;
 }
 
 void committer_stop(struct committer **pc)
@@ -386,14 +359,12 @@ void committer_stop(struct committer **pc)
 	nudge(c);
 	pthread_mutex_unlock(&c->lock);
 	pthread_join(c->thread, NULL);
-	pthread_cond_destroy(&c->wake);
-	pthread_mutex_destroy(&c->lock);
-	free(c);
+	release(c);
 }
 
 void committer_stats(struct committer *c, struct meta_stats *out)
 {
 	out->commits = atomic_load(&c->commits);
 	out->groups = atomic_load(&c->groups);
-	out->checkpoints = atomic_load(&c->checkpoints);
+	out->checkpoints = checkpointer_finished(c->checkpointer);
 }

@@ -101,7 +101,7 @@ static int set_up_writer(struct conn *c)
 	char sql[400];
 	snprintf(sql, sizeof sql,
 		"PRAGMA page_size=%d; PRAGMA auto_vacuum=NONE; PRAGMA cache_size=-8192; PRAGMA temp_store=MEMORY;"
-		"PRAGMA secure_delete=OFF; PRAGMA foreign_keys=OFF; PRAGMA journal_size_limit=16777216;", SQLITE_PAGE_BYTES);
+		"PRAGMA secure_delete=OFF; PRAGMA foreign_keys=OFF; PRAGMA journal_size_limit=33554432;", SQLITE_PAGE_BYTES);
 	int r = conn_execute(c, sql);
 	if (!r)
 		r = want_wal(c);
@@ -122,14 +122,24 @@ int conn_open_writer(struct conn *c, const char *path, const char *vfs)
 	return r;
 }
 
-int conn_open_reader(struct conn *c, const char *path, const char *vfs)
+static int open_to_read(struct conn *c, const char *path, const char *vfs, int flags)
 {
-	int r = open_file(c, path, vfs, SQLITE_OPEN_READONLY);
+	int r = open_file(c, path, vfs, flags);
 	if (!r)
 		r = conn_execute(c, "PRAGMA cache_size=-1024; PRAGMA temp_store=MEMORY; PRAGMA wal_autocheckpoint=0;");
 	if (r)
 		conn_close(c);
 	return r;
+}
+
+int conn_open_reader(struct conn *c, const char *path, const char *vfs)
+{
+	return open_to_read(c, path, vfs, SQLITE_OPEN_READONLY);
+}
+
+int conn_open_keeper(struct conn *c, const char *path, const char *vfs)
+{
+	return open_to_read(c, path, vfs, SQLITE_OPEN_READWRITE);
 }
 
 void conn_close(struct conn *c)

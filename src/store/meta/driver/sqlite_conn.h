@@ -31,6 +31,8 @@ int conn_open_writer(struct conn *c, const char *path, const char *vfs);
 /* Close and open the writer; left closed when that fails. */
 int conn_reopen(struct conn *c);
 int conn_open_reader(struct conn *c, const char *path, const char *vfs);
+/* A reader whose file may be synced. */
+int conn_open_keeper(struct conn *c, const char *path, const char *vfs);
 /* Never checkpoints by itself. */
 void conn_close(struct conn *c);
 /* META_AGAIN when it meets a conflict. */

@@ -10,6 +10,12 @@ int verb_find_account(struct request *r, const char *address, struct account *ou
 	return e ? request_failed(r, e, address) : EXIT_DONE;
 }
 
+int verb_take_domain(struct request *r, const char *given, char out[ADDRESS_MAX])
+{
+	int e = domain_complete(span_of(given), out);
+	return e ? request_failed(r, e, given) : EXIT_DONE;
+}
+
 struct actor verb_actor(const struct request *r)
 {
 	return (struct actor){ .name = "admin", .session = r->session, .client = "perdura" };

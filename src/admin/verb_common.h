@@ -8,6 +8,8 @@
 
 /* The account of that address; else an exit status, the error is said. */
 int verb_find_account(struct request *r, const char *address, struct account *out);
+/* A domain as it is kept (address.h); else an exit status, the error is said. */
+int verb_take_domain(struct request *r, const char *given, char out[ADDRESS_MAX]);
 /* Who asks, for history. Lives as long as the request. */
 struct actor verb_actor(const struct request *r);
 /* A line of JSON that was written to `b`, which is freed. */

@@ -40,6 +40,23 @@ int address_complete(struct span address, struct span domain, char out[ADDRESS_M
 	return OK;
 }
 
+static bool is_domain_letter(char c)
+{
+	c = ascii_lower(c);
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
+}
+
+int domain_complete(struct span domain, char out[ADDRESS_MAX])
+{
+	size_t n = 0;
+	while (n < domain.n && is_domain_letter(domain.p[n]))
+		n++;
+	if (n == 0 || n < domain.n || n > 255 || domain.p[0] == '.' || domain.p[n - 1] == '.' || memmem(domain.p, n, "..", 2))
+		return fail_with(ERR_INVALID, "%.*s is no domain", SPAN_ARG(domain));
+	*put_lower(out, domain) = 0;
+	return OK;
+}
+
 void address_split(struct span s, struct address_parts *out)
 {
 	struct span local = before_at(s), none = { "", 0 };

@@ -56,19 +56,19 @@ int directory_find(struct identity *i, struct span address, struct account *out)
 	char name[ADDRESS_MAX];
 	if (address_complete(address, span_of(i->domain), name))
 		return ERR_NOT_FOUND;
-	if (directory_cache_get(i->directory, name, out))
+	if (memo_get(i->memo, MEMO_ACCOUNT, span_of(name), out, sizeof *out))
 		return OK;
-	uint64_t since = directory_cache_now(i->directory);
+	uint64_t since = memo_now(i->memo);
 	struct find f = { .name = span_of(name) };
 	int rc = read_account(i, find_name, &f, out);
 	if (rc == OK)
-		directory_cache_put(i->directory, since, out);
+		memo_put(i->memo, since, MEMO_ACCOUNT, span_of(name), out, sizeof *out);
 	return rc;
 }
 
 void directory_changed(struct identity *i)
 {
-	directory_cache_forget(i->directory);
+	memo_forget(i->memo);
 }
 
 int directory_find_id(struct identity *i, int64_t id, struct account *out)

@@ -40,9 +40,9 @@ static int open_parts(const struct identity_options *o, struct identity *i)
 	i->meta = o->meta;
 	i->remember = (int64_t)o->cache_minutes * 60 * SECOND_US;
 	i->cache = login_cache_new(CACHE_SETS);
-	i->directory = directory_cache_new();
+	i->memo = memo_new();
 	i->mac = keyed_mac();
-	if (!i->cache || !i->directory || !i->mac)
+	if (!i->cache || !i->memo || !i->mac)
 		return fail_with(ERR_UNAVAILABLE, "identity: no memory or random bytes");
 	return hash_pool_new(o->hash_parallel, o->hash_queue, &i->pool);
 }
@@ -66,7 +66,7 @@ void identity_close(struct identity **i)
 		return;
 	hash_pool_free(&(*i)->pool);
 	login_cache_free(&(*i)->cache);
-	directory_cache_free(&(*i)->directory);
+	memo_free(&(*i)->memo);
 	EVP_MAC_CTX_free((*i)->mac);
 	free(*i);
 	*i = NULL;

@@ -4,17 +4,17 @@
 
 #include <openssl/types.h>
 
-#include "directory_cache.h"
 #include "hash_pool.h"
 #include "identity.h"
 #include "login_cache.h"
+#include "memo.h"
 
 struct identity {
 	struct meta *meta;
 	char domain[ADDRESS_MAX];
 	struct hash_pool *pool;
 	struct login_cache *cache;
-	struct directory_cache *directory;
+	struct memo *memo;
 	EVP_MAC_CTX *mac;      /* HMAC-SHA256 with the key of this process; copied for each use, never changed */
 	int64_t remember;      /* us */
 };

@@ -8,8 +8,10 @@ enum {
 	SYSTEM_ACCOUNTS = 1,    /* uid: the account's id; name: its address, lower case; data: settings, "name=value" lines */
 	SYSTEM_CREDENTIALS = 2, /* uid: the account's id; data: "scheme=verifier" lines (password.h) */
 	SYSTEM_SNAPSHOTS = 3,   /* name: the snapshot's; date: the instant, us; data: "name=value" lines */
-	SYSTEM_SETTINGS = 4,    /* cluster-wide settings; name, data: value */
-	SYSTEM_COLLECTIONS = 4,
+	SYSTEM_SETTINGS = 4,    /* cluster-wide settings (settings.h); name, data: value */
+	SYSTEM_DOMAINS = 5,     /* name: the domain, lower case; data: settings, "name=value" lines */
+	SYSTEM_ALIASES = 6,     /* name: the alias, lower case, or "@domain"; data: its targets, one a line */
+	SYSTEM_COLLECTIONS = 6,
 };
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "change.h"
 #include "clock.h"
+#include "directory_write.h"
 #include "fail.h"
 #include "flags.h"
 #include "service_private.h"
@@ -36,7 +37,7 @@ static int add_head(struct meta_txn *t, int64_t account, int64_t tenant)
 /* The system log and its collections, at the first account of all. */
 static int ensure_system(struct service *s, struct meta_txn *t, const struct actor *actor)
 {
-	static const char *const names[SYSTEM_COLLECTIONS] = { "accounts", "credentials", "snapshots", "settings" };
+	static const char *const names[SYSTEM_COLLECTIONS] = { "accounts", "credentials", "snapshots", "settings", "domains", "aliases" };
 	struct change c;
 	int64_t id;
 	int e = change_begin(&c, s, t, SYSTEM_ACCOUNT, CHANGE_SYSTEM, actor, 0);
@@ -98,6 +99,8 @@ static int add_accounts(struct meta_txn *t, void *arg)
 			e = fail_with(ERR_EXISTS, "%.*s is there already", SPAN_ARG(q->addresses[i]));
 		if (!e)
 			e = change_item_add(&c, SYSTEM_CREDENTIALS, ids[i], (struct span){ 0 }, 0, q->verifiers, &uid);
+		if (!e)
+			e = domain_ensure(&c, q->addresses[i]);
 	}
 	size_t n = q->n;
 	e = change_end(&c, e, &q->touched);

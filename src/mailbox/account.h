@@ -8,7 +8,8 @@
 int account_boot(struct service *s);
 
 /* Makes accounts with INBOX and the usual folders, subscribed. verifiers: what identity made of the password (one text
-   for all). All or none: ERR_EXISTS names the first that is there. Addresses are lower case and whole. */
+   for all), and domains that are not there yet. All or none: ERR_EXISTS names the first that is there. Addresses are lower
+   case and whole. */
 int account_add(struct service *s, const struct span *addresses, size_t n, struct span verifiers, const struct actor *a);
 int account_password(struct service *s, const int64_t *accounts, size_t n, struct span verifiers, const struct actor *a);
 int account_remove(struct service *s, int64_t account, const struct actor *a);

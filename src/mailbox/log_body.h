@@ -46,6 +46,9 @@ enum change_kind {
 	CHANGE_SNAPSHOT_CREATE = 17,
 	CHANGE_SNAPSHOT_REMOVE = 18,
 	CHANGE_SYSTEM = 19,
+	CHANGE_SETTING = 30,
+	CHANGE_DOMAIN = 31,
+	CHANGE_ALIAS = 32,
 };
 
 /* Collects UIDs of one operation, ascending or not, and writes them as ranges. */

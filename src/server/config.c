@@ -13,6 +13,7 @@
 #include "fail.h"
 #include "json_write.h"
 #include "listener.h"
+#include "quantity.h"
 
 #define CONFIG_FILE_MAX (1 << 20)
 
@@ -52,34 +53,9 @@ static int64_t *number_of(const struct config *c, const struct option *o)
 
 /* ---- From text to values */
 
-struct unit {
-	const char *name;
-	int64_t factor;
-};
-
-static const struct unit sizes[] = { { "", 1 }, { "K", 1 << 10 }, { "M", 1 << 20 }, { "G", 1 << 30 }, { NULL, 0 } };
-static const struct unit durations[] = { { "w", 604800 * SECOND_US }, { "d", 86400 * SECOND_US }, { "h", 3600 * SECOND_US },
-	{ "m", 60 * SECOND_US }, { "s", SECOND_US }, { "ms", 1000 }, { "", SECOND_US }, { NULL, 0 } };
-static const struct unit plain[] = { { "", 1 }, { NULL, 0 } };
-
-static const struct unit *units_of(const struct option *o)
+static enum quantity quantity_of(const struct option *o)
 {
-	return o->type == TYPE_size ? sizes : o->type == TYPE_duration ? durations : plain;
-}
-
-static bool parse_number(const struct option *o, struct span s, int64_t *out)
-{
-	size_t n = 0;
-	uint64_t v;
-	while (n < s.n && s.p[n] >= '0' && s.p[n] <= '9')
-		n++;
-	struct span unit = span_sub(s, n, s.n);
-	for (const struct unit *u = units_of(o); u->name; u++)
-		if (span_eq(unit, span_of(u->name)) && span_u64(span_sub(s, 0, n), (uint64_t)(INT64_MAX / u->factor), &v)) {
-			*out = (int64_t)v * u->factor;
-			return true;
-		}
-	return false;
+	return o->type == TYPE_size ? QUANTITY_SIZE : o->type == TYPE_duration ? QUANTITY_DURATION : QUANTITY_NUMBER;
 }
 
 static bool parse_choice(const struct option *o, struct span s, int64_t *out)
@@ -109,14 +85,9 @@ static struct span choice_name(const struct option *o, int64_t n)
 	}
 }
 
-/* With the largest unit that keeps it whole. */
 static void put_number(struct buffer *b, const struct option *o, int64_t v)
 {
-	const struct unit *best = NULL;
-	for (const struct unit *u = units_of(o); u->name; u++)
-		if (v && v % u->factor == 0 && (!best || u->factor > best->factor))
-			best = u;
-	buffer_printf(b, "%lld%s", (long long)(best ? v / best->factor : v), best ? best->name : "");
+	quantity_write(quantity_of(o), v, b);
 }
 
 static int bad_number(const struct option *o, struct span s)
@@ -126,7 +97,7 @@ static int bad_number(const struct option *o, struct span s)
 	buffer_puts(&b, " to ");
 	put_number(&b, o, o->most);
 	int r = fail_with(ERR_INVALID, "%s = %.*s: wants a %s from %.*s", o->name, SPAN_ARG(s),
-		o->type == TYPE_number ? "number" : o->type == TYPE_size ? "size" : "duration", (int)b.n, b.p);
+		quantity_name(quantity_of(o)), (int)b.n, b.p);
 	buffer_free(&b);
 	return r;
 }
@@ -155,7 +126,7 @@ static int set_value(struct config *c, const struct option *o, struct span s)
 	if (o->type == TYPE_choice) {
 		if (!parse_choice(o, s, &v))
 			return fail_with(ERR_INVALID, "%s = %.*s: wants one of: %s", o->name, SPAN_ARG(s), o->unit);
-	} else if (!parse_number(o, s, &v) || v < o->least || v > o->most) {
+	} else if (!quantity_parse(quantity_of(o), s, &v) || v < o->least || v > o->most) {
 		return bad_number(o, s);
 	}
 	*number_of(c, o) = v;

@@ -169,14 +169,12 @@ static int open_listeners(struct node *n)
 	if (r)
 		return r;
 	n->lmtp = (struct lmtp_node){ .service = n->service, .identity = n->identity, .host = n->host,
-		.postmaster = c->account_postmaster, .message_max = (uint64_t)c->message_max,
 		.recipients_max = (unsigned)c->lmtp_recipients_max };
 	r = listen_on(n, "listen.lmtp", c->listen_lmtp, &lmtp_protocol, &n->lmtp, c->lmtp_connections);
 	if (r)
 		return r;
 	n->imap = (struct imap_node){ .service = n->service, .identity = n->identity, .host = n->host,
-		.version = PERDURA_VERSION, .message_max = (uint64_t)c->message_max,
-		.plaintext = (enum imap_plaintext)c->login_plaintext };
+		.version = PERDURA_VERSION, .plaintext = (enum imap_plaintext)c->login_plaintext };
 	r = listen_on(n, "listen.imap", c->listen_imap, &imap_protocol, &n->imap, c->imap_connections);
 	return r ? r : loop_start(n->loop);
 }

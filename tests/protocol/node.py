@@ -29,7 +29,7 @@ class Node:
         """settings: listen_imap='127.0.0.1:0' stands for --set listen.imap=127.0.0.1:0."""
         self.dir = pathlib.Path(folder or tempfile.mkdtemp(prefix='perdura-test.'))
         self.data = self.dir / 'data'
-        self.settings = {'account.domain': 'example.org', 'account.postmaster': 'postmaster@example.org',
+        self.settings = {'account.domain': 'example.org',
                          'listen.imap': '127.0.0.1:0', 'listen.lmtp': '127.0.0.1:0,unix:run/lmtp?mode=0600'}
         self.settings.update({k.replace('_', '.'): v for k, v in settings.items()})
         self.process = None
@@ -155,6 +155,7 @@ class PopulatedNode(Node):
         super().start()
         if not (self.dir / 'populated').exists():
             self.add(self.user, self.other, self.postmaster)
+            self.perdura('set', f'account.postmaster={self.postmaster}')
             (self.dir / 'populated').touch()
         return self
 

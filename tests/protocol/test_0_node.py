@@ -85,9 +85,8 @@ def test_unix_socket_of_an_earlier_life(fresh):
     (['stray'], 2, 'stray'),
     (['--set', 'no.such.option=1'], 1, 'no.such.option'),
     (['--set', 'nothing'], 1, 'name=value'),
-    (['--set', 'message.max=many'], 1, '1K to 1G'),
-    (['--set', 'message.max=2G'], 1, '1K to 1G'),
-    (['--set', 'message.max=99999999999999999999'], 1, '1K to 1G'),
+    (['--set', 'workers.max=many'], 1, '4 to 4096'),
+    (['--set', 'workers.max=99999999999999999999'], 1, '4 to 4096'),
     (['--set', 'workers.max=0'], 1, '4 to 4096'),
     (['--set', 'stop.timeout=-1s'], 1, '0 to 10m'),
     (['--set', 'log.level=loud'], 1, 'error warn info debug'),
@@ -114,19 +113,19 @@ def test_help_and_version():
 
 def test_settings_from_the_file(fresh):
     fresh.data.mkdir(mode=0o700)
-    (fresh.data / 'perdura.conf').write_text('# a comment\n\n  node.name = mill \nmessage.max=1M\r\nlog.level = debug\n')
-    fresh.settings['message.max'] = '2M'
+    (fresh.data / 'perdura.conf').write_text('# a comment\n\n  node.name = mill \nworkers.max=10\r\nlog.level = debug\n')
+    fresh.settings['workers.max'] = '20'
     fresh.start()
     values = {o['name']: o['value'] for o in fresh.json('config')}
     assert values['node.name'] == 'mill'
-    assert values['message.max'] == '2M'
+    assert values['workers.max'] == '20'
     assert values['log.level'] == 'debug'
     assert values['stop.timeout'] == '10s'
     assert fresh.json('status')['node'] == 'mill'
 
 
 @pytest.mark.parametrize('line,says', [
-    ('nonsense', 'name=value'), ('lisen.imap = x', '"lisen.imap"'), ('message.max = x', '1K to 1G'),
+    ('nonsense', 'name=value'), ('lisen.imap = x', '"lisen.imap"'), ('workers.max = x', '4 to 4096'),
     ('listen.imap = ::1:143', 'brackets'), ('node.name =', '1 to 63 bytes'), ('\0', 'name=value')])
 def test_wrong_line_in_the_file(tmp_path, line, says):
     data = tmp_path / 'data'
@@ -144,7 +143,7 @@ def test_config_without_a_node(tmp_path):
     assert [(o['name'], o['value'], o['default']) for o in json.loads(r.stdout)] == [
         ('node.name', 'x', 'n1'), ('login.plaintext', 'loopback', 'loopback')]
     r = run(PERDURA, '--data', tmp_path, 'config')
-    assert r.returncode == 0 and 'message.max = 50M\n' in r.stdout
+    assert r.returncode == 0 and 'workers.max = 64\n' in r.stdout
     assert run(PERDURA, '--data', tmp_path, 'config', 'nope').returncode == 1
 
 

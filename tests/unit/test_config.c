@@ -22,19 +22,10 @@ static void test_values(void **state)
 		int64_t value; /* -1: refused */
 	} cases[] = {
 #define AT(field) offsetof(struct config, field)
-		{ "message.max=1024", AT(message_max), 1024 },
-		{ "message.max=1K", AT(message_max), 1024 },
-		{ " message.max = 7M ", AT(message_max), 7 << 20 },
-		{ "message.max=1G", AT(message_max), 1 << 30 },
-		{ "message.max=1023", 0, -1 },
-		{ "message.max=1025M", 0, -1 },
-		{ "message.max=1T", 0, -1 },
-		{ "message.max=", 0, -1 },
-		{ "message.max=-5", 0, -1 },
-		{ "message.max=M", 0, -1 },
-		{ "message.max=1 M", 0, -1 },
-		{ "message.max=18446744073709551617", 0, -1 },
-		{ "message.max=9007199254740992G", 0, -1 },
+		{ " workers.max = 7 ", AT(workers_max), 7 },
+		{ "workers.max=", 0, -1 },
+		{ "workers.max=-5", 0, -1 },
+		{ "workers.max=18446744073709551617", 0, -1 },
 		{ "stop.timeout=0", AT(stop_timeout), 0 },
 		{ "stop.timeout=250ms", AT(stop_timeout), 250000 },
 		{ "stop.timeout=5", AT(stop_timeout), 5 * SECOND_US },
@@ -52,7 +43,7 @@ static void test_values(void **state)
 		{ "login.plaintext=never", AT(login_plaintext), 2 },
 		{ "no.such=1", 0, -1 },
 		{ "=1", 0, -1 },
-		{ "message.max", 0, -1 },
+		{ "workers.max", 0, -1 },
 		{ "", 0, -1 },
 #undef AT
 	};
@@ -82,7 +73,6 @@ static void test_defaults_are_within_bounds(void **state)
 #include "options.def"
 #undef OPTION
 	assert_string_equal(c.node_name, "n1");
-	assert_int_equal(c.message_max, 50 << 20);
 	config_free(&c);
 }
 
@@ -101,15 +91,15 @@ static void test_file(void **state)
 	struct config c;
 	assert_non_null(mkdtemp(dir));
 	snprintf(path, sizeof path, "%s/perdura.conf", dir);
-	write_file(path, "# a comment\r\n\n\tnode.name = one\nmessage.max = 1M # not a comment\n");
+	write_file(path, "# a comment\r\n\n\tnode.name = one\nworkers.max = 9 # not a comment\n");
 	assert_int_equal(config_load(dir, NULL, NULL, 0, &c), ERR_INVALID);
 	snprintf(where, sizeof where, "%s:4: ", path);
 	assert_memory_equal(fail_detail(), where, strlen(where));
-	write_file(path, "node.name=one\nnode.name=two\nlog.file = /a b#c\nmessage.max = 1M");
+	write_file(path, "node.name=one\nnode.name=two\nlog.file = /a b#c\nworkers.max = 9");
 	assert_int_equal(config_load(dir, NULL, NULL, 0, &c), OK);
 	assert_string_equal(c.node_name, "two");
 	assert_string_equal(c.log_file, "/a b#c");
-	assert_int_equal(c.message_max, 1 << 20);
+	assert_int_equal(c.workers_max, 9);
 	config_free(&c);
 	assert_int_equal(config_load(dir, NULL, &last, 1, &c), OK);
 	assert_string_equal(c.node_name, "fromset");
@@ -147,7 +137,7 @@ static void collect(void *ctx, struct span line)
 
 static void test_list(void **state)
 {
-	static const char *const names[] = { "message.max", "log.file", "stop.timeout", "login.plaintext" }, *const unknown[] = { "x" };
+	static const char *const names[] = { "workers.max", "log.file", "stop.timeout", "login.plaintext" }, *const unknown[] = { "x" };
 	struct config c;
 	struct buffer b = { 0 };
 	assert_int_equal(load(&c, "stop.timeout=90s"), OK);
@@ -155,15 +145,15 @@ static void test_list(void **state)
 	assert_int_equal(b.n, 0);
 	assert_int_equal(config_list(&c, names, COUNT(names), false, collect, &b), OK);
 	buffer_putc(&b, 0);
-	assert_non_null(strstr(b.p, "message.max = 50M\n"));
-	assert_non_null(strstr(b.p, "default 50M; 1K to 1G\n"));
+	assert_non_null(strstr(b.p, "workers.max = 64\n"));
+	assert_non_null(strstr(b.p, "default 64; 4 to 4096 threads\n"));
 	assert_non_null(strstr(b.p, "log.file = \n"));
 	assert_non_null(strstr(b.p, "stop.timeout = 90s\n"));
 	assert_non_null(strstr(b.p, "one of: loopback always never\n"));
 	assert_null(strstr(b.p, "node.name"));
 	buffer_reset(&b);
 	assert_int_equal(config_list(&c, names, 1, true, collect, &b), OK);
-	assert_true(span_istarts(buffer_span(&b), SPAN("[{\"name\":\"message.max\",\"type\":\"size\",\"value\":\"50M\",")));
+	assert_true(span_istarts(buffer_span(&b), SPAN("[{\"name\":\"workers.max\",\"type\":\"number\",\"value\":\"64\",")));
 	buffer_free(&b);
 	config_free(&c);
 }

@@ -11,6 +11,7 @@
 #include "lmtp_private.h"
 #include "log.h"
 #include "message.h"
+#include "settings.h"
 
 struct service {
 	int new_result, finish_result, deliver_result;
@@ -103,6 +104,23 @@ int directory_find_recipient(struct identity *i, struct span address, struct acc
 	return directory_find(i, span_of(plain), out);
 }
 
+int settings_of(struct identity *i, int64_t account, struct settings *out)
+{
+	*out = (struct settings){ .message_max = 1000, .postmaster = "boss@d" };
+	return OK;
+}
+
+int settings_of_domain(struct identity *i, struct span domain, struct settings *out)
+{
+	return settings_of(i, 0, out);
+}
+
+int domain_complete(struct span domain, char out[ADDRESS_MAX])
+{
+	snprintf(out, ADDRESS_MAX, "%.*s", SPAN_ARG(domain));
+	return OK;
+}
+
 static int64_t timeout_set;
 
 void conn_consume(struct conn *c, size_t n)
@@ -127,7 +145,7 @@ struct peer {
 static void peer_open(struct peer *p)
 {
 	*p = (struct peer){ 0 };
-	p->node = (struct lmtp_node){ .service = &p->service, .host = "h", .postmaster = "boss@d", .message_max = 1000,
+	p->node = (struct lmtp_node){ .service = &p->service, .host = "h",
 	                              .recipients_max = 100 };
 	p->conn = (struct conn){ .protocol = &lmtp_protocol, .service = &p->node, .id = 0xabc, .peer = "test" };
 	p->next = lmtp_protocol.open(&p->conn);

@@ -177,7 +177,8 @@ static void put_sentence(const struct run *r, const struct event *e, struct buff
 {
 	static const char *const kinds[] = { [CHANGE_ACCOUNT_ADD] = "account added", [CHANGE_ACCOUNT_REMOVE] = "account removed",
 		[CHANGE_ACCOUNT_PASSWORD] = "password changed", [CHANGE_ACCOUNT_RESTORE] = "account restored",
-		[CHANGE_SNAPSHOT_CREATE] = "snapshot taken", [CHANGE_SNAPSHOT_REMOVE] = "snapshot removed", [CHANGE_SYSTEM] = "system" };
+		[CHANGE_SNAPSHOT_CREATE] = "snapshot taken", [CHANGE_SNAPSHOT_REMOVE] = "snapshot removed", [CHANGE_SYSTEM] = "system",
+		[CHANGE_SETTING] = "settings changed", [CHANGE_DOMAIN] = "domains changed", [CHANGE_ALIAS] = "aliases changed" };
 	if (e->first.kind < (int)(sizeof kinds / sizeof *kinds) && kinds[e->first.kind])
 		buffer_puts(out, kinds[e->first.kind]);
 	if (e->first.kind == CHANGE_ACCOUNT_ADD) /* its folders say nothing new */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "clock.h"
+#include "directory_write.h"
 #include "fail.h"
 #include "flags.h"
 #include "mailbox_name.h"
@@ -187,6 +188,8 @@ static int revive_account(struct meta_txn *t, void *arg)
 		struct span data = arena_copy(&c.arena, meta_span(&row, 1));
 		meta_done(&row);
 		e = change_item_add(&c, SYSTEM_ACCOUNTS, (uint32_t)q->account, q->address, 0, data, &uid);
+		if (!e)
+			e = domain_ensure(&c, q->address);
 	}
 	return change_end(&c, e, &q->touched);
 }

@@ -4,6 +4,7 @@
 #include "message.h"
 #include "names.h"
 #include "reply.h"
+#include "settings.h"
 
 struct append {
 	struct imap_append head;
@@ -93,6 +94,7 @@ static enum imap_step start(struct command *c)
 enum imap_step cmd_append(struct command *c)
 {
 	struct append *a = command_job(c, sizeof *a);
+	struct settings settings;
 	if (!a)
 		return IMAP_DONE;
 	imap_args_init(&c->args, c->text, &c->arena);
@@ -107,7 +109,10 @@ enum imap_step cmd_append(struct command *c)
 		return reply_failure(c, rc);
 	if (name_is_past(a->name))
 		return reply_past(c);
-	if (a->head.size > c->session->node->message_max)
+	rc = settings_of(c->session->node->identity, c->session->account, &settings);
+	if (rc)
+		return reply_failure(c, rc);
+	if (a->head.size > (uint64_t)settings.message_max)
 		return reply_no(c, "[LIMIT] The message is too big");
 	return start(c);
 }

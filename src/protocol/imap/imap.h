@@ -17,7 +17,6 @@ struct imap_node {
 	struct identity *identity;
 	const char *host;    /* how the node calls itself in its greeting */
 	const char *version; /* for ID */
-	uint64_t message_max; /* bytes of a message */
 	enum imap_plaintext plaintext;
 };
 

@@ -12,8 +12,6 @@ struct lmtp_node {
 	struct service *service;
 	struct identity *identity;
 	const char *host;       /* how the node calls itself in its greeting */
-	const char *postmaster; /* account.postmaster: the address that gets <postmaster>; "" for none */
-	uint64_t message_max;   /* bytes of a message */
 	unsigned recipients_max; /* of one message; RFC 5321 wants at least 100 */
 };
 

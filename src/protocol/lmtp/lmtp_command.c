@@ -4,6 +4,7 @@
 #include "fail.h"
 #include "lmtp_private.h"
 #include "log.h"
+#include "settings.h"
 
 /* What must be so before a command runs; checked once, by lmtp_command(). */
 enum {
@@ -29,11 +30,16 @@ static enum lmtp_step cmd_lhlo(struct lmtp_session *s, struct span args)
 {
 	if (!args.n)
 		return lmtp_mistake(s, "501 5.5.4 LHLO wants the name of your host");
+	struct settings cluster;
+	int rc = settings_of(s->node->identity, 0, &cluster);
+	if (rc)
+		return done(s, lmtp_status(rc));
 	lmtp_reset(s);
 	s->greeted = true;
+	s->message_max = (uint64_t)cluster.message_max;
 	buffer_printf(&s->conn->out,
 	              "250-%s\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 SIZE %llu\r\n",
-	              s->node->host, (unsigned long long)s->node->message_max);
+	              s->node->host, (unsigned long long)s->message_max);
 	return LMTP_AGAIN;
 }
 
@@ -77,7 +83,7 @@ static enum lmtp_step cmd_mail(struct lmtp_session *s, struct span args)
 	const char *refusal = parse_mail_params(args, &size);
 	if (refusal)
 		return lmtp_mistake(s, refusal);
-	if (size > s->node->message_max)
+	if (size > s->message_max)
 		return done(s, lmtp_too_big);
 	s->sender = arena_copy(&s->arena, path.given);
 	if (!s->sender.p)
@@ -101,19 +107,26 @@ static struct span plain_address(struct lmtp_session *s, const struct smtp_path 
 	return span_from(out, n);
 }
 
-/* <postmaster> is whoever account.postmaster names; postmaster of a domain that has none of its own is, too: a domain
-   must have one (RFC 5321, 4.5.1). */
+/* Whoever account.postmaster names for that domain: a domain must have one (RFC 5321, 4.5.1). */
+static int find_postmaster(struct lmtp_session *s, struct span domain, struct account *out, struct span *detail)
+{
+	char lower[ADDRESS_MAX];
+	struct settings settings;
+	int rc = domain.n && domain_complete(domain, lower) == OK
+		? settings_of_domain(s->node->identity, span_of(lower), &settings)
+		: settings_of(s->node->identity, 0, &settings);
+	if (rc == OK && !*settings.postmaster)
+		return ERR_NOT_FOUND;
+	*detail = SPAN("");
+	return rc ? rc : directory_find(s->node->identity, span_of(settings.postmaster), out);
+}
+
 static int find_account(struct lmtp_session *s, const struct smtp_path *path, struct span address, struct account *out,
                         struct span *detail)
 {
-	bool postmaster = *s->node->postmaster && span_ieq(path->local, SPAN("postmaster"));
-	int rc = ERR_NOT_FOUND;
-	if (!postmaster || path->domain.n)
-		rc = directory_find_recipient(s->node->identity, address, out, detail);
-	if (rc != ERR_NOT_FOUND || !postmaster)
-		return rc;
-	*detail = SPAN("");
-	return directory_find(s->node->identity, span_of(s->node->postmaster), out);
+	int rc = directory_find_recipient(s->node->identity, address, out, detail);
+	bool postmaster = span_ieq(path->local, SPAN("postmaster"));
+	return rc == ERR_NOT_FOUND && postmaster ? find_postmaster(s, path->domain, out, detail) : rc;
 }
 
 static void log_failed_lookup(const struct lmtp_session *s, struct span given, int error)

@@ -33,7 +33,7 @@ static void take_run(struct lmtp_session *s, struct span run)
 	s->size += run.n;
 	if (s->refused)
 		return;
-	if (s->size > s->node->message_max)
+	if (s->size > s->message_max)
 		refuse(s, lmtp_too_big);
 	else if (memchr(run.p, 0, run.n))
 		refuse(s, lmtp_has_nul);

@@ -31,6 +31,7 @@ struct lmtp_session {
 	const struct lmtp_node *node;
 	enum lmtp_step (*state)(struct lmtp_session *s);
 	bool greeted;       /* LHLO was said */
+	uint64_t message_max; /* bytes of a message, as LHLO was answered */
 	unsigned errors, commands;
 	unsigned messages;  /* counted for the id of a delivery */
 	size_t skipped;     /* of a line that is too long */

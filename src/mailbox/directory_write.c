@@ -1,0 +1,258 @@
+#include "directory_write.h"
+
+#include <stdio.h>
+
+#include "change.h"
+#include "fail.h"
+#include "service_private.h"
+#include "settings.h"
+#include "system.h"
+
+enum { BATCH = 100, REMOVE_TRIES = 10 };
+
+struct request {
+	struct service *s;
+	const struct actor *actor;
+	const struct setting_value *values;
+	const struct span *domains;
+	size_t n;
+	struct span domain;
+	int64_t account;
+	int64_t seen; /* the last change of the system log that was looked at */
+	struct touched touched;
+};
+
+static int find_name(struct meta_txn *t, int64_t collection, struct span name, uint32_t *uid)
+{
+	struct meta_rows r;
+	int e = meta_one(t, &r, META_NAME_GET, "iis", (int64_t)SYSTEM_ACCOUNT, collection, name);
+	if (e)
+		return e;
+	*uid = (uint32_t)meta_int(&r, 0);
+	meta_done(&r);
+	return OK;
+}
+
+/* ---- Settings */
+
+/* Each is an item of its own. */
+static int set_one(struct change *c, const struct setting_value *v)
+{
+	uint32_t uid = 0;
+	int e = find_name(c->t, SYSTEM_SETTINGS, v->name, &uid);
+	if (e && e != ERR_NOT_FOUND)
+		return e;
+	if (v->value.n == 0)
+		return e ? OK : change_item_end(c, SYSTEM_SETTINGS, uid, v->name);
+	return e ? change_item_add(c, SYSTEM_SETTINGS, 0, v->name, 0, v->value, &uid)
+		 : change_item_set(c, SYSTEM_SETTINGS, uid, v->name, 0, v->value);
+}
+
+static int set_cluster(struct meta_txn *t, void *arg)
+{
+	struct request *q = arg;
+	struct change c;
+	int e = change_begin(&c, q->s, t, SYSTEM_ACCOUNT, CHANGE_SETTING, q->actor, 0);
+	for (size_t i = 0; !e && i < q->n; i++)
+		e = set_one(&c, &q->values[i]);
+	return change_end(&c, e, &q->touched);
+}
+
+int settings_set(struct service *s, const struct setting_value *v, size_t n, const struct actor *a)
+{
+	struct request q = { .s = s, .values = v, .n = n, .actor = a };
+	return service_commit(s, NULL, 0, set_cluster, &q, &q.touched, 1);
+}
+
+/* The lines of a domain or an account. */
+static int set_lines(struct change *c, int64_t collection, uint32_t uid, const struct request *q)
+{
+	struct buffer now = { 0 }, next = { 0 };
+	struct meta_rows r;
+	int e = meta_one(c->t, &r, META_LIVE_ITEM, "iii", (int64_t)SYSTEM_ACCOUNT, collection, (int64_t)uid);
+	if (e)
+		return e;
+	struct span name = arena_copy(&c->arena, meta_span(&r, 3));
+	buffer_put_span(&now, meta_span(&r, 4));
+	meta_done(&r);
+	for (size_t i = 0; i < q->n; i++) {
+		buffer_reset(&next);
+		settings_lines_put(buffer_span(&now), q->values[i].name, q->values[i].value, &next);
+		struct buffer swap = now;
+		now = next;
+		next = swap;
+	}
+	if (!buffer_ok(&now) || !buffer_ok(&next) || !name.p)
+		e = fail_with(ERR_UNAVAILABLE, "no memory");
+	if (!e)
+		e = change_item_set(c, collection, uid, name, 0, buffer_span(&now));
+	buffer_free(&now);
+	buffer_free(&next);
+	return e;
+}
+
+static int set_domain(struct meta_txn *t, void *arg)
+{
+	struct request *q = arg;
+	struct change c;
+	uint32_t uid;
+	int e = change_begin(&c, q->s, t, SYSTEM_ACCOUNT, CHANGE_SETTING, q->actor, 0);
+	if (!e)
+		e = find_name(t, SYSTEM_DOMAINS, q->domain, &uid);
+	if (!e)
+		e = set_lines(&c, SYSTEM_DOMAINS, uid, q);
+	return change_end(&c, e, &q->touched);
+}
+
+int domain_set(struct service *s, struct span domain, const struct setting_value *v, size_t n, const struct actor *a)
+{
+	struct request q = { .s = s, .domain = domain, .values = v, .n = n, .actor = a };
+	return service_commit(s, NULL, 0, set_domain, &q, &q.touched, 1);
+}
+
+static int set_account(struct meta_txn *t, void *arg)
+{
+	struct request *q = arg;
+	struct change c;
+	int e = change_begin(&c, q->s, t, SYSTEM_ACCOUNT, CHANGE_SETTING, q->actor, 0);
+	if (!e)
+		e = set_lines(&c, SYSTEM_ACCOUNTS, (uint32_t)q->account, q);
+	return change_end(&c, e, &q->touched);
+}
+
+int account_set(struct service *s, int64_t account, const struct setting_value *v, size_t n, const struct actor *a)
+{
+	struct request q = { .s = s, .account = account, .values = v, .n = n, .actor = a };
+	return service_commit(s, NULL, 0, set_account, &q, &q.touched, 1);
+}
+
+/* ---- Domains */
+
+static int add_domains(struct meta_txn *t, void *arg)
+{
+	struct request *q = arg;
+	struct change c;
+	uint32_t uid;
+	int e = change_begin(&c, q->s, t, SYSTEM_ACCOUNT, CHANGE_DOMAIN, q->actor, 0);
+	for (size_t i = 0; !e && i < q->n; i++) {
+		e = change_item_add(&c, SYSTEM_DOMAINS, 0, q->domains[i], 0, (struct span){ 0 }, &uid);
+		if (e == ERR_EXISTS)
+			e = fail_with(ERR_EXISTS, "%.*s is there already", SPAN_ARG(q->domains[i]));
+	}
+	return change_end(&c, e, &q->touched);
+}
+
+int domain_add(struct service *s, const struct span *domains, size_t n, const struct actor *a)
+{
+	struct request q = { .s = s, .domains = domains, .n = n, .actor = a };
+	return service_commit(s, NULL, 0, add_domains, &q, &q.touched, 1);
+}
+
+int domain_ensure(struct change *c, struct span address)
+{
+	const char *at = memrchr(address.p, '@', address.n);
+	struct span domain = at ? span_sub(address, (size_t)(at - address.p) + 1, address.n) : (struct span){ 0 };
+	uint32_t uid;
+	if (domain.n == 0)
+		return OK;
+	int e = find_name(c->t, SYSTEM_DOMAINS, domain, &uid);
+	return e == ERR_NOT_FOUND ? change_item_add(c, SYSTEM_DOMAINS, 0, domain, 0, (struct span){ 0 }, &uid) : e;
+}
+
+/* Characters, for SUBSTR() of SQL. */
+static int64_t characters(struct span s)
+{
+	int64_t n = 0;
+	for (size_t i = 0; i < s.n; i++)
+		n += ((unsigned char)s.p[i] & 0xc0) != 0x80;
+	return n;
+}
+
+static int refuse_used(struct meta_txn *t, int64_t collection, struct span domain, const char *what)
+{
+	char end[ADDRESS_MAX + 1];
+	struct meta_rows r;
+	snprintf(end, sizeof end, "@%.*s", SPAN_ARG(domain));
+	int e = meta_one(t, &r, META_NAME_END_ANY, "iiis", (int64_t)SYSTEM_ACCOUNT, collection, -characters(span_of(end)),
+	                 span_of(end));
+	if (e)
+		return e == ERR_NOT_FOUND ? OK : e;
+	e = fail_with(ERR_CANNOT, "the %s %.*s is in %.*s: remove it first", what, SPAN_ARG(meta_span(&r, 0)), SPAN_ARG(domain));
+	meta_done(&r);
+	return e;
+}
+
+/* Looks at every address, so it is done beside the writer; `seen` tells whether something changed since. */
+static int look_for_users(struct meta_txn *t, void *arg)
+{
+	struct request *q = arg;
+	struct head head;
+	int e = change_head(t, SYSTEM_ACCOUNT, &head);
+	q->seen = head.change;
+	if (!e)
+		e = refuse_used(t, SYSTEM_ACCOUNTS, q->domain, "account");
+	return e ? e : refuse_used(t, SYSTEM_ALIASES, q->domain, "alias");
+}
+
+static int end_domain(struct meta_txn *t, void *arg)
+{
+	struct request *q = arg;
+	struct change c;
+	uint32_t uid;
+	int e = change_begin(&c, q->s, t, SYSTEM_ACCOUNT, CHANGE_DOMAIN, q->actor, 0);
+	if (!e && c.head.change != q->seen)
+		e = fail_with(ERR_CONFLICT, "the directory changed meanwhile");
+	if (!e)
+		e = find_name(t, SYSTEM_DOMAINS, q->domain, &uid);
+	if (!e)
+		e = change_item_end(&c, SYSTEM_DOMAINS, uid, q->domain);
+	return change_end(&c, e, &q->touched);
+}
+
+int domain_remove(struct service *s, struct span domain, const struct actor *a)
+{
+	struct request q = { .s = s, .domain = domain, .actor = a };
+	int e = ERR_CONFLICT;
+	for (int i = 0; e == ERR_CONFLICT && i < REMOVE_TRIES; i++) {
+		e = meta_read(s->store->meta, look_for_users, &q);
+		if (!e)
+			e = service_commit(s, NULL, 0, end_domain, &q, &q.touched, 1);
+	}
+	return e;
+}
+
+struct listing {
+	struct arena arena;
+	int64_t collection;
+	struct span after, list[BATCH];
+	size_t n;
+};
+
+static int read_names(struct meta_txn *t, void *arg)
+{
+	struct listing *l = arg;
+	struct meta_rows r;
+	l->n = 0;
+	int e = meta_query(t, &r, META_NAME_LIST, "iisi", (int64_t)SYSTEM_ACCOUNT, l->collection, l->after, (int64_t)BATCH);
+	if (e)
+		return e;
+	while ((e = meta_next(&r)) > 0)
+		l->list[l->n++] = arena_copy(&l->arena, meta_span(&r, 0));
+	meta_done(&r);
+	return e;
+}
+
+int domain_list(struct service *s, int (*fn)(void *ctx, struct span domain), void *ctx)
+{
+	struct listing l = { .collection = SYSTEM_DOMAINS, .after = SPAN("") };
+	int e, stop = 0;
+	do {
+		e = meta_read(s->store->meta, read_names, &l);
+		for (size_t i = 0; !e && !stop && i < l.n; i++)
+			stop = fn(ctx, l.list[i]);
+		if (l.n)
+			l.after = l.list[l.n - 1];
+	} while (!e && !stop && l.n == BATCH);
+	arena_free(&l.arena);
+	return e;
+}

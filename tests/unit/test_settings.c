@@ -1,0 +1,305 @@
+/* Quantities as people write them, and settings: of the cluster, a domain, an account. */
+#include "unit.h"
+
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "account.h"
+#include "clock.h"
+#include "directory.h"
+#include "directory_write.h"
+#include "fail.h"
+#include "quantity.h"
+#include "settings.h"
+#include "store.h"
+
+static void quantities(void **state)
+{
+	static const struct {
+		enum quantity q;
+		const char *text;
+		int64_t value; /* -1: none */
+		const char *written;
+	} cases[] = {
+		{ QUANTITY_NUMBER, "0", 0, "0" }, { QUANTITY_NUMBER, "12", 12, "12" }, { QUANTITY_NUMBER, "1K", -1, "" },
+		{ QUANTITY_NUMBER, "", -1, "" }, { QUANTITY_NUMBER, "-1", -1, "" }, { QUANTITY_NUMBER, " 1", -1, "" },
+		{ QUANTITY_NUMBER, "18446744073709551617", -1, "" }, { QUANTITY_NUMBER, "9223372036854775807", INT64_MAX, "9223372036854775807" },
+		{ QUANTITY_SIZE, "1024", 1024, "1K" }, { QUANTITY_SIZE, "1K", 1024, "1K" }, { QUANTITY_SIZE, "7M", 7 << 20, "7M" },
+		{ QUANTITY_SIZE, "10G", INT64_C(10) << 30, "10G" }, { QUANTITY_SIZE, "1024G", INT64_C(1) << 40, "1T" },
+		{ QUANTITY_SIZE, "M", -1, "" }, { QUANTITY_SIZE, "1 M", -1, "" }, { QUANTITY_SIZE, "1k", -1, "" },
+		{ QUANTITY_SIZE, "9007199254740992G", -1, "" }, { QUANTITY_SIZE, "0", 0, "0" }, { QUANTITY_SIZE, "1025", 1025, "1025" },
+		{ QUANTITY_DURATION, "250ms", 250000, "250ms" }, { QUANTITY_DURATION, "5", 5 * SECOND_US, "5s" },
+		{ QUANTITY_DURATION, "90s", 90 * SECOND_US, "90s" }, { QUANTITY_DURATION, "120s", 120 * SECOND_US, "2m" },
+		{ QUANTITY_DURATION, "30d", 30 * 86400 * SECOND_US, "30d" }, { QUANTITY_DURATION, "14d", 14 * 86400 * SECOND_US, "2w" },
+		{ QUANTITY_DURATION, "1y", -1, "" }, { QUANTITY_DURATION, "s", -1, "" },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct buffer b = { 0 };
+		int64_t v;
+		bool good = quantity_parse(cases[i].q, span_of(cases[i].text), &v);
+		assert_int_equal(good, cases[i].value >= 0);
+		if (good) {
+			assert_int_equal(v, cases[i].value);
+			quantity_write(cases[i].q, v, &b);
+			assert_true(span_eq(buffer_span(&b), span_of(cases[i].written)));
+		}
+		buffer_free(&b);
+	}
+}
+
+/* ---- Settings in a store */
+
+static const struct actor tester = { .name = "admin", .client = "test" };
+
+struct world {
+	char dir[64];
+	struct store *store;
+	struct service *s;
+	struct identity *i;
+	struct watch *watch;
+};
+
+static void moved(void *identity)
+{
+	directory_changed(identity);
+}
+
+static int setup(void **state)
+{
+	struct world *w = calloc(1, sizeof *w);
+	strcpy(w->dir, "/tmp/perdura-settings-XXXXXX");
+	assert_non_null(mkdtemp(w->dir));
+	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = "sqlite:meta.db", .blob_url = "file:blobs" };
+	assert_int_equal(store_open(&o, &w->store), OK);
+	struct identity_options io = { .meta = w->store->meta, .domain = SPAN("here.test") };
+	assert_int_equal(identity_open(&io, &w->i), OK);
+	assert_int_equal(service_open(w->store, &w->s), OK);
+	assert_int_equal(service_watch(w->s, 0, 0, moved, w->i, &w->watch), OK);
+	*state = w;
+	return 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
+{
+	return remove(path);
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+	service_unwatch(w->s, &w->watch);
+	service_close(&w->s);
+	identity_close(&w->i);
+	store_close(&w->store);
+	nftw(w->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	free(w);
+	return 0;
+}
+
+static int64_t add(struct world *w, const char *address)
+{
+	struct span name = span_of(address);
+	struct account a;
+	assert_int_equal(account_add(w->s, &name, 1, SPAN("none"), &tester), OK);
+	assert_int_equal(directory_find(w->i, name, &a), OK);
+	return a.id;
+}
+
+static struct setting_value checked(struct world *w, enum settings_scope where, const char *name, const char *value, struct buffer *b)
+{
+	assert_int_equal(settings_check(w->i, where, span_of(name), span_of(value), b), OK);
+	return (struct setting_value){ span_of(name), buffer_span(b) };
+}
+
+static void set_cluster(struct world *w, const char *name, const char *value)
+{
+	struct buffer b = { 0 };
+	struct setting_value v = checked(w, SETTINGS_CLUSTER, name, value, &b);
+	assert_int_equal(settings_set(w->s, &v, 1, &tester), OK);
+	buffer_free(&b);
+}
+
+static void set_domain(struct world *w, const char *domain, const char *name, const char *value)
+{
+	struct buffer b = { 0 };
+	struct setting_value v = checked(w, SETTINGS_DOMAIN, name, value, &b);
+	assert_int_equal(domain_set(w->s, span_of(domain), &v, 1, &tester), OK);
+	buffer_free(&b);
+}
+
+static void set_account(struct world *w, int64_t account, const char *name, const char *value)
+{
+	struct buffer b = { 0 };
+	struct setting_value v = checked(w, SETTINGS_ACCOUNT, name, value, &b);
+	assert_int_equal(account_set(w->s, account, &v, 1, &tester), OK);
+	buffer_free(&b);
+}
+
+static struct settings of(struct world *w, int64_t account)
+{
+	struct settings s;
+	assert_int_equal(settings_of(w->i, account, &s), OK);
+	return s;
+}
+
+static void defaults(void **state)
+{
+	struct world *w = *state;
+	struct settings s = of(w, 0), d;
+	assert_int_equal(s.retention_window, 30 * 86400 * SECOND_US);
+	assert_int_equal(s.quota, 0);
+	assert_int_equal(s.message_max, 50 << 20);
+	assert_int_equal(s.duplicate_window, 7 * 86400 * SECOND_US);
+	assert_string_equal(s.postmaster, "");
+	assert_int_equal(settings_of(w->i, 77, &s), ERR_NOT_FOUND);
+	assert_int_equal(settings_of_domain(w->i, SPAN("unknown.test"), &d), OK);
+	assert_int_equal(d.message_max, 50 << 20);
+}
+
+static void nearer_counts(void **state)
+{
+	struct world *w = *state;
+	int64_t a = add(w, "a@one.test"), b = add(w, "b@two.test");
+	set_cluster(w, "quota.default", "10M");
+	assert_int_equal(of(w, a).quota, 10 << 20);
+	set_domain(w, "one.test", "quota.default", "20M");
+	assert_int_equal(of(w, a).quota, 20 << 20);
+	assert_int_equal(of(w, b).quota, 10 << 20);
+	set_account(w, a, "quota", "30M");
+	set_account(w, a, "retention.window", "1h");
+	assert_int_equal(of(w, a).quota, 30 << 20);
+	assert_int_equal(of(w, a).retention_window, 3600 * SECOND_US);
+	set_account(w, a, "quota", "0"); /* no bound is a value */
+	assert_int_equal(of(w, a).quota, 0);
+	set_account(w, a, "quota", "");
+	assert_int_equal(of(w, a).quota, 20 << 20);
+	assert_int_equal(of(w, a).retention_window, 3600 * SECOND_US); /* the others stay */
+	set_domain(w, "one.test", "quota.default", "");
+	set_cluster(w, "quota.default", "");
+	set_cluster(w, "quota.default", ""); /* nothing to take back is fine */
+	assert_int_equal(of(w, a).quota, 0);
+}
+
+static void the_cluster_bounds_messages(void **state)
+{
+	struct world *w = *state;
+	int64_t a = add(w, "a@one.test");
+	set_account(w, a, "message.max", "1G");
+	assert_int_equal(of(w, a).message_max, 50 << 20);
+	set_account(w, a, "message.max", "1M");
+	assert_int_equal(of(w, a).message_max, 1 << 20);
+	set_cluster(w, "message.max", "2K");
+	assert_int_equal(of(w, a).message_max, 2048);
+}
+
+static void a_removed_account_keeps_its_settings(void **state)
+{
+	struct world *w = *state;
+	int64_t a = add(w, "a@one.test");
+	set_account(w, a, "retention.window", "52w");
+	assert_int_equal(account_remove(w->s, a, &tester), OK);
+	assert_int_equal(of(w, a).retention_window, 364 * 86400 * SECOND_US);
+}
+
+static void postmaster(void **state)
+{
+	struct world *w = *state;
+	struct settings s;
+	add(w, "x@one.test");
+	set_cluster(w, "account.postmaster", "Root");
+	assert_string_equal(of(w, 0).postmaster, "root@here.test");
+	set_domain(w, "one.test", "account.postmaster", "x@one.test");
+	assert_int_equal(settings_of_domain(w->i, SPAN("one.test"), &s), OK);
+	assert_string_equal(s.postmaster, "x@one.test");
+	assert_string_equal(of(w, 0).postmaster, "root@here.test");
+}
+
+static void refused(void **state)
+{
+	struct world *w = *state;
+	static const struct {
+		enum settings_scope where;
+		const char *name, *value, *says;
+	} cases[] = {
+		{ SETTINGS_CLUSTER, "no.such", "1", "no setting \"no.such\"" },
+		{ SETTINGS_CLUSTER, "", "1", "no setting" },
+		{ SETTINGS_CLUSTER, "quota", "1G", "no setting of the cluster" },
+		{ SETTINGS_ACCOUNT, "quota.default", "1G", "no setting of an account" },
+		{ SETTINGS_ACCOUNT, "account.postmaster", "a@b", "no setting of an account" },
+		{ SETTINGS_CLUSTER, "retention.window", "0", "1s to " },
+		{ SETTINGS_CLUSTER, "retention.window", "30", "" },
+		{ SETTINGS_CLUSTER, "retention.window", "-1d", "duration" },
+		{ SETTINGS_CLUSTER, "retention.window", "36501d", "36500d" },
+		{ SETTINGS_DOMAIN, "message.max", "1023", "1K to 1G" },
+		{ SETTINGS_DOMAIN, "message.max", "2G", "1K to 1G" },
+		{ SETTINGS_ACCOUNT, "quota", "many", "size" },
+		{ SETTINGS_ACCOUNT, "lmtp.duplicate.window", "1y", "0 to " },
+		{ SETTINGS_CLUSTER, "account.postmaster", "a b@c", "no address" },
+		{ SETTINGS_CLUSTER, "account.postmaster", "a@b\nquota=1", "no address" },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct buffer b = { 0 };
+		print_message("%s=%s\n", cases[i].name, cases[i].value);
+		int e = settings_check(w->i, cases[i].where, span_of(cases[i].name), span_of(cases[i].value), &b);
+		assert_int_equal(e, *cases[i].says ? ERR_INVALID : OK);
+		if (e)
+			assert_non_null(strstr(fail_detail(), cases[i].says));
+		buffer_free(&b);
+	}
+	struct setting_value v = { SPAN("quota"), SPAN("1G") };
+	assert_int_equal(account_set(w->s, 99, &v, 1, &tester), ERR_NOT_FOUND);
+	assert_int_equal(domain_set(w->s, SPAN("none.test"), &v, 1, &tester), ERR_NOT_FOUND);
+}
+
+/* ---- Domains */
+
+static int collect(void *ctx, struct span domain)
+{
+	buffer_printf(ctx, "%.*s ", SPAN_ARG(domain));
+	return 0;
+}
+
+static void domains_are(struct world *w, const char *all)
+{
+	struct buffer b = { 0 };
+	assert_int_equal(domain_list(w->s, collect, &b), OK);
+	assert_true(span_eq(buffer_span(&b), span_of(all)));
+	buffer_free(&b);
+}
+
+static void domains(void **state)
+{
+	struct world *w = *state;
+	struct span two[] = { SPAN("b.test"), SPAN("a_b.test") }, again[] = { SPAN("c.test"), SPAN("b.test") };
+	assert_int_equal(domain_add(w->s, two, 2, &tester), OK);
+	assert_int_equal(domain_add(w->s, again, 2, &tester), ERR_EXISTS);
+	int64_t a = add(w, "x@a.test");
+	domains_are(w, "a.test a_b.test b.test ");
+	assert_int_equal(domain_remove(w->s, SPAN("a.test"), &tester), ERR_CANNOT);
+	assert_non_null(strstr(fail_detail(), "x@a.test"));
+	assert_int_equal(domain_remove(w->s, SPAN("c.test"), &tester), ERR_NOT_FOUND);
+	add(w, "x@sub.a_b.test");
+	assert_int_equal(domain_remove(w->s, SPAN("a_b.test"), &tester), OK);
+	assert_int_equal(account_remove(w->s, a, &tester), OK);
+	assert_int_equal(domain_remove(w->s, SPAN("a.test"), &tester), OK);
+	domains_are(w, "b.test sub.a_b.test ");
+}
+
+#define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(quantities),
+		WITH_STORE(defaults),
+		WITH_STORE(nearer_counts),
+		WITH_STORE(the_cluster_bounds_messages),
+		WITH_STORE(a_removed_account_keeps_its_settings),
+		WITH_STORE(postmaster),
+		WITH_STORE(refused),
+		WITH_STORE(domains),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -839,13 +839,13 @@ static void *write_and_tell(void *arg)
 	}
 }
 
-static void write_until_killed(const struct fixture *f, unsigned round, int pipe)
+static void write_until_killed(const struct fixture *f, unsigned round, unsigned bad_sync, int pipe)
 {
 	char url[80];
 	struct meta_options o = { .dir = f->dir };
 	struct meta *m;
 	struct writer w[WRITERS];
-	snprintf(url, sizeof url, "sqlite:meta.db?powercut=1&seed=%u", round % 3 ? round * 7919 : 0);
+	snprintf(url, sizeof url, "sqlite:meta.db?powercut=1&seed=%u&badsync=%u", round % 3 ? round * 7919 : 0, bad_sync);
 	if (meta_open(url, &o, &m)) {
 		print_error("%s\n", fail_detail());
 		_exit(2);
@@ -870,7 +870,7 @@ static void cut_once(const struct fixture *f, unsigned round, int64_t *told)
 	assert_int_equal(pipe(p), 0);
 	pid_t child = fork();
 	if (!child)
-		write_until_killed(f, round, p[1]);
+		write_until_killed(f, round, 0, p[1]);
 	close(p[1]);
 	int64_t first[2];
 	if (round % 4 == 0 && read(p[0], first, sizeof first) == sizeof first) /* however slow: some rounds answer something */
@@ -911,6 +911,30 @@ static void test_power_cuts(void **state)
 	for (int i = 0; i < WRITERS; i++)
 		all += told[i];
 	assert_true(all > 0);
+}
+
+/* A database whose disk fails to take what was copied from the log ends the process; the next one has all of it. */
+static void test_bad_syncs(void **state)
+{
+	struct fixture *f = *state;
+	int64_t told[WRITERS] = { 0 };
+	int lines = 0;
+	for (unsigned bad = 1; bad <= 4; bad++) {
+		int p[2], status;
+		meta_close(&f->m);
+		assert_int_equal(pipe(p), 0);
+		pid_t child = fork();
+		if (!child)
+			write_until_killed(f, bad, bad, p[1]);
+		close(p[1]);
+		hear(p[0], told);
+		close(p[0]);
+		waitpid(child, &status, 0);
+		assert_true(WIFEXITED(status) && WEXITSTATUS(status) == EXIT_FAILURE);
+		f->m = open_url(f, "sqlite:meta.db");
+		check_told(f->m, told);
+		assert_int_equal(meta_verify(f->m, count_line, &lines), OK);
+	}
 }
 
 /* --- A full disk --- */
@@ -1029,6 +1053,7 @@ int main(void)
 		T(test_nobody_commits_past_a_failure),
 		T(test_verify),
 		T(test_power_cuts),
+		T(test_bad_syncs),
 		T(test_full_disk),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -90,7 +90,7 @@ static void against_model(const char *dir, uint64_t seed)
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_WAL;
 	m = (struct model){ .seed = seed + 1 };
 	snprintf(path, sizeof path, "%s/file%d", dir, (int)seed);
-	assert_int_equal(powercut_new(seed, &p), 0);
+	assert_int_equal(powercut_new(seed, 0, &p), 0);
 	sqlite3_vfs *v = sqlite3_vfs_find(powercut_name(p));
 	assert_non_null(v);
 	sqlite3_file *f = calloc(1, (size_t)v->szOsFile);
@@ -125,7 +125,7 @@ static void say_and_die(const char *path, uint64_t seed, const char *pragma)
 {
 	struct powercut *p;
 	sqlite3 *db;
-	if (powercut_new(seed, &p) ||
+	if (powercut_new(seed, 0, &p) ||
 		sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, powercut_name(p)) ||
 		sqlite3_exec(db, "PRAGMA journal_mode=WAL; CREATE TABLE t (x); PRAGMA wal_checkpoint(FULL);", NULL, NULL, NULL) ||
 		sqlite3_exec(db, pragma, NULL, NULL, NULL) ||

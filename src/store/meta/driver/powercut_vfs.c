@@ -27,6 +27,7 @@ struct disk_file {
 	struct sector *sectors; /* open addressing; a power of two of them */
 	size_t n, cap;
 	uint64_t seed; /* 0: nothing gets through before it is synced */
+	uint64_t bad_sync; /* syncs until one fails; 0: none does */
 };
 
 struct powercut {
@@ -34,7 +35,7 @@ struct powercut {
 	sqlite3_vfs *real;
 	pthread_mutex_t lock;
 	struct disk_file *files;
-	uint64_t seed;
+	uint64_t seed, bad_sync;
 	char name[40];
 };
 
@@ -224,19 +225,25 @@ static int apply(struct disk_file *d, sqlite3_file *real)
 	return rc;
 }
 
+static void forget_sectors(struct disk_file *d)
+{
+	free(d->sectors);
+	d->sectors = NULL;
+	d->n = d->cap = 0;
+}
+
 static int powercut_sync(sqlite3_file *f, int flags)
 {
 	struct disk_file *d = of(f)->file;
 	pthread_mutex_lock(&d->lock);
-	int rc = apply(d, real_of(f));
+	bool bad = d->bad_sync && !--d->bad_sync;
+	int rc = bad ? SQLITE_IOERR_FSYNC : apply(d, real_of(f));
 	if (!rc)
 		rc = real_of(f)->pMethods->xSync(real_of(f), flags);
-	if (!rc) {
-		free(d->sectors);
-		d->sectors = NULL;
-		d->n = d->cap = 0;
+	if (!rc)
 		d->valid = d->size;
-	}
+	if (!rc || bad)
+		forget_sectors(d);
 	pthread_mutex_unlock(&d->lock);
 	return rc;
 }
@@ -349,7 +356,7 @@ static void forget(struct disk_file **place)
 	free(d);
 }
 
-static int add_file(struct powercut *p, const char *path, sqlite3_file *real, struct disk_file **place)
+static int add_file(struct powercut *p, const char *path, sqlite3_file *real, int flags, struct disk_file **place)
 {
 	sqlite3_int64 size;
 	int rc = real->pMethods->xFileSize(real, &size);
@@ -362,17 +369,18 @@ static int add_file(struct powercut *p, const char *path, sqlite3_file *real, st
 		free(copy);
 		return SQLITE_NOMEM;
 	}
-	*d = (struct disk_file){ .path = copy, .size = size, .valid = size, .seed = p->seed };
+	*d = (struct disk_file){ .path = copy, .size = size, .valid = size, .seed = p->seed,
+		                 .bad_sync = flags & SQLITE_OPEN_MAIN_DB ? p->bad_sync : 0 };
 	pthread_mutex_init(&d->lock, NULL);
 	*place = d;
 	return SQLITE_OK;
 }
 
-static int attach(struct powercut *p, const char *path, struct handle *h)
+static int attach(struct powercut *p, const char *path, int flags, struct handle *h)
 {
 	pthread_mutex_lock(&p->lock);
 	struct disk_file **place = place_of(p, path);
-	int rc = *place ? SQLITE_OK : add_file(p, path, h->real, place);
+	int rc = *place ? SQLITE_OK : add_file(p, path, h->real, flags, place);
 	h->file = *place;
 	pthread_mutex_unlock(&p->lock);
 	return rc;
@@ -393,7 +401,7 @@ static int vfs_open(sqlite3_vfs *v, const char *path, sqlite3_file *f, int flags
 	int rc = p->real->xOpen(p->real, path, real_of(f), flags, out_flags);
 	if (rc)
 		return rc;
-	rc = attach(p, path, of(f));
+	rc = attach(p, path, flags, of(f));
 	if (rc)
 		powercut_close(f);
 	else
@@ -476,12 +484,13 @@ static sqlite3_vfs vfs_over(struct powercut *p)
 	};
 }
 
-int powercut_new(uint64_t seed, struct powercut **out)
+int powercut_new(uint64_t seed, uint64_t bad_sync, struct powercut **out)
 {
 	struct powercut *p = calloc(1, sizeof *p);
 	if (!p)
 		return fail_with(ERR_UNAVAILABLE, "out of memory");
 	p->seed = seed;
+	p->bad_sync = bad_sync;
 	p->real = sqlite3_vfs_find(NULL);
 	snprintf(p->name, sizeof p->name, "powercut-%p", (void *)p);
 	pthread_mutex_init(&p->lock, NULL);

@@ -121,17 +121,28 @@ static void close_sqlite(struct meta *base)
 	free(m);
 }
 
-/* ?powercut=1&seed=N is all that can follow the file's name. */
+/* 0 when the query does not say. */
+static int number_of(const char *query, const char *key, uint64_t *out)
+{
+	char text[24] = "0";
+	meta_url_parameter(query, key, text, sizeof text);
+	if (!span_u64(span_of(text), UINT64_MAX, out))
+		return fail_with(ERR_INVALID, "meta.url: sqlite: %s=%s is no number", key, text);
+	return OK;
+}
+
+/* ?powercut=1&seed=N&badsync=N is all that can follow the file's name. */
 static int set_vfs(struct sqlite_meta *m, const char *query)
 {
-	char on[2], text[24] = "0";
-	uint64_t seed;
+	char on[2];
+	uint64_t seed, bad_sync;
 	if (!meta_url_parameter(query, "powercut", on, sizeof on) || strcmp(on, "1"))
 		return fail_with(ERR_INVALID, "meta.url: sqlite: '%s' is not understood", query);
-	meta_url_parameter(query, "seed", text, sizeof text);
-	if (!span_u64(span_of(text), UINT64_MAX, &seed))
-		return fail_with(ERR_INVALID, "meta.url: sqlite: seed=%s is no number", text);
-	int r = powercut_new(seed, &m->powercut);
+	int r = number_of(query, "seed", &seed);
+	if (!r)
+		r = number_of(query, "badsync", &bad_sync);
+	if (!r)
+		r = powercut_new(seed, bad_sync, &m->powercut);
 	if (!r)
 		m->readers.vfs = powercut_name(m->powercut);
 	return r;

@@ -2,8 +2,10 @@
 
 #include <semaphore.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "fail.h"
+#include "log.h"
 
 /* Frames in the log. The longer it may get, the fewer pages are written back for the same changes; when readers stood in
    the way of the end it is tried again after AGAIN more, and from BOUND on by holding the readers, which is sure to work. */
@@ -27,6 +29,17 @@ struct checkpointer {
 	atomic_uint_fast64_t finished;
 };
 
+/* After a failed sync nobody knows what of the copied pages is on the disk, SQLite reads them from the database already, and
+   the kernel says it only once. The log holds all of it: the next start replays it, as after a power cut. */
+static void check_sync(int rc)
+{
+	if (rc != SQLITE_IOERR_FSYNC)
+		return;
+	log_line(LOG_ERROR, "store", "detail=\"the database could not be synced: see to its disk; what was answered is in the "
+		"log and comes back when the node starts\"");
+	_exit(EXIT_FAILURE);
+}
+
 static void *sync_main(void *arg)
 {
 	struct checkpointer *k = arg;
@@ -35,8 +48,7 @@ static void *sync_main(void *arg)
 			;
 		if (atomic_load(&k->stop))
 			return NULL;
-		/* If it fails, the sync of the last step does too, or the disk has recovered. */
-		k->database->pMethods->xSync(k->database, SQLITE_SYNC_NORMAL);
+		check_sync(k->database->pMethods->xSync(k->database, SQLITE_SYNC_NORMAL));
 		atomic_store(&k->synced, true);
 	}
 }
@@ -46,6 +58,7 @@ static bool copy_log(struct checkpointer *k)
 {
 	int in_log = 0, done = 0;
 	int rc = sqlite3_wal_checkpoint_v2(k->writer->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_log, &done);
+	check_sync(rc);
 	return rc == SQLITE_OK && in_log == done;
 }
 

@@ -3,6 +3,7 @@
 #include "fail.h"
 #include "flags.h"
 #include "service_private.h"
+#include "system.h"
 
 enum { DIRTY_SLOT_US = 10 * 1000000 };
 
@@ -50,7 +51,9 @@ int change_begin(struct change *c, struct service *s, struct meta_txn *t, int64_
                  const struct actor *actor, int64_t changeset)
 {
 	*c = (struct change){ .s = s, .t = t, .account = account, .kind = kind, .actor = actor, .changeset = changeset };
-	int e = change_head(t, account, &c->head);
+	int e = account == SYSTEM_ACCOUNT ? OK : service_room(s);
+	if (!e)
+		e = change_head(t, account, &c->head);
 	if (e)
 		return e;
 	c->number = c->head.change + 1;

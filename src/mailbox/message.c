@@ -33,6 +33,9 @@ struct incoming {
 
 int incoming_new(struct service *s, struct incoming **out)
 {
+	int e = service_room(s);
+	if (e)
+		return e;
 	struct incoming *in = calloc(1, sizeof *in);
 	if (!in || !(in->scan = mime_scan_new(NULL))) {
 		free(in);
@@ -40,7 +43,7 @@ int incoming_new(struct service *s, struct incoming **out)
 	}
 	in->s = s;
 	in->summary.limit = SUMMARY_MAX;
-	int e = blob_stage_new(s->store->blob, &in->stage);
+	e = blob_stage_new(s->store->blob, &in->stage);
 	if (e) {
 		incoming_free(&in);
 		return e;

@@ -91,6 +91,11 @@ int64_t service_now(struct service *s)
 	return service_stamp(s, 0);
 }
 
+int service_room(const struct service *s)
+{
+	return atomic_load(&s->store->full) ? fail_with(ERR_FULL, "the disk is full") : OK;
+}
+
 int service_commit(struct service *s, struct blob_stage *const *stages, size_t n_stages, meta_fn *fn, void *arg,
                    const struct touched *touched, size_t n)
 {

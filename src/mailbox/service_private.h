@@ -26,6 +26,9 @@ struct service {
 /* A stamp for an account whose last one was `last`: later than it and than every other stamp of this node. */
 int64_t service_stamp(struct service *s, int64_t last);
 
+/* ERR_FULL while the disk has no room for mail and changes. */
+int service_room(const struct service *s);
+
 /* Runs fn in a transaction, the stages durable before it, and publishes what it touched. touched points into arg and is
    set by fn. */
 struct touched;

@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "ballast.h"
 #include "clock.h"
 #include "data_dir.h"
 #include "directory.h"
@@ -86,7 +87,10 @@ static int open_stores(struct node *n)
 	r = identity_open(&io, &n->identity);
 	if (!r)
 		r = service_open(n->store, &n->service);
-	return r ? r : service_watch(n->service, SYSTEM_ACCOUNT, 0, directory_moved, n->identity, &n->directory_watch);
+	if (!r)
+		r = service_watch(n->service, SYSTEM_ACCOUNT, 0, directory_moved, n->identity, &n->directory_watch);
+	/* last: what a crash cut short is finished with what room there is */
+	return r ? r : ballast_open(n->opt.dir, c->ballast, &n->store->full, &n->ballast);
 }
 
 static void say_resumed(void *ctx, const char *line)
@@ -107,6 +111,7 @@ static void *resume(void *ctx)
 
 static void close_stores(struct node *n)
 {
+	ballast_close(&n->ballast);
 	if (n->service)
 		service_unwatch(n->service, &n->directory_watch);
 	service_close(&n->service);

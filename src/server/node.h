@@ -12,6 +12,8 @@
 #include "loop.h"
 #include "service.h"
 
+struct ballast;
+
 /* What the command line says; lives as long as the node. */
 struct node_options {
 	const char *dir;
@@ -31,6 +33,7 @@ struct node {
 	struct identity *identity;
 	struct service *service;
 	struct watch *directory_watch; /* tells identity of changes of the system log */
+	struct ballast *ballast;
 	struct lmtp_node lmtp;
 	struct imap_node imap;
 	struct loop *loop;

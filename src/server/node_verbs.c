@@ -2,6 +2,7 @@
 #include <malloc.h>
 #include <unistd.h>
 
+#include "ballast.h"
 #include "clock.h"
 #include "fail.h"
 #include "node.h"
@@ -82,10 +83,12 @@ int node_verb_status(struct request *r)
 	struct meta_stats meta;
 	struct blob_stats blob;
 	struct service_stats service;
+	struct ballast_stats ballast;
 	loop_stats(n->loop, &loop);
 	meta_stats(n->store->meta, &meta);
 	blob_stats(n->store->blob, &blob);
 	service_stats(n->service, &service);
+	ballast_stats(n->ballast, &ballast);
 	const struct field fields[] = {
 		{ "uptime_s", (uint64_t)((clock_mono() - n->started) / SECOND_US) },
 		{ "resident_bytes", resident_bytes() },
@@ -106,6 +109,9 @@ int node_verb_status(struct request *r)
 		{ "blob_bytes_stored", blob.bytes_stored },
 		{ "blob_syncs", blob.syncs },
 		{ "torn_packs_repaired", blob.torn_packs },
+		{ "disk_full", ballast.full },
+		{ "disk_free_bytes", ballast.free },
+		{ "ballast_bytes", ballast.held },
 	};
 	(r->json ? say_json : say_plain)(r, n, fields, sizeof fields / sizeof *fields);
 	return EXIT_DONE;

@@ -3,6 +3,8 @@
 #ifndef STORE_H
 #define STORE_H
 
+#include <stdatomic.h>
+
 #include "blob.h"
 #include "meta.h"
 #include "mint.h"
@@ -14,6 +16,9 @@ struct store {
 	struct blob_store *blob;
 	struct mint mint;
 	struct flusher *flusher;
+	/* The disk has room for purge alone (server/ballast.h sets it). The service looks at it before it takes mail or begins
+	   a change of an account; nothing below does. */
+	atomic_bool full;
 };
 
 struct store_options {

@@ -1,5 +1,4 @@
 """What breaks around a node, and what clients do to it: a clear word to the one concerned, nothing lost, the others served."""
-import base64
 import os
 import random
 import resource
@@ -10,58 +9,11 @@ import subprocess
 import time
 
 import pytest
-from imap_client import Closed, Imap, mail
+from imap_client import Closed, mail
 from lmtp_client import Lmtp, message
-from node import PASSWORD, PERDURA, Node, PopulatedNode
+from node import PERDURA, Node, PopulatedNode
 from rounds import Rounds
-
-OTHERS_WAIT = 3  # seconds that others may wait at most for what takes milliseconds, on a busy machine
-
-
-def login(node, user=None, select='INBOX'):
-    return Imap(node.tcp('listen.imap'), user or node.user, PASSWORD, select)
-
-
-def deliver(node, subject, body=b'Hello.\r\n', user=None):
-    with Lmtp(node.lmtp) as c:
-        return c.deliver(message(subject, body), user or node.user)[0]
-
-
-def served(node, subject):
-    """Somebody else delivers and reads, soon. The subject is to be a new one."""
-    begun = time.monotonic()
-    assert deliver(node, subject, user=node.other).startswith('250 2.0.0')
-    with login(node, node.other) as m:
-        assert subject.encode() in m.fetch('* (BODY.PEEK[HEADER])')[0][1]['BODY[HEADER]']
-    assert time.monotonic() - begun < OTHERS_WAIT
-
-
-def end_of_start(node, **more):
-    """A start that must fail: its exit status and its lines."""
-    r = subprocess.run(node.arguments(), capture_output=True, text=True, timeout=60, **more)
-    return r.returncode, r.stderr.splitlines()
-
-
-def refused_start(node, *words):
-    status, lines = end_of_start(node)
-    assert status == 1 and len(lines) == 1 and lines[0].startswith('perdurad: '), lines
-    for w in words:
-        assert w in lines[0], lines
-    return lines[0]
-
-
-def checks(node, status=0):
-    r = node.run('check', timeout=120)
-    if 'no such command' in r.stderr:
-        pytest.skip('perdura has no check here')
-    assert r.returncode == status, (r.stdout, r.stderr)
-    return r.stdout + r.stderr
-
-
-def noise(n):
-    """Lines that do not compress."""
-    return b''.join(base64.b85encode(os.urandom(60)) + b'\r\n' for _ in range(n // 77 + 1))
-
+from scene import checks, deliver, fill, login, noise, refused_start, served, soon
 
 @pytest.fixture(scope='module')
 def shared(tmp_path_factory):
@@ -95,27 +47,6 @@ def test_two_nodes_at_once(tmp_path):
             p.stderr.close()
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 12 MiB."""
-    place = tmp_path / 'disk'
-    place.mkdir()
-    if os.geteuid() or subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', place], capture_output=True).returncode:
-        pytest.skip('NOT TESTED: a small file system wants root and mount')
-    yield place
-    subprocess.run(['umount', '-l', place], check=True)
-
-
-def fill(place):
-    with open(place / 'filler', 'ab', buffering=0) as f:
-        for size in (1 << 20, 1 << 12, 1):
-            try:
-                while True:
-                    f.write(b'x' * size)
-            except OSError:
-                pass
-
-
 def test_full_disk(tmp_path, small_disk):
     node = PopulatedNode(tmp_path)
     node.data = small_disk / 'data'
@@ -139,6 +70,7 @@ def test_full_disk(tmp_path, small_disk):
             (small_disk / 'filler').unlink()
             flags = {f for a in answers if a.status == 'OK' for u in a.fetches() for f in u[1]['FLAGS']}
             assert flags <= set(m.fetch('1 (FLAGS)')[0][1]['FLAGS'])
+            soon(lambda: not node.json('status')['disk_full'])
             assert deliver(node, f'after-{again}').startswith('250 2.0.0')
             m.ok('STORE 1 FLAGS (after)')
             assert m.append('INBOX', mail('after')) > uid
@@ -164,6 +96,7 @@ def test_start_on_a_full_disk(tmp_path, small_disk):
             assert len(p.stderr.splitlines()) == 1 and 'space' in p.stderr, p.stderr
         (small_disk / 'filler').unlink()
         node.start()
+        soon(lambda: not node.json('status')['disk_full'])
         with login(node) as m:
             assert m.search('SUBJECT kept') == [1]
 

@@ -58,9 +58,12 @@ class Lmtp:
         assert self.ask('DATA').startswith('354 ')
 
     def deliver(self, message, *to, sender='sender@example.org'):
-        """The replies, one for each recipient. The message is dot-stuffed here and ends in CRLF."""
+        """The replies, one for each recipient; one for all when DATA is refused. The message is dot-stuffed here and ends
+        in CRLF."""
         self.envelope(*to, sender=sender)
-        self.data()
+        go_on = self.ask('DATA')
+        if not go_on.startswith('354 '):
+            return [go_on]
         self.send(stuff(message) + b'.\r\n')
         return [self.reply() for _ in to]
 

@@ -30,7 +30,8 @@ class Node:
         self.dir = pathlib.Path(folder or tempfile.mkdtemp(prefix='perdura-test.'))
         self.data = self.dir / 'data'
         self.settings = {'account.domain': 'example.org',
-                         'listen.imap': '127.0.0.1:0', 'listen.lmtp': '127.0.0.1:0,unix:run/lmtp?mode=0600'}
+                         'listen.imap': '127.0.0.1:0', 'listen.lmtp': '127.0.0.1:0,unix:run/lmtp?mode=0600',
+                         'ballast': '1M'}  # many nodes stand on this disk
         self.settings.update({k.replace('_', '.'): v for k, v in settings.items()})
         self.process = None
         self.ports = {}

@@ -34,6 +34,7 @@ struct admin_node {
 	int (*status)(struct request *r);
 	int (*config)(struct request *r);
 	int (*reload)(struct request *r);
+	int (*metrics)(struct request *r);
 };
 
 #define ARGS_MAX 10000

@@ -15,3 +15,8 @@ int verb_reload(struct request *r)
 {
 	return r->node->reload(r);
 }
+
+int verb_metrics(struct request *r)
+{
+	return r->node->metrics(r);
+}

@@ -38,6 +38,7 @@ static int open_parts(const struct identity_options *o, struct identity *i)
 	if (o->domain.n)
 		memcpy(i->domain, o->domain.p, o->domain.n);
 	i->meta = o->meta;
+	i->metrics = o->metrics;
 	i->remember = (int64_t)o->cache_minutes * 60 * SECOND_US;
 	i->cache = login_cache_new(CACHE_SETS);
 	i->memo = memo_new();

@@ -8,12 +8,14 @@
 struct identity;
 struct meta;
 struct buffer;
+struct metrics;
 
 struct identity_options {
 	struct meta *meta;       /* not owned */
 	struct span domain;      /* account.domain: for addresses and logins without one; copied; may be empty */
 	unsigned hash_parallel;  /* password hashes at a time; 0: as many as cores */
 	unsigned hash_queue;     /* how many may wait for that; 0: 32 for each */
+	struct metrics *metrics; /* not owned; NULL: nothing is counted */
 	unsigned cache_minutes;  /* how long a login that succeeded is remembered; 0: not at all (the usual is 5) */
 };
 

@@ -12,6 +12,7 @@
 struct identity {
 	struct meta *meta;
 	char domain[ADDRESS_MAX];
+	struct metrics *metrics;
 	struct hash_pool *pool;
 	struct login_cache *cache;
 	struct memo *memo;

@@ -8,6 +8,7 @@
 #include "fail.h"
 #include "identity_private.h"
 #include "meta.h"
+#include "metric.h"
 #include "password.h"
 #include "system.h"
 
@@ -97,5 +98,6 @@ int identity_login_plain(struct identity *i, struct span user, struct span passw
 		memcpy(out->address, c.address, sizeof c.address);
 	}
 	buffer_free(&c.text);
+	metric_add(i->metrics, METRIC_LOGINS, metric_result(rc), 1);
 	return rc;
 }

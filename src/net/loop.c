@@ -66,6 +66,7 @@ struct loop {
 	atomic_bool stopping; /* no new connections */
 	atomic_bool hurry;    /* connections end without flushing */
 	atomic_bool quitting; /* workers end */
+	atomic_bool heard;    /* by a worker, since loop_beat() asked */
 	atomic_ullong accepted, refused;
 };
 
@@ -531,6 +532,7 @@ static void dispatch(struct worker *w, void *what)
 		accept_next(w, what);
 		break;
 	case SOURCE_QUEUE:
+		l->heard = true;
 		if (!l->quitting && (s = unqueue(l)))
 			run(w, s);
 		break;
@@ -760,4 +762,20 @@ void loop_stats(const struct loop *l, struct loop_stats *out)
 {
 	*out = (struct loop_stats){ .accepted = l->accepted, .refused = l->refused, .conns = (uint64_t)l->conns,
 		.workers = (uint64_t)l->workers, .waiting = (uint64_t)l->waiting };
+}
+
+uint64_t loop_conns(const struct loop *l, const struct conn_protocol *p)
+{
+	uint64_t n = 0;
+	for (size_t i = 0; i < l->n_listeners; i++)
+		if (l->listeners[i]->protocol == p)
+			n += (uint64_t)l->listeners[i]->conns;
+	return n;
+}
+
+bool loop_beat(struct loop *l)
+{
+	bool heard = atomic_exchange(&l->heard, false);
+	announce(l);
+	return heard;
 }

@@ -38,6 +38,11 @@ int loop_start(struct loop *l);
 int loop_stop(struct loop *l, int64_t us);
 /* After loop_stop() (or without loop_start()). Takes the pointer's address, sets it NULL. */
 void loop_close(struct loop **l);
+/* Open connections of that protocol. */
+uint64_t loop_conns(const struct loop *l, const struct conn_protocol *p);
+/* Did a worker take up work since the last call? Asks for that anew; nothing but the first call and a loop whose
+   workers are all stuck gives false. */
+bool loop_beat(struct loop *l);
 void loop_stats(const struct loop *l, struct loop_stats *out);
 
 #endif

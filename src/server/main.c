@@ -12,6 +12,7 @@
 #include "fail.h"
 #include "log.h"
 #include "node.h"
+#include "notify.h"
 
 enum {
 	ARENAS = 4,          /* of malloc: one for each thread would multiply what is kept but free */
@@ -92,9 +93,14 @@ static int serve(const struct node_options *o, const sigset_t *signals)
 		fprintf(stderr, "perdurad: %s\n", fail_detail());
 		return EXIT_FAILED;
 	}
-	while (sigwait(signals, &signal) == 0 && signal == SIGHUP)
+	notify_manager("READY=1");
+	while (sigwait(signals, &signal) == 0 && signal == SIGHUP) {
+		notify_reloading();
 		if (node_reload(&node, &rest))
 			log_line(LOG_ERROR, "reload", "%s", fail_detail());
+		notify_manager("READY=1");
+	}
+	notify_manager("STOPPING=1");
 	if (node_stop(&node)) {
 		log_line(LOG_WARN, "stop", "%s; ending now", fail_detail());
 		_exit(EXIT_DONE);

@@ -14,12 +14,17 @@
 #include "directory.h"
 #include "durable_file.h"
 #include "fail.h"
+#include "health.h"
 #include "log.h"
+#include "metric.h"
 #include "restore.h"
 #include "store.h"
 #include "system.h"
 
-enum { DESCRIPTORS_KEPT = 128 }; /* for the stores, when connections take all they can get */
+enum {
+	DESCRIPTORS_KEPT = 128,  /* for the stores, when connections take all they can get */
+	HTTP_CONNECTIONS = 100,
+};
 
 /* A path below the data folder, unless it is absolute. */
 static int path_in(const char *dir, const char *name, char out[PATH_MAX])
@@ -78,11 +83,12 @@ static void bound_hashes(const struct config *c, struct identity_options *o)
 static int open_stores(struct node *n)
 {
 	const struct config *c = &n->config;
-	struct store_options so = { n->opt.dir, c->node_name, c->meta_url, c->blob_url };
+	struct store_options so = { n->opt.dir, c->node_name, c->meta_url, c->blob_url, n->metrics };
 	int r = store_open(&so, &n->store);
 	if (r)
 		return r;
-	struct identity_options io = { .meta = n->store->meta, .domain = span_of(c->account_domain), .cache_minutes = 5 };
+	struct identity_options io = { .meta = n->store->meta, .domain = span_of(c->account_domain), .cache_minutes = 5,
+		.metrics = n->metrics };
 	bound_hashes(c, &io);
 	r = identity_open(&io, &n->identity);
 	if (!r)
@@ -174,23 +180,34 @@ static int open_listeners(struct node *n)
 	if (r)
 		return r;
 	n->lmtp = (struct lmtp_node){ .service = n->service, .identity = n->identity, .host = n->host,
-		.recipients_max = (unsigned)c->lmtp_recipients_max };
+		.recipients_max = (unsigned)c->lmtp_recipients_max, .metrics = n->metrics };
 	r = listen_on(n, "listen.lmtp", c->listen_lmtp, &lmtp_protocol, &n->lmtp, c->lmtp_connections);
 	if (r)
 		return r;
 	n->imap = (struct imap_node){ .service = n->service, .identity = n->identity, .host = n->host,
-		.version = PERDURA_VERSION, .plaintext = (enum imap_plaintext)c->login_plaintext };
+		.version = PERDURA_VERSION, .plaintext = (enum imap_plaintext)c->login_plaintext,
+		.metrics = n->metrics };
 	r = listen_on(n, "listen.imap", c->listen_imap, &imap_protocol, &n->imap, c->imap_connections);
-	return r ? r : loop_start(n->loop);
+	if (r)
+		return r;
+	n->http = (struct http_node){ node_routes, NODE_ROUTES, n };
+	return listen_on(n, "listen.http", c->listen_http, &http_protocol, &n->http, HTTP_CONNECTIONS);
 }
 
 static int open_admin(struct node *n)
 {
 	char path[PATH_MAX];
 	n->admin_node = (struct admin_node){ .service = n->service, .identity = n->identity, .ctx = n,
-		.status = node_verb_status, .config = node_verb_config, .reload = node_verb_reload };
+		.status = node_verb_status, .config = node_verb_config, .reload = node_verb_reload,
+		.metrics = node_verb_metrics };
 	int r = path_in(n->opt.dir, "admin.sock", path);
 	return r ? r : admin_open(path, &n->admin_node, mint, n, &n->admin);
+}
+
+static int open_health(struct node *n)
+{
+	const struct health_options o = { n->opt.dir, n->store->meta, n->loop };
+	return health_start(&o, &n->health);
 }
 
 static int ports_path(struct node *n, char out[PATH_MAX])
@@ -215,8 +232,8 @@ static int remove_ports(struct node *n)
 static int open_all(struct node *n)
 {
 	int r = data_dir_open(n->opt.dir, &n->lock_fd);
-	if (r || (r = open_log(n)) || (r = open_stores(n)) || (r = open_listeners(n)) ||
-	    (r = open_admin(n)))
+	if (r || (r = open_log(n)) || (r = node_metrics_new(n)) || (r = open_stores(n)) || (r = open_listeners(n)) ||
+	    (r = open_health(n)) || (r = loop_start(n->loop)) || (r = open_admin(n)))
 		return r;
 	n->resuming = pthread_create(&n->resumer, NULL, resume, n) == 0;
 	return n->resuming ? write_ports(n) : fail_with(ERR_UNAVAILABLE, "no thread");
@@ -234,8 +251,10 @@ static int close_all(struct node *n)
 	if (n->resuming)
 		pthread_join(n->resumer, NULL);
 	admin_close(&n->admin);
+	health_stop(&n->health);
 	loop_close(&n->loop);
 	close_stores(n);
+	metrics_free(&n->metrics);
 	buffer_free(&n->ports);
 	config_free(&n->config);
 	pthread_mutex_destroy(&n->lock);
@@ -272,6 +291,7 @@ int node_start(const struct node_options *o, struct node *n)
 int node_stop(struct node *n)
 {
 	remove_ports(n);
+	health_stopping(n->health);
 	log_line(LOG_INFO, "stop", "node=%s", n->config.node_name);
 	return close_all(n);
 }

@@ -6,6 +6,7 @@
 
 #include "admin.h"
 #include "config.h"
+#include "http.h"
 #include "identity.h"
 #include "imap.h"
 #include "lmtp.h"
@@ -36,6 +37,9 @@ struct node {
 	struct ballast *ballast;
 	struct lmtp_node lmtp;
 	struct imap_node imap;
+	struct http_node http;
+	struct metrics *metrics;
+	struct health *health;
 	struct loop *loop;
 	struct admin_node admin_node;
 	struct admin *admin;
@@ -56,5 +60,11 @@ int node_reload(struct node *n, size_t *rest);
 int node_verb_status(struct request *r);
 int node_verb_config(struct request *r);
 int node_verb_reload(struct request *r);
+
+/* node_metrics.c */
+enum { NODE_ROUTES = 2 };
+extern const struct http_route node_routes[NODE_ROUTES];
+int node_metrics_new(struct node *n);
+int node_verb_metrics(struct request *r);
 
 #endif

@@ -111,8 +111,9 @@ static int refuse_orphans(const struct store_options *o, struct store *s, const 
 
 static int open_both(const struct store_options *o, struct store *s)
 {
-	struct meta_options mo = { o->dir, begin_flush, first_failure, end_flush, s };
-	struct blob_options bo = { .dir = o->dir, .node_name = o->node_name, .mint = &s->mint };
+	struct meta_options mo = { o->dir, begin_flush, first_failure, end_flush, s, o->metrics };
+	struct blob_options bo = { .dir = o->dir, .node_name = o->node_name, .mint = &s->mint,
+		.metrics = o->metrics };
 	struct boot boot = { .name = o->node_name };
 	int r = meta_open(o->meta_url, &mo, &s->meta);
 	if (!r)

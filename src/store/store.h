@@ -10,6 +10,7 @@
 #include "mint.h"
 
 struct flusher;
+struct metrics;
 
 struct store {
 	struct meta *meta;
@@ -23,6 +24,7 @@ struct store {
 
 struct store_options {
 	const char *dir, *node_name, *meta_url, *blob_url;
+	struct metrics *metrics; /* not owned; NULL: nothing is counted */
 };
 
 /* Gives this start of the node its boot epoch, so two starts never mint the same id. */

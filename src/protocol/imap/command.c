@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "fail.h"
 #include "log.h"
+#include "metric.h"
 #include "news.h"
 #include "reply.h"
 
@@ -57,6 +58,20 @@ static const struct command_entry *find(struct span word)
 		if (span_ieq(word, span_of(commands[i].word)))
 			return &commands[i];
 	return NULL;
+}
+
+/* Place of the command in the metrics; 0 is none that there is. */
+static unsigned metric_of(const struct command_entry *e)
+{
+	return e == &unknown ? 0 : (unsigned)(e - commands) + 1;
+}
+
+void imap_metrics(struct metrics *m)
+{
+	_Static_assert(sizeof commands / sizeof *commands < METRIC_NAMED, "commands have places in the metrics");
+	metric_name(m, METRIC_IMAP_SECONDS, 0, unknown.word);
+	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+		metric_name(m, METRIC_IMAP_SECONDS, metric_of(&commands[i]), commands[i].word);
 }
 
 static bool read_words(struct command *c, struct span *word)
@@ -163,9 +178,18 @@ static void release(struct command *c)
 	free(c);
 }
 
+/* IDLE lasts as long as the client likes: it is counted, its time is not. */
+static void count_command(const struct command *c, int64_t us)
+{
+	struct metrics *m = c->session->node->metrics;
+	metric_observe(m, METRIC_IMAP_SECONDS, metric_of(c->entry), c->entry->run == cmd_idle ? 0 : us);
+	metric_add(m, METRIC_IMAP_REPLIES, c->mistaken ? METRIC_RESULTS : metric_result(c->result), 1);
+}
+
 static void log_command(const struct command *c)
 {
 	int64_t us = clock_mono() - c->began;
+	count_command(c, us);
 	enum log_level level = us > SLOW_US && c->entry->run != cmd_idle ? LOG_INFO : LOG_DEBUG;
 	log_line(level, "imap-command", "session=%lld account=%lld command=%s%s us=%lld result=%s",
 	         (long long)c->session->conn->id, (long long)c->session->account, c->uid ? "UID-" : "", c->entry->word,

@@ -7,6 +7,7 @@
 
 struct service;
 struct identity;
+struct metrics;
 
 /* Where passwords may travel without TLS (login.plaintext). */
 enum imap_plaintext { IMAP_PLAINTEXT_LOOPBACK, IMAP_PLAINTEXT_ALWAYS, IMAP_PLAINTEXT_NEVER };
@@ -18,8 +19,11 @@ struct imap_node {
 	const char *host;    /* how the node calls itself in its greeting */
 	const char *version; /* for ID */
 	enum imap_plaintext plaintext;
+	struct metrics *metrics; /* NULL: nothing is counted */
 };
 
 extern const struct conn_protocol imap_protocol;
+/* Names the commands in the metrics. */
+void imap_metrics(struct metrics *m);
 
 #endif

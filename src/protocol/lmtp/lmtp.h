@@ -6,6 +6,7 @@
 
 struct service;
 struct identity;
+struct metrics;
 
 /* The `service` of every LMTP listener (loop_listen); not changed and not freed while it is served. */
 struct lmtp_node {
@@ -13,8 +14,11 @@ struct lmtp_node {
 	struct identity *identity;
 	const char *host;       /* how the node calls itself in its greeting */
 	unsigned recipients_max; /* of one message; RFC 5321 wants at least 100 */
+	struct metrics *metrics; /* NULL: nothing is counted */
 };
 
 extern const struct conn_protocol lmtp_protocol;
+/* Names the commands in the metrics. */
+void lmtp_metrics(struct metrics *m);
 
 #endif

@@ -1,9 +1,11 @@
 #include <stdlib.h>
 
+#include "clock.h"
 #include "directory.h"
 #include "fail.h"
 #include "lmtp_private.h"
 #include "log.h"
+#include "metric.h"
 #include "settings.h"
 
 /* What must be so before a command runs; checked once, by lmtp_command(). */
@@ -244,6 +246,21 @@ static const struct command *find_command(struct span word)
 	return NULL;
 }
 
+void lmtp_metrics(struct metrics *m)
+{
+	_Static_assert(sizeof commands / sizeof *commands <= METRIC_NAMED, "commands have places in the metrics");
+	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+		metric_name(m, METRIC_LMTP_SECONDS, (unsigned)i, commands[i].word.p);
+}
+
+static enum lmtp_step run_command(struct lmtp_session *s, const struct command *c, struct span args)
+{
+	int64_t began = clock_mono();
+	enum lmtp_step step = c->run(s, args);
+	metric_observe(s->node->metrics, METRIC_LMTP_SECONDS, (unsigned)(c - commands), clock_mono() - began);
+	return step;
+}
+
 /* NULL when the command may run now, or the line that refuses it. */
 static const char *check_flags(const struct lmtp_session *s, const struct command *c, struct span args)
 {
@@ -267,5 +284,5 @@ enum lmtp_step lmtp_command(struct lmtp_session *s, struct span line)
 	if (!c)
 		return lmtp_mistake(s, "500 5.5.2 Unknown command");
 	const char *refusal = check_flags(s, c, said.args);
-	return refusal ? lmtp_mistake(s, refusal) : c->run(s, said.args);
+	return refusal ? lmtp_mistake(s, refusal) : run_command(s, c, said.args);
 }

@@ -1,6 +1,7 @@
 #include "fail.h"
 #include "lmtp_private.h"
 #include "log.h"
+#include "metric.h"
 
 enum lmtp_step lmtp_data(struct lmtp_session *s)
 {
@@ -73,6 +74,13 @@ static void log_delivery(const struct lmtp_session *s, const struct recipient *r
 	         log_quote(detail, sizeof detail, span_of(failed ? fail_detail() : "")), (long long)(clock_mono() - s->begun));
 }
 
+static void count_delivery(const struct lmtp_session *s, const struct recipient *r)
+{
+	enum { DUPLICATE = METRIC_RESULTS, HAS_NUL, TOO_BIG };
+	unsigned result = s->refused == lmtp_has_nul ? HAS_NUL : s->refused ? TOO_BIG : metric_result(r->result);
+	metric_add(s->node->metrics, METRIC_DELIVERIES, r->duplicate && !result ? DUPLICATE : result, 1);
+}
+
 /* RFC 2033, 4.2: one reply for each RCPT that was accepted, in their order. */
 static void answer_recipients(struct lmtp_session *s)
 {
@@ -81,14 +89,18 @@ static void answer_recipients(struct lmtp_session *s)
 		const char *line = s->refused ? s->refused : lmtp_status(r->result);
 		buffer_printf(&s->conn->out, "%s (%llx-%u)\r\n", line, (unsigned long long)s->conn->id, s->messages);
 		log_delivery(s, r);
+		count_delivery(s, r);
 	}
 }
 
 static void end_message(struct lmtp_session *s)
 {
+	int64_t began = clock_mono();
 	if (!s->refused)
 		run_delivery(s);
 	answer_recipients(s);
+	metric_observe(s->node->metrics, METRIC_DELIVERY_SECONDS, 0, clock_mono() - began);
+	metric_add(s->node->metrics, METRIC_DELIVERED_BYTES, 0, s->size);
 	lmtp_reset(s);
 	s->errors = s->commands = 0;
 	s->state = lmtp_state_command;

@@ -1,6 +1,8 @@
 #include <stdlib.h>
 
+#include "clock.h"
 #include "fail.h"
+#include "metric.h"
 
 #include "store_inside.h"
 
@@ -36,7 +38,9 @@ int store_create_pack(struct blob_store *s, int64_t *id, struct blob_pack **out)
 
 int store_sync_pack(struct blob_store *s, struct blob_pack *p, bool name, unsigned costs)
 {
+	int64_t began = clock_mono();
 	int r = driver_of(s)->sync(s->backend, p, name);
+	metric_observe(s->metrics, METRIC_BLOB_SYNC_SECONDS, 0, clock_mono() - began);
 	pthread_mutex_lock(&s->lock);
 	s->stats.syncs += costs;
 	pthread_mutex_unlock(&s->lock);
@@ -332,6 +336,7 @@ int blob_open(const char *url, const struct blob_options *o, struct blob_store *
 	if (!s)
 		return fail_with(ERR_UNAVAILABLE, "out of memory");
 	s->mint = o->mint;
+	s->metrics = o->metrics;
 	s->pack_bytes = o->pack_bytes ? o->pack_bytes : PACK_BYTES;
 	s->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
 	pthread_mutex_init(&s->lock, NULL);

@@ -11,6 +11,7 @@
 struct blob_store;
 struct blob_stage;
 struct blob_reader;
+struct metrics;
 
 enum { BLOB_OWN_FILE = 256 * 1024, BLOB_CHUNK = 256 * 1024 };
 
@@ -24,6 +25,7 @@ struct blob_options {
 	const char *dir;       /* the node's data folder */
 	const char *node_name; /* packs go below the folder of this name */
 	struct mint *mint;     /* ids for packs; not owned */
+	struct metrics *metrics; /* not owned; NULL: nothing is counted */
 	int64_t pack_bytes;    /* a pack is closed past this size; 0: the default of 64 MiB */
 };
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "fail.h"
+#include "metric.h"
 #include "meta_driver.h"
 
 enum { TRIES = 8 };
@@ -66,6 +67,7 @@ int meta_open(const char *url, const struct meta_options *o, struct meta **out)
 	pthread_rwlock_init(&m->running, NULL);
 	atomic_init(&m->stopping, false);
 	atomic_init(&m->failures, 0);
+	m->metrics = o->metrics;
 	*out = m;
 	return OK;
 }
@@ -97,8 +99,10 @@ static int enter(struct meta *m)
 
 static int leave(struct meta *m, int r)
 {
-	if (r == ERR_FULL || r == ERR_UNAVAILABLE || r == ERR_CORRUPT)
+	if (r == ERR_FULL || r == ERR_UNAVAILABLE || r == ERR_CORRUPT) {
 		atomic_fetch_add(&m->failures, 1);
+		metric_add(m->metrics, METRIC_STORE_FAILURES, metric_result(r), 1);
+	}
 	pthread_rwlock_unlock(&m->running);
 	return r;
 }

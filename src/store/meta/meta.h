@@ -14,6 +14,7 @@
 
 struct meta;
 struct meta_txn;
+struct metrics;
 
 typedef int meta_fn(struct meta_txn *t, void *arg);
 
@@ -36,6 +37,7 @@ struct meta_options {
 	   is committed; else it is rolled back, and each transaction runs again alone. Cheap when nothing was started. */
 	int (*before_commit)(void *ctx);
 	void *ctx;
+	struct metrics *metrics; /* not owned; NULL: nothing is counted */
 };
 
 /* url: sqlite:FILE, or failing:URL (tests). Creates the schema in an empty database; refuses one of another version. */

@@ -25,6 +25,7 @@ struct open_pack {
 struct blob_store {
 	struct blob_backend *backend;
 	struct mint *mint;
+	struct metrics *metrics;
 	int64_t pack_bytes;
 	EVP_MD *sha256;
 	struct pool pool;

@@ -49,6 +49,7 @@ struct meta {
 	pthread_rwlock_t running; /* shared by every call in progress, taken whole by meta_close */
 	atomic_bool stopping;
 	atomic_uint_fast64_t failures;
+	struct metrics *metrics;
 };
 
 /* The first member of each driver's own transaction, made by meta_txn_init. */

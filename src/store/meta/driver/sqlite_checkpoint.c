@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "fail.h"
 #include "log.h"
+#include "metric.h"
 
 /* Frames in the log. The longer it may get, the fewer pages are written back for the same changes; when readers stood in
    the way of the end it is tried again after AGAIN more, and from BOUND on by holding the readers, which is sure to work. */
@@ -19,6 +21,7 @@ enum {
 struct checkpointer {
 	struct conn *writer;
 	struct readers *readers;
+	struct metrics *metrics;
 	struct conn keeper; /* its read transaction keeps the log from starting over */
 	sqlite3_file *database; /* the keeper's */
 	int step_at, full_at;
@@ -57,8 +60,10 @@ static void *sync_main(void *arg)
 static bool copy_log(struct checkpointer *k)
 {
 	int in_log = 0, done = 0;
+	int64_t began = clock_mono();
 	int rc = sqlite3_wal_checkpoint_v2(k->writer->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_log, &done);
 	check_sync(rc);
+	metric_observe(k->metrics, METRIC_CHECKPOINT_SECONDS, 0, clock_mono() - began);
 	return rc == SQLITE_OK && in_log == done;
 }
 
@@ -151,12 +156,13 @@ static void release(struct checkpointer *k)
 	free(k);
 }
 
-int checkpointer_start(struct conn *writer, struct readers *readers, struct checkpointer **out)
+int checkpointer_start(struct conn *writer, struct readers *readers, struct metrics *metrics, struct checkpointer **out)
 {
 	struct checkpointer *k = calloc(1, sizeof *k);
 	if (!k)
 		return fail_with(ERR_UNAVAILABLE, "out of memory");
-	*k = (struct checkpointer){ .writer = writer, .readers = readers, .step_at = STEP, .full_at = FULL };
+	*k = (struct checkpointer){ .writer = writer, .readers = readers, .metrics = metrics, .step_at = STEP,
+		.full_at = FULL };
 	sem_init(&k->begin, 0, 0);
 	int r = open_keeper(k);
 	if (!r && pthread_create(&k->thread, NULL, sync_main, k))

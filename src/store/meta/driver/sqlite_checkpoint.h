@@ -16,8 +16,8 @@
 
 struct checkpointer;
 
-/* Nothing given is owned. */
-int checkpointer_start(struct conn *writer, struct readers *readers, struct checkpointer **out);
+/* Nothing given is owned. metrics: may be NULL. */
+int checkpointer_start(struct conn *writer, struct readers *readers, struct metrics *metrics, struct checkpointer **out);
 /* Before the writer is closed. Takes the pointer's address, sets it NULL. */
 void checkpointer_stop(struct checkpointer **k);
 /* The committer holds no transaction. */

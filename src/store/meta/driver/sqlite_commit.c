@@ -8,6 +8,7 @@
 
 #include "clock.h"
 #include "fail.h"
+#include "metric.h"
 
 #include "sqlite_checkpoint.h"
 
@@ -255,7 +256,7 @@ static int try_group(struct committer *c, struct job **group, int n, int *ran)
 	return r;
 }
 
-static void count_group(struct committer *c, struct job **group, int n)
+static void count_group(struct committer *c, struct job **group, int n, int64_t us)
 {
 	uint64_t good = 0;
 	for (int i = 0; i < n; i++)
@@ -263,6 +264,8 @@ static void count_group(struct committer *c, struct job **group, int n)
 	if (good) {
 		atomic_fetch_add(&c->commits, good);
 		atomic_fetch_add(&c->groups, 1);
+		metric_observe(c->options->metrics, METRIC_GROUP_SIZE, 0, n);
+		metric_observe(c->options->metrics, METRIC_GROUP_SECONDS, 0, us);
 	}
 }
 
@@ -270,6 +273,7 @@ static void count_group(struct committer *c, struct job **group, int n)
 static void run_group(struct committer *c, struct job **group, int n)
 {
 	int ran;
+	int64_t began = clock_mono();
 	int r = try_group(c, group, n, &ran);
 	if (r && n > 1) {
 		for (int i = 0; i < n; i++)
@@ -280,7 +284,7 @@ static void run_group(struct committer *c, struct job **group, int n)
 		end_job(group[0], r);
 	if (r == ERR_FULL)
 		checkpointer_hurry(c->checkpointer);
-	count_group(c, group, ran);
+	count_group(c, group, ran, clock_mono() - began);
 	put_back(c, group + ran, n - ran);
 	answer(group, ran);
 }
@@ -338,7 +342,7 @@ int committer_start(struct conn *writer, struct readers *readers, const struct m
 	c->options = o;
 	c->last = &c->first;
 	init_sync(c);
-	int r = checkpointer_start(writer, readers, &c->checkpointer);
+	int r = checkpointer_start(writer, readers, o->metrics, &c->checkpointer);
 	if (!r && pthread_create(&c->thread, NULL, committer_main, c))
 		r = fail_with(ERR_UNAVAILABLE, "no thread for the committer");
 	if (r)

@@ -1,6 +1,7 @@
 #include "import.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 #include "fail.h"
 #include "folder_private.h"
@@ -9,7 +10,7 @@
 #include "service_private.h"
 #include "tree_private.h"
 
-enum { READ_CHUNK = 10000, BATCH_BYTES = 8 << 20 };
+enum { READ_CHUNK = 10000, BATCH_BYTES = 8 << 20, WAIT_SECONDS = 10 };
 
 /* How often content stands in a folder, and how often it came along in this import. */
 struct content {
@@ -33,6 +34,7 @@ struct pending {
 };
 
 struct import {
+	struct import *next; /* of those that run, in the service's list */
 	struct service *s;
 	int64_t account, changeset;
 	const struct actor *actor;
@@ -46,6 +48,46 @@ struct import {
 	struct touched touched;
 };
 
+static bool is_running(const struct service *s, int64_t account)
+{
+	for (const struct import *m = s->imports; m; m = m->next)
+		if (m->account == account)
+			return true;
+	return false;
+}
+
+/* What another import adds is not among what this one counts. One that was broken off ends as soon as the node sees it. */
+static int enter(struct import *m)
+{
+	struct service *s = m->s;
+	struct timespec until;
+	int late = 0;
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += WAIT_SECONDS;
+	pthread_mutex_lock(&s->imports_lock);
+	while (is_running(s, m->account) && !late)
+		late = pthread_cond_timedwait(&s->import_ended, &s->imports_lock, &until);
+	if (!late) {
+		m->next = s->imports;
+		s->imports = m;
+	}
+	pthread_mutex_unlock(&s->imports_lock);
+	return late ? fail_with(ERR_UNAVAILABLE, "another import into this account is running") : OK;
+}
+
+static void leave(struct import *m)
+{
+	struct service *s = m->s;
+	pthread_mutex_lock(&s->imports_lock);
+	for (struct import **p = &s->imports; *p; p = &(*p)->next)
+		if (*p == m) {
+			*p = m->next;
+			break;
+		}
+	pthread_cond_broadcast(&s->import_ended);
+	pthread_mutex_unlock(&s->imports_lock);
+}
+
 int import_open(struct service *s, int64_t account, const struct actor *a, struct import **out)
 {
 	struct import *m = calloc(1, sizeof *m);
@@ -54,8 +96,12 @@ int import_open(struct service *s, int64_t account, const struct actor *a, struc
 	m->s = s;
 	m->account = account;
 	m->actor = a;
-	*out = m;
-	return OK;
+	int e = enter(m);
+	if (e)
+		free(m);
+	else
+		*out = m;
+	return e;
 }
 
 static void drop_pending(struct import *m)
@@ -73,6 +119,7 @@ void import_close(struct import **mp)
 	*mp = NULL;
 	if (!m)
 		return;
+	leave(m);
 	drop_pending(m);
 	for (struct known_folder *k = m->folders; k; k = k->next)
 		free(k->slots);

@@ -32,6 +32,8 @@ int service_open(struct store *store, struct service **out)
 		return fail_with(ERR_UNAVAILABLE, "no memory");
 	s->store = store;
 	atomic_init(&s->last_stamp, last);
+	pthread_mutex_init(&s->imports_lock, NULL);
+	pthread_cond_init(&s->import_ended, NULL);
 	s->seen = calloc(SEEN_HASHES, sizeof *s->seen);
 	e = s->seen ? hub_new(&s->hub) : fail_with(ERR_UNAVAILABLE, "no memory");
 	if (!e)
@@ -59,6 +61,8 @@ void service_close(struct service **sp)
 	recent_marks_free(&s->recent);
 	uidmap_cache_free(&s->maps);
 	hub_free(&s->hub);
+	pthread_cond_destroy(&s->import_ended);
+	pthread_mutex_destroy(&s->imports_lock);
 	free(s->seen);
 	free(s);
 }

@@ -8,6 +8,7 @@
 #include "store.h"
 
 struct hub;
+struct import;
 struct uidmap_cache;
 struct recent_marks;
 
@@ -20,6 +21,9 @@ struct service {
 	struct recent_marks *recent;     /* \Recent marks not written yet (recent.c) */
 	atomic_int_fast64_t last_stamp;  /* the latest stamp given out */
 	atomic_int_fast64_t *seen;       /* SEEN_HASHES: content that came in lately, where its hash falls (message.c) */
+	pthread_mutex_t imports_lock;
+	pthread_cond_t import_ended;
+	struct import *imports;          /* that run (import.c) */
 	atomic_uint_fast64_t deliveries, duplicates, changes;
 };
 

@@ -10,14 +10,15 @@
 enum frame_type {
 	FRAME_REQUEST = 1,  /* client: {"args": ["account", "list"], "json": false, "terminal": true} */
 	FRAME_ITEM = 2,     /* client: the head of a message to import (import_item.h); its bytes follow as FRAME_DATA */
-	FRAME_DATA = 3,     /* client: bytes */
+	FRAME_DATA = 3,     /* bytes, of the client's message or the node's */
 	FRAME_END = 4,      /* client: no more data */
-	FRAME_ANSWER = 5,   /* client: "yes" or "no" */
+	FRAME_ANSWER = 5,   /* client: "yes" or "no", or what is asked for */
 	FRAME_LINE = 6,     /* node: a line for standard output */
 	FRAME_ERROR = 7,    /* node: a line for standard error */
 	FRAME_PROGRESS = 8, /* node: done and total as u64 big-endian (total 0: unknown), then a text */
 	FRAME_QUESTION = 9, /* node: a text; the client asks on the terminal and sends FRAME_ANSWER */
 	FRAME_EXIT = 10,    /* node: the exit status as one byte; the last frame */
+	FRAME_EXPORT = 11,  /* node: a part of an export (export_item.h); a message's bytes follow as FRAME_DATA */
 };
 
 #define FRAME_HEAD 5

@@ -8,7 +8,7 @@ struct import_item {
 	struct span folder; /* path with / between names, UTF-8; "" where the source has no folders */
 	struct span flags;  /* "\Seen \Answered", as in IMAP */
 	int64_t date;       /* when it arrived, us since 1970; 0 if the source does not tell */
-	uint64_t size;      /* of the bytes that follow */
+	uint64_t size;      /* of the bytes that follow; 0: only the folder is to be there */
 };
 
 void import_item_put(struct buffer *b, const struct import_item *i);

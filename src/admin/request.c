@@ -5,6 +5,7 @@
 
 #include "channel.h"
 #include "clock.h"
+#include "export_item.h"
 #include "fail.h"
 #include "import_item.h"
 #include "verb.h"
@@ -181,4 +182,24 @@ int request_item(struct request *r, struct import_item *out)
 		return fail_with(ERR_INVALID, "a damaged head of a message");
 	c->item_left = out->size;
 	return OK;
+}
+
+void request_export(struct request *r, const struct export_item *i)
+{
+	struct channel *c = r->channel;
+	buffer_reset(&c->line);
+	export_item_put(&c->line, i);
+	send_frame(r, FRAME_EXPORT, buffer_span(&c->line));
+}
+
+void request_export_data(struct request *r, struct span bytes)
+{
+	send_frame(r, FRAME_DATA, bytes);
+}
+
+int request_export_answer(struct request *r, struct span *out)
+{
+	enum frame_type type;
+	int e = r->channel->gone ? fail_with(ERR_STOPPED, "the command is gone") : receive(r, &type, out);
+	return e || type == FRAME_ANSWER ? e : out_of_turn(type);
 }

@@ -12,6 +12,7 @@ enum {
 	VERB_PASSWORD = 1, /* the command sends one line (of --password-file or standard input): request_password() */
 	VERB_ITEMS = 2,    /* the arguments after the first are files and folders of the client: request_item() */
 	VERB_OFFLINE = 4,  /* the command does it without a node */
+	VERB_EXPORT = 8,   /* the second argument is a place of the client's that it writes to: request_export() */
 };
 
 struct request;
@@ -84,6 +85,13 @@ struct import_item;
 int request_item(struct request *r, struct import_item *out);
 /* The next piece of that message's bytes; ERR_NOT_FOUND at its end. */
 int request_item_data(struct request *r, struct span *out);
+
+/* A part of an export to the command, and bytes of the message named last. What goes wrong shows as request_cancelled(). */
+struct export_item;
+void request_export(struct request *r, const struct export_item *i);
+void request_export_data(struct request *r, struct span bytes);
+/* What the command says to it; lives until the next call. */
+int request_export_answer(struct request *r, struct span *out);
 
 #define VERB(name, handler, ...) int handler(struct request *r);
 #include "verbs.def"

@@ -52,6 +52,8 @@ static int take(struct work *w, const struct import_item *item)
 	arena_reset(&w->arena);
 	/* the item's texts live until its bytes are read */
 	i.folder = arena_copy(&w->arena, folder_of(w, item, &w->arena));
+	if (!item->size)
+		return import_folder(w->m, i.folder);
 	int e = parse_flags(w, item->flags, &flags);
 	if (!e)
 		e = incoming_new(w->r->node->service, &in);

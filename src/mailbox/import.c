@@ -24,6 +24,7 @@ struct known_folder {
 	struct span path;
 	struct content *slots;
 	size_t cap, n;
+	bool there; /* it is, to put messages into */
 };
 
 struct pending {
@@ -179,6 +180,7 @@ static int find_folder(struct meta_txn *t, void *arg)
 		return e;
 	const struct folder *f = tree_find(&tree, l->k->path);
 	l->id = f ? f->id : 0;
+	l->k->there = f && !(f->attributes & FOLDER_NOSELECT);
 	tree_free(&tree);
 	return OK;
 }
@@ -331,4 +333,17 @@ int import_add(struct import *m, struct span folder, struct incoming *in, uint64
 	m->counts.skipped += !e;
 	incoming_free(&in);
 	return e;
+}
+
+int import_folder(struct import *m, struct span folder)
+{
+	struct known_folder *k;
+	int e = mailbox_name_check(folder);
+	if (!e)
+		e = know_folder(m, folder, &k);
+	if (e || k->there)
+		return e;
+	e = folder_create(m->s, m->account, folder, m->actor);
+	k->there = !e || e == ERR_EXISTS;
+	return k->there ? OK : e;
 }

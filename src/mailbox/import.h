@@ -16,6 +16,8 @@ int import_open(struct service *s, int64_t account, const struct actor *a, struc
 /* Takes the finished message over, also on failure. Folders are made where they are not there. keywords: canonical text;
    date: us, 0 for now. Durable at the next flush, which comes by itself from time to time. */
 int import_add(struct import *m, struct span folder, struct incoming *in, uint64_t flags, struct span keywords, int64_t date);
+/* Makes the folder where it is not there. */
+int import_folder(struct import *m, struct span folder);
 int import_flush(struct import *m);
 struct import_counts import_counts(const struct import *m);
 /* What was not flushed is dropped. */

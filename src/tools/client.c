@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "export_target.h"
 #include "fail.h"
 #include "unix_socket.h"
 
@@ -55,6 +56,20 @@ static int say(struct client *c, FILE *to, const char *prefix, struct span line)
 	return putc('\n', to) == EOF ? fail_with(ERR_STOPPED, "standard output: %s", strerror(errno)) : OK;
 }
 
+static int exported(struct client *c, struct span s)
+{
+	struct export_item item;
+	struct buffer reply = { 0 };
+	bool answered;
+	if (!c->to || !export_item_parse(s, &item))
+		return fail_with(ERR_INVALID, "the node sent a part of an export that nobody wants");
+	int r = export_take(c->to, &item, &reply, &answered);
+	if (!r && answered)
+		r = client_send(c, FRAME_ANSWER, buffer_span(&reply));
+	buffer_free(&reply);
+	return r;
+}
+
 static int heard(struct client *c, enum frame_type type, struct span s)
 {
 	switch (type) {
@@ -68,6 +83,10 @@ static int heard(struct client *c, enum frame_type type, struct span s)
 		return OK;
 	case FRAME_QUESTION:
 		return answer(c, s);
+	case FRAME_EXPORT:
+		return exported(c, s);
+	case FRAME_DATA:
+		return c->to ? export_data(c->to, s) : fail_with(ERR_INVALID, "the node sent bytes that nobody wants");
 	case FRAME_EXIT:
 		c->status = s.n ? (unsigned char)s.p[0] : 1;
 		return OK;

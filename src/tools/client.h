@@ -5,11 +5,14 @@
 #include "bar.h"
 #include "frame.h"
 
+struct export_target;
+
 struct client {
 	int fd;
 	int status; /* the exit status the node gave; -1 before */
 	struct buffer in;
 	struct bar bar;
+	struct export_target *to; /* where an export goes; not owned */
 };
 
 /* ERR_NOT_FOUND when no node runs there. */

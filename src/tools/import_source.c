@@ -10,7 +10,8 @@
 
 #include "clock.h"
 #include "fail.h"
-#include "utf7.h"
+#include "maildir_name.h"
+#include "mbox.h"
 
 #define MESSAGE_MAX ((size_t)1 << 30)
 enum { DEPTH_MAX = 32 };
@@ -44,6 +45,13 @@ static int hand_over(struct walk *w, const char *path, struct import_item *item)
 		return trouble(w, path, "a message is too large");
 	item->size = w->message.n;
 	return item->size ? w->to->message(w->to->ctx, item, buffer_span(&w->message)) : OK;
+}
+
+/* A folder that need not hold anything. */
+static int hand_over_folder(struct walk *w, struct span folder)
+{
+	const struct import_item item = { .folder = folder };
+	return w->to && folder.n ? w->to->message(w->to->ctx, &item, (struct span){ 0 }) : OK;
 }
 
 /* The next line with its end, as it stands in the file; empty at the end. */
@@ -81,18 +89,22 @@ static int open_file(const char *path, FILE **out, struct stat *st)
 
 /* ---- One message in one file */
 
-static int take_file(struct walk *w, const char *path, struct span folder, struct span flags)
+/* name: may say, as names in a Maildir do, that the line ends in the file are those of the message. */
+static int take_file(struct walk *w, const char *path, const char *name, struct span folder, struct span flags)
 {
 	struct stat st;
+	uint64_t wire;
 	FILE *f;
 	if (open_file(path, &f, &st))
 		return trouble(w, path, strerror(errno));
 	int r = OK;
 	if (w->to) {
+		bool as_is = maildir_wire_size(span_of(name), &wire) && wire == (uint64_t)st.st_size;
 		buffer_reset(&w->message);
 		for (struct span l; (l = next_line(w, f)).n;)
-			put_line(&w->message, l);
-		struct import_item item = { .folder = folder, .flags = flags, .date = st.st_mtime * SECOND_US };
+			(as_is ? buffer_put_span : put_line)(&w->message, l);
+		struct import_item item = { .folder = folder, .flags = flags,
+			.date = st.st_mtim.tv_sec * SECOND_US + st.st_mtim.tv_nsec / 1000 };
 		r = ferror(f) ? trouble(w, path, strerror(errno)) : hand_over(w, path, &item);
 	} else {
 		count(w, (size_t)st.st_size);
@@ -106,7 +118,7 @@ static int take_file(struct walk *w, const char *path, struct span folder, struc
 /* The date of "From someone@example.org Fri Mar  1 09:30:00 2024": the zone is UTC unless one is given. */
 static bool separator_date(struct span line, int64_t *out)
 {
-	char text[512];
+	char text[8192];
 	struct tm tm;
 	if (!span_istarts(line, SPAN("From ")) || memcmp(line.p, "From ", 5) || line.n >= sizeof text)
 		return false;
@@ -132,11 +144,7 @@ static bool separator_date(struct span line, int64_t *out)
 /* ">From " was "From ", ">>From " was ">From " (mboxrd). */
 static struct span unquote(struct span line)
 {
-	size_t n = 0;
-	while (n < line.n && line.p[n] == '>')
-		n++;
-	struct span rest = span_sub(line, n, 5);
-	return n && span_eq(rest, SPAN("From ")) ? span_sub(line, 1, line.n) : line;
+	return line.n && line.p[0] == '>' && mbox_is_quotable(line) ? span_sub(line, 1, line.n) : line;
 }
 
 static bool is_blank(struct span line)
@@ -185,43 +193,87 @@ static struct span flags_of(const struct flag_letter *known, const char *letters
 	return span_from(out, n);
 }
 
-static int end_of_mbox_message(struct walk *w, const char *path, struct span folder, int64_t date)
+/* A message of an mbox on its way. */
+struct mbox_message {
+	struct span folder; /* where nothing else is said */
+	int64_t date;
+	bool begun, exported; /* exported: the mark says all there is to know, and the bytes are as they were */
+	struct mbox_mark mark;
+	struct arena arena; /* the mark's */
+};
+
+/* The blank line belongs to the next separator. */
+static void cut_blank_line(struct buffer *m)
 {
-	char letters[64], flags[80];
-	struct buffer *m = &w->message;
 	if (m->n >= 4 && memcmp(m->p + m->n - 4, "\r\n\r\n", 4) == 0)
-		m->n -= 2; /* the blank line belongs to the next separator */
+		m->n -= 2;
 	else if (m->n == 2)
 		m->n = 0;
-	collect_status(buffer_span(m), letters);
-	struct import_item item = { .folder = folder, .flags = flags_of(mbox_letters, letters, flags), .date = date };
-	int r = hand_over(w, path, &item);
-	buffer_reset(m);
+}
+
+static int end_of_exported_message(struct walk *w, const char *path, struct mbox_message *x)
+{
+	struct buffer *m = &w->message;
+	if (m->n < x->mark.size || m->n > x->mark.size + 2)
+		trouble(w, path, "a message is not as long any more as when it was exported");
+	else
+		m->n = (size_t)x->mark.size;
+	struct import_item item = { .folder = x->mark.folder, .flags = x->mark.flags, .date = x->date };
+	return hand_over(w, path, &item);
+}
+
+static int end_of_mbox_message(struct walk *w, const char *path, struct mbox_message *x)
+{
+	char letters[64], flags[80];
+	int r = OK;
+	if (x->exported) {
+		r = end_of_exported_message(w, path, x);
+	} else if (x->begun) {
+		cut_blank_line(&w->message);
+		collect_status(buffer_span(&w->message), letters);
+		struct import_item item = { .folder = x->folder, .flags = flags_of(mbox_letters, letters, flags), .date = x->date };
+		r = hand_over(w, path, &item);
+	}
+	buffer_reset(&w->message);
 	return r;
+}
+
+static void begin_mbox_message(struct mbox_message *x, struct span separator, int64_t date)
+{
+	struct span word = span_sub(separator, 5, separator.n);
+	ssize_t blank = span_find(word, ' ');
+	arena_reset(&x->arena);
+	x->begun = true;
+	x->date = date;
+	x->exported = blank > 0 && mbox_parse_mark(&x->arena, span_sub(word, 0, (size_t)blank), &x->mark);
+}
+
+static int take_mbox_lines(struct walk *w, const char *path, FILE *f, struct mbox_message *x)
+{
+	bool after_blank = true;
+	int r = OK;
+	buffer_reset(&w->message);
+	for (struct span l; !r && (l = next_line(w, f)).n; after_blank = is_blank(l)) {
+		int64_t date = 0;
+		bool separates = (after_blank && separator_date(l, &date)) || !x->begun; /* the first has whatever date */
+		if (separates) {
+			r = end_of_mbox_message(w, path, x);
+			begin_mbox_message(x, l, date);
+		} else if (x->exported) {
+			buffer_put_span(&w->message, unquote(l));
+		} else {
+			put_line(&w->message, unquote(l));
+		}
+	}
+	return r ? r : ferror(f) ? trouble(w, path, strerror(errno)) : end_of_mbox_message(w, path, x);
 }
 
 static int take_mbox(struct walk *w, const char *path, FILE *f, struct span folder)
 {
-	int64_t date = 0, next;
-	bool after_blank = true, begun = false;
-	int r = OK;
-	buffer_reset(&w->message);
-	for (struct span l; !r && (l = next_line(w, f)).n; after_blank = is_blank(l)) {
-		next = 0;
-		if (begun && !(after_blank && separator_date(l, &next))) {
-			put_line(&w->message, unquote(l));
-			continue;
-		}
-		if (begun)
-			r = end_of_mbox_message(w, path, folder, date);
-		else
-			separator_date(l, &next); /* the first line is a separator, whatever date it has */
-		date = next;
-		begun = true;
-	}
-	if (ferror(f))
-		return trouble(w, path, strerror(errno));
-	return r || !begun ? r : end_of_mbox_message(w, path, folder, date);
+	struct mbox_message x = { .folder = folder };
+	int r = take_mbox_lines(w, path, f, &x);
+	arena_free(&x.arena);
+	return r;
 }
 
 /* A file that starts with "From " is a mailbox, else it is a message. */
@@ -240,7 +292,7 @@ static int take_mbox_or_message(struct walk *w, const char *path, struct span fo
 	else if (mbox)
 		count(w, (size_t)st.st_size);
 	fclose(f);
-	return mbox ? r : take_file(w, path, folder, (struct span){ 0 });
+	return mbox ? r : take_file(w, path, "", folder, (struct span){ 0 });
 }
 
 /* ---- Folders of files */
@@ -287,39 +339,83 @@ static bool has_dir(const char *path, const char *name)
 	return snprintf(sub, sizeof sub, "%s/%s", path, name) < (int)sizeof sub && is_dir(sub);
 }
 
+/* A Maildir's folder: its name here, and what its letters a to z stand for (dovecot-keywords). */
+struct maildir_folder {
+	struct span path;
+	struct arena arena;
+	struct span keywords[26];
+};
+
+static void read_keywords(struct maildir_folder *m, const char *dir)
+{
+	char path[PATH_MAX], line[512];
+	struct stat st;
+	unsigned number;
+	int at;
+	FILE *f;
+	if (snprintf(path, sizeof path, "%s/dovecot-keywords", dir) >= (int)sizeof path || open_file(path, &f, &st))
+		return;
+	while (fgets(line, sizeof line, f))
+		if (sscanf(line, "%u %n", &number, &at) == 1 && number < 26)
+			m->keywords[number] = arena_copy(&m->arena, span_trim(span_of(line + at)));
+	fclose(f);
+}
+
+static void put_flags(const struct maildir_folder *m, const char *letters, struct buffer *out)
+{
+	char known[80];
+	buffer_put_span(out, flags_of(maildir_letters, letters, known));
+	for (; *letters; letters++)
+		if (*letters >= 'a' && *letters <= 'z' && m->keywords[*letters - 'a'].n)
+			buffer_printf(out, "%s%.*s", out->n ? " " : "", SPAN_ARG(m->keywords[*letters - 'a']));
+}
+
 static int maildir_entry(struct walk *w, const char *path, const char *name, void *arg)
 {
-	char flags[80];
-	const struct span *folder = arg;
+	struct buffer flags = { 0 };
+	const struct maildir_folder *m = arg;
 	const char *info = strstr(name, ":2,");
-	return take_file(w, path, *folder, flags_of(maildir_letters, info ? info + 3 : "", flags));
+	put_flags(m, info ? info + 3 : "", &flags);
+	int r = take_file(w, path, name, m->path, buffer_span(&flags));
+	buffer_free(&flags);
+	return r;
 }
 
 static int take_maildir_folder(struct walk *w, const char *path, struct span folder)
 {
 	static const char *const parts[] = { "cur", "new" };
 	char sub[PATH_MAX];
-	int r = OK;
+	struct maildir_folder m = { .path = folder };
+	read_keywords(&m, path);
+	int r = hand_over_folder(w, folder);
 	for (int i = 0; i < 2 && !r; i++)
 		if (has_dir(path, parts[i]) && snprintf(sub, sizeof sub, "%s/%s", path, parts[i]) < (int)sizeof sub)
-			r = each_entry(w, sub, not_hidden, maildir_entry, &folder);
+			r = each_entry(w, sub, not_hidden, maildir_entry, &m);
+	arena_free(&m.arena);
 	return r;
+}
+
+/* What an export noted where the name on disk does not say it. */
+static bool noted_name(const char *dir, struct buffer *out)
+{
+	char path[PATH_MAX], text[4096];
+	struct stat st;
+	FILE *f;
+	if (snprintf(path, sizeof path, "%s/perdura-folder", dir) >= (int)sizeof path || open_file(path, &f, &st))
+		return false;
+	buffer_put(out, text, fread(text, 1, sizeof text, f));
+	fclose(f);
+	return out->n > 0;
 }
 
 /* ".Lists.dev" is the folder Lists/dev; names are in modified UTF-7, or in UTF-8 where a server was set so. */
 static int maildir_subfolder(struct walk *w, const char *path, const char *name, void *arg)
 {
-	struct arena a = { 0 };
-	struct span decoded = span_of(name + 1);
 	struct buffer folder = { 0 };
 	if (!has_dir(path, "cur") && !has_dir(path, "new"))
 		return OK;
-	utf7_decode(&a, span_of(name + 1), &decoded);
-	buffer_put_span(&folder, decoded);
-	arena_free(&a);
-	for (size_t i = 0; i < folder.n; i++)
-		if (folder.p[i] == '.')
-			folder.p[i] = '/';
+	if (!noted_name(path, &folder))
+		maildir_folder_get(&folder, span_of(name + 1));
 	int r = take_maildir_folder(w, path, buffer_span(&folder));
 	buffer_free(&folder);
 	return r;

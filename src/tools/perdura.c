@@ -9,6 +9,7 @@
 #include "ask_password.h"
 #include "client.h"
 #include "config.h"
+#include "export_target.h"
 #include "fail.h"
 #include "import_source.h"
 
@@ -32,6 +33,7 @@ struct command {
 	struct client client;
 	uint64_t total; /* bytes to import */
 	bool trouble;   /* some file could not be read */
+	struct export_target *to;
 };
 
 static int complain(int status, const char *what)
@@ -97,6 +99,30 @@ static int config_offline(struct command *c)
 
 /* ---- What goes to the node */
 
+static void put_option(struct json_writer *j, const char *name, const char *value)
+{
+	if (!value)
+		return;
+	json_put_text(j, span_of(name));
+	json_put_text(j, span_of(value));
+}
+
+/* The words as they were given; those of an export that goes on ask for the change it began with. */
+static void put_words(struct command *c, struct json_writer *j)
+{
+	const char *resume = c->to ? export_resume(c->to) : NULL;
+	if (resume) {
+		json_put_text(j, span_of(c->request.verb->name));
+		put_option(j, "--at", resume);
+		put_option(j, "--folder", request_option(&c->request, "folder"));
+		for (size_t i = 0; i < c->request.n_args; i++)
+			json_put_text(j, span_of(c->request.args[i]));
+		return;
+	}
+	for (size_t i = 0; i < c->n; i++)
+		json_put_text(j, span_of(c->words[i]));
+}
+
 static int send_request(struct command *c)
 {
 	struct buffer b = { 0 };
@@ -104,11 +130,10 @@ static int send_request(struct command *c)
 	json_put_open(&j, '{');
 	json_put_key(&j, "args");
 	json_put_open(&j, '[');
-	for (size_t i = 0; i < c->n; i++)
-		json_put_text(&j, span_of(c->words[i]));
+	put_words(c, &j);
 	json_put_close(&j, ']');
 	json_put_key(&j, "json");
-	json_put_bool(&j, c->json);
+	json_put_bool(&j, c->json || c->request.json);
 	json_put_key(&j, "terminal");
 	json_put_bool(&j, c->client.bar.terminal);
 	json_put_close(&j, '}');
@@ -190,6 +215,20 @@ static int no_node(struct command *c, int r)
 	return EXIT_RETRY;
 }
 
+static int run_export(struct command *c)
+{
+	const struct export_options o = { c->request.args[1], request_option(&c->request, "format"),
+		request_option(&c->request, "at"), request_option(&c->request, "folder") };
+	if (export_open(&o, &c->to)) {
+		client_close(&c->client);
+		return complain(EXIT_FAILED, fail_detail());
+	}
+	c->client.to = c->to;
+	int status = talk(c, (struct span){ 0 });
+	export_close(&c->to);
+	return status;
+}
+
 static int run(struct command *c)
 {
 	char path[PATH_MAX];
@@ -200,6 +239,8 @@ static int run(struct command *c)
 	int r = client_open(&c->client, path, terminal);
 	if (r)
 		return no_node(c, r);
+	if (c->request.verb->flags & VERB_EXPORT)
+		return run_export(c);
 	if (c->request.verb->flags & VERB_PASSWORD && ask_password(request_option(&c->request, "password-file"), &password)) {
 		client_close(&c->client);
 		buffer_free(&password);

@@ -20,6 +20,10 @@ static int take(void *ctx, const struct import_item *i, struct span bytes)
 {
 	struct found *f = ctx;
 	assert_int_equal(i->size, bytes.n);
+	if (!i->size) {
+		buffer_printf(&f->text, "%.*s/\n", SPAN_ARG(i->folder));
+		return 0;
+	}
 	buffer_printf(&f->text, "%.*s|%.*s|%lld|", SPAN_ARG(i->folder), SPAN_ARG(i->flags), (long long)(i->date / SECOND_US));
 	buffer_put_span(&f->text, bytes);
 	buffer_puts(&f->text, "--\n");
@@ -128,9 +132,9 @@ static void test_maildir(void **state)
 	put("md/subscriptions", "Sent\n", 1);
 	expect("md",
 		"|\\Seen \\Answered \\Flagged|1700000001|one\r\n--\n||1700000002|two\r\n--\n||1700000003|three\r\n--\n"
-		"Lists/C \xc3\xa4||1700000006|six\r\n--\n"
-		"R\xc3\xa4t|\\Seen|1700000007|seven\r\n--\n"
-		"Sent|\\Deleted \\Draft $Forwarded|1700000005|five\r\n--\n", 0);
+		"Lists/C \xc3\xa4/\nLists/C \xc3\xa4||1700000006|six\r\n--\n"
+		"R\xc3\xa4t/\nR\xc3\xa4t|\\Seen|1700000007|seven\r\n--\n"
+		"Sent/\nSent|\\Deleted \\Draft $Forwarded|1700000005|five\r\n--\n", 0);
 }
 
 static void test_tree(void **state)

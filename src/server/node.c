@@ -93,8 +93,10 @@ static int open_stores(struct node *n)
 	r = identity_open(&io, &n->identity);
 	if (!r)
 		r = service_open(n->store, &n->service);
-	if (!r)
-		r = service_watch(n->service, SYSTEM_ACCOUNT, 0, directory_moved, n->identity, &n->directory_watch);
+	if (r)
+		return r;
+	service_obey(n->service, n->identity);
+	r = service_watch(n->service, SYSTEM_ACCOUNT, 0, directory_moved, n->identity, &n->directory_watch);
 	/* last: what a crash cut short is finished with what room there is */
 	return r ? r : ballast_open(n->opt.dir, c->ballast, &n->store->full, &n->ballast);
 }

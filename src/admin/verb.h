@@ -31,6 +31,7 @@ struct verb {
 struct admin_node {
 	struct service *service; /* the mailbox service */
 	struct identity *identity;
+	struct loop *loop;       /* the sessions */
 	void *ctx;               /* for the verbs of the node itself, which it brings along: */
 	int (*status)(struct request *r);
 	int (*config)(struct request *r);

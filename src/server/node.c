@@ -20,6 +20,7 @@
 #include "restore.h"
 #include "store.h"
 #include "system.h"
+#include "undo.h"
 
 enum {
 	DESCRIPTORS_KEPT = 128,  /* for the stores, when connections take all they can get */
@@ -129,14 +130,16 @@ static int open_stores(struct node *n)
 static void say_resumed(void *ctx, const char *line)
 {
 	char text[600];
-	log_line(LOG_INFO, "resume", "restore=%s", log_quote(text, sizeof text, span_of(line)));
+	log_line(LOG_INFO, "resume", "did=%s", log_quote(text, sizeof text, span_of(line)));
 }
 
-/* Restores that a crash broke off go on beside everything else. */
+/* Restores and undos that a crash broke off go on beside everything else. */
 static void *resume(void *ctx)
 {
 	struct node *n = ctx;
 	int r = restore_resume(n->service, say_resumed, n);
+	if (!r)
+		r = undo_resume(n->service, say_resumed, n);
 	if (r)
 		log_line(LOG_ERROR, "resume", "error=%s detail=\"%s\"", fail_name(r), fail_detail());
 	return NULL;

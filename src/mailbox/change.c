@@ -54,6 +54,8 @@ int change_begin(struct change *c, struct service *s, struct meta_txn *t, int64_
 	int e = account == SYSTEM_ACCOUNT ? OK : service_room(s);
 	if (!e)
 		e = change_head(t, account, &c->head);
+	if (!e && c->head.floor == INT64_MAX)
+		e = fail_with(ERR_NOT_FOUND, "the account is being purged");
 	if (e)
 		return e;
 	c->number = c->head.change + 1;
@@ -303,14 +305,6 @@ static int insert_version(struct change *c, const struct collection *k, const st
 	return meta_do(c->t, META_LIVE_ADD, "iiiiiiisiiiisb", c->account, k->id, (int64_t)v->uid, v->created, v->change, k->kind,
 	               (int64_t)v->flags, v->keywords.n ? v->keywords : (struct span){ 0 }, v->date, v->saved, v->email,
 	               (int64_t)v->size, v->name, v->data);
-}
-
-int change_room(const struct change *c, int64_t quota, uint64_t bytes)
-{
-	if (quota == 0 || (c->head.bytes <= quota && bytes <= (uint64_t)(quota - c->head.bytes)))
-		return OK;
-	return fail_with(ERR_QUOTA, "%lld bytes are in use and %llu more would be over the quota of %lld", (long long)c->head.bytes,
-	                 (unsigned long long)bytes, (long long)quota);
 }
 
 int change_entry_add(struct change *c, struct collection *to, struct version *v, int64_t from)

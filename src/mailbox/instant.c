@@ -5,6 +5,7 @@
 #include "change.h"
 #include "clock.h"
 #include "fail.h"
+#include "past.h"
 #include "service_private.h"
 #include "snapshot_private.h"
 #include "when.h"
@@ -28,8 +29,8 @@ static int journal_next(struct meta_txn *t, int64_t account, int64_t from, int64
 	return OK;
 }
 
-/* The last change stamped at or before the instant: stamps grow with change numbers, so halving finds it. */
-static int change_at(struct meta_txn *t, int64_t account, int64_t stamp, int64_t last, int64_t *out)
+/* Stamps grow with change numbers, so halving finds it. */
+int instant_change_at(struct meta_txn *t, int64_t account, int64_t stamp, int64_t last, int64_t *out)
 {
 	int64_t low = 0, high = last + 1; /* low is at or before the instant, high after it */
 	while (high - low > 1) {
@@ -110,6 +111,12 @@ int instant_stamp(struct service *s, int64_t account, struct span when, int64_t 
 	return e;
 }
 
+static int change_of_number(struct meta_txn *t, struct request *q, int64_t last)
+{
+	int e = stamp_of_change(t, q, last);
+	return e ? e : past_check(t, q->account, q->result.change, 0);
+}
+
 static int resolve(struct meta_txn *t, void *arg)
 {
 	struct request *q = arg;
@@ -119,7 +126,7 @@ static int resolve(struct meta_txn *t, void *arg)
 	if (e)
 		return e;
 	if (q->when.kind == WHEN_CHANGE)
-		return stamp_of_change(t, q, last);
+		return change_of_number(t, q, last);
 	e = stamp_of_when(t, q, &stamp);
 	if (!e)
 		e = journal_next(t, q->account, 0, &first, &first_stamp);
@@ -130,7 +137,8 @@ static int resolve(struct meta_txn *t, void *arg)
 		return fail_with(ERR_INVALID, "that is before the account existed (%s)", first_text);
 	}
 	q->result.stamp = stamp;
-	return change_at(t, q->account, stamp, last, &q->result.change);
+	e = instant_change_at(t, q->account, stamp, last, &q->result.change);
+	return e ? e : past_check(t, q->account, q->result.change, stamp);
 }
 
 int instant_resolve(struct service *s, int64_t account, struct span when, struct instant *out)
@@ -143,23 +151,6 @@ int instant_resolve(struct service *s, int64_t account, struct span when, struct
 		e = meta_read(s->store->meta, resolve, &q);
 	if (!e)
 		*out = q.result;
-	return e;
-}
-
-static int resolve_change(struct meta_txn *t, void *arg)
-{
-	struct request *q = arg;
-	int64_t last;
-	int e = last_change(t, q->account, &last);
-	return e ? e : change_at(t, q->account, q->result.stamp, last, &q->result.change);
-}
-
-int instant_change(struct service *s, int64_t account, int64_t stamp, int64_t *change)
-{
-	struct request q = { .account = account, .result = { .stamp = stamp } };
-	int e = meta_read(s->store->meta, resolve_change, &q);
-	if (!e)
-		*change = q.result.change;
 	return e;
 }
 

@@ -6,8 +6,8 @@
 #include "change.h"
 #include "clock.h"
 #include "fail.h"
+#include "pin.h"
 #include "recent.h"
-#include "settings.h"
 #include "uidmap.h"
 #include "view.h"
 
@@ -38,6 +38,8 @@ int service_open(struct store *store, struct service **out)
 	s->seen = calloc(SEEN_HASHES, sizeof *s->seen);
 	e = s->seen ? hub_new(&s->hub) : fail_with(ERR_UNAVAILABLE, "no memory");
 	if (!e)
+		e = pins_new(&s->pins);
+	if (!e)
 		e = uidmap_cache_new(&s->maps);
 	if (!e)
 		e = recent_marks_new(s, &s->recent);
@@ -61,24 +63,12 @@ void service_close(struct service **sp)
 		return;
 	recent_marks_free(&s->recent);
 	uidmap_cache_free(&s->maps);
+	pins_free(&s->pins);
 	hub_free(&s->hub);
 	pthread_cond_destroy(&s->import_ended);
 	pthread_mutex_destroy(&s->imports_lock);
 	free(s->seen);
 	free(s);
-}
-
-void service_obey(struct service *s, struct identity *i)
-{
-	s->identity = i;
-}
-
-int service_settings(struct service *s, int64_t account, struct settings *out)
-{
-	if (s->identity)
-		return settings_of(s->identity, account, out);
-	settings_default(out);
-	return OK;
 }
 
 struct store *service_store(struct service *s)

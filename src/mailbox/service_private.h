@@ -11,15 +11,16 @@ struct hub;
 struct import;
 struct uidmap_cache;
 struct recent_marks;
+struct pins;
 
 enum { SEEN_HASHES = 1 << 16 };
 
 struct service {
 	struct store *store;
-	struct identity *identity;       /* whose settings count; NULL: the defaults */
 	struct hub *hub;                 /* who waits for which collection (hub.c) */
 	struct uidmap_cache *maps;       /* newest UID map of mailboxes in use (uidmap.c) */
 	struct recent_marks *recent;     /* \Recent marks not written yet (recent.c) */
+	struct pins *pins;               /* what views stand on (pin.c) */
 	atomic_int_fast64_t last_stamp;  /* the latest stamp given out */
 	atomic_int_fast64_t *seen;       /* SEEN_HASHES: content that came in lately, where its hash falls (message.c) */
 	pthread_mutex_t imports_lock;
@@ -33,10 +34,6 @@ int64_t service_stamp(struct service *s, int64_t last);
 
 /* ERR_FULL while the disk has no room for mail and changes. */
 int service_room(const struct service *s);
-
-/* What counts for the account. */
-struct settings;
-int service_settings(struct service *s, int64_t account, struct settings *out);
 
 /* Runs fn in a transaction, the stages durable before it, and publishes what it touched. touched points into arg and is
    set by fn. */

@@ -133,6 +133,24 @@ static int read_batch(struct meta_txn *t, void *arg)
 	return e;
 }
 
+int snapshot_each(struct meta_txn *t, int (*fn)(void *ctx, const struct snapshot *sn), void *ctx)
+{
+	struct meta_rows r;
+	struct snapshot sn;
+	int e = meta_query(t, &r, META_LIVE_ITEMS, "iiii", (int64_t)SYSTEM_ACCOUNT, (int64_t)SYSTEM_SNAPSHOTS, (int64_t)0,
+	                   INT64_MAX);
+	if (e)
+		return e;
+	while ((e = meta_next(&r)) > 0) {
+		take_item(&r, &sn);
+		e = fn(ctx, &sn);
+		if (e)
+			break;
+	}
+	meta_done(&r);
+	return e;
+}
+
 int snapshot_list(struct service *s, int (*fn)(void *ctx, const struct snapshot *sn), void *ctx)
 {
 	struct listing *l = calloc(1, sizeof *l);

@@ -142,6 +142,7 @@ struct load {
 	struct buffer gone, uids; /* out: uint32_t each; uids beyond old's (at most LOAD_CHUNK) */
 	uint32_t after;           /* in: uids from here on */
 	bool current;             /* out: old is as new as can be */
+	bool purged;              /* out: old is so old that nobody knows any more what has gone since */
 };
 
 static void put_uid(struct buffer *b, int64_t uid)
@@ -180,6 +181,7 @@ static int load_step(struct meta_txn *t, void *arg)
 	struct load *l = arg;
 	struct meta_rows r;
 	struct collection k;
+	struct head head;
 	buffer_reset(&l->gone);
 	buffer_reset(&l->uids);
 	int e = meta_one(t, &r, META_COLLECTION_GET, "ii", l->account, l->collection);
@@ -191,6 +193,12 @@ static int load_step(struct meta_txn *t, void *arg)
 	l->current = l->old && l->old->change == k.change;
 	if (l->current)
 		return OK;
+	if (l->old) {
+		e = change_head(t, l->account, &head);
+		l->purged = !e && l->old->change < head.floor;
+		if (e || l->purged)
+			return e;
+	}
 	e = l->old ? read_gone(t, l) : OK;
 	return e ? e : read_uids(t, l);
 }
@@ -238,10 +246,10 @@ static int load(struct service *s, struct load *l, struct buffer *all, int *step
 		if (e)
 			return e;
 		if (*steps == 1)
-			change = step.change, l->current = step.current;
+			change = step.change, l->current = step.current, l->purged = step.purged;
 		buffer_put_span(all, buffer_span(&l->uids));
 		size_t n = l->uids.n / sizeof(uint32_t);
-		if (n < LOAD_CHUNK || l->current)
+		if (n < LOAD_CHUNK || l->current || l->purged)
 			break;
 		memcpy(&l->after, l->uids.p + l->uids.n - sizeof l->after, sizeof l->after);
 	}
@@ -256,7 +264,9 @@ static int advance(struct service *s, int64_t account, int64_t collection, struc
 		          .after = old && old->n ? old->uid[old->n - 1] : 0 };
 	struct buffer all = { 0 };
 	int e = load(s, &l, &all, steps);
-	if (!e && l.current)
+	if (!e && l.purged)
+		e = advance(s, account, collection, NULL, out, steps);
+	else if (!e && l.current)
 		*out = uidmap_ref(old);
 	else if (!e && !(*out = merge(old, &l.gone, &all)))
 		e = ERR_UNAVAILABLE;

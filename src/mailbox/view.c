@@ -6,6 +6,7 @@
 #include "fail.h"
 #include "flags.h"
 #include "mailbox_name.h"
+#include "past.h"
 #include "recent.h"
 #include "service_private.h"
 #include "view_private.h"
@@ -42,6 +43,9 @@ static int open_present(struct view *v, struct span path, int flags)
 		e = uidmap_latest(v->s, v->account, v->info.folder.id, &v->map);
 	if (e)
 		return e;
+	e = pin_new(v->s, v->account, v->info.folder.id, PIN_SINCE, v->map->change, &v->pin);
+	if (e)
+		return e;
 	struct folder *f = &v->info.folder;
 	v->change = v->expunged = v->map->change;
 	f->change = v->change;
@@ -56,6 +60,10 @@ static int open_present(struct view *v, struct span path, int flags)
 static int open_past(struct view *v, struct span when, struct span path)
 {
 	int e = instant_resolve(v->s, v->account, when, &v->info.at);
+	if (!e)
+		e = pin_new(v->s, v->account, 0, PIN_AT, v->info.at.change, &v->pin);
+	if (!e) /* once more: purge may have come before the pin */
+		e = past_check_now(v->s, v->account, v->info.at.change);
 	if (!e)
 		e = find(v, path, v->info.at.change);
 	if (!e)
@@ -105,10 +113,16 @@ void view_close(struct view **vp)
 	*vp = NULL;
 	if (!v)
 		return;
+	pin_free(&v->pin);
 	uidmap_unref(&v->map);
 	free(v->ends);
 	arena_free(&v->arena);
 	free(v);
+}
+
+int view_stands(const struct view *v)
+{
+	return pin_lost(v->pin) ? fail_with(ERR_NOT_FOUND, "what this session looks at is purged") : OK;
 }
 
 const struct view_info *view_info(const struct view *v)
@@ -302,11 +316,13 @@ int view_sync(struct view *v, bool expunges, struct view_delta *out)
 {
 	*out = (struct view_delta){ 0 };
 	if (v->info.past)
-		return OK;
+		return view_stands(v);
 	struct news n = { .v = v };
 	struct uidmap *now = NULL;
 	bool any_gone = false;
 	int e = meta_read(v->s->store->meta, read_news, &n);
+	if (!e)
+		e = view_stands(v);
 	bool news = !e && (n.row.change != v->change || (expunges && v->expunged != v->change));
 	if (news)
 		e = uidmap_latest(v->s, v->account, v->info.folder.id, &now);
@@ -319,6 +335,7 @@ int view_sync(struct view *v, bool expunges, struct view_delta *out)
 	if (!e && news) {
 		v->change = n.row.change;
 		v->expunged = expunges || !any_gone ? v->change : v->expunged;
+		pin_move(v->pin, v->expunged);
 		v->info.folder.keywords = n.row.keywords;
 		v->info.folder.uidnext = n.row.uidnext;
 		v->info.folder.change = n.row.change;

@@ -41,7 +41,8 @@ uint32_t view_recent(const struct view *v);
 int view_first_unseen(struct view *v, uint32_t *number);
 
 /* Brings the view up to date and tells what became different. With expunges false, messages that are gone keep their
-   numbers until a later call. ERR_NOT_FOUND: the mailbox itself is gone (the session ends with BYE). */
+   numbers until a later call. ERR_NOT_FOUND: the mailbox itself is gone, or the view has lagged behind for so long that what
+   it stands on is purged (the session ends with BYE). */
 struct view_delta {
 	uint32_t *expunged; /* message numbers, in the order to announce them (each as numbered after those before it) */
 	size_t n_expunged;
@@ -99,7 +100,7 @@ struct copy_result {
 	size_t n;
 };
 /* Into folder path of the view's account. ERR_NOT_FOUND: no such target (TRYCREATE). Out of the past, \Deleted is left
-   behind. move: the source entries end in the same changes, else ERR_QUOTA: there is no room for all, and nothing stays. */
+   behind. move: the source entries end in the same changes. */
 int view_copy(struct view *v, const struct imap_set *uids, struct span path, bool move, const struct actor *a,
               struct copy_result *out);
 /* Ends the messages that carry \Deleted; only those among uids when that is not NULL. */

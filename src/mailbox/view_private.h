@@ -3,6 +3,7 @@
 #define VIEW_PRIVATE_H
 
 #include "change.h"
+#include "pin.h"
 #include "uidmap.h"
 #include "view.h"
 
@@ -16,8 +17,11 @@ struct view {
 	int64_t expunged;    /* up to here expunges were told */
 	int64_t *ends;       /* past: for each number the change that ended this version, 0 when it was living at open */
 	uint32_t unseen;
+	struct pin *pin;     /* what purge is to keep for it; NULL: nothing more */
 };
 
+/* ERR_NOT_FOUND when purge has taken what the view stands on: to be asked after the store was read. */
+int view_stands(const struct view *v);
 /* Fills map and ends for the state at info.at. */
 int view_past_map(struct view *v);
 

@@ -155,6 +155,8 @@ int view_read(struct view *v, uint32_t from, uint32_t to, size_t max, bool with_
 	if (from > q.to)
 		return OK;
 	int e = meta_read(v->s->store->meta, v->info.past ? read_past : read_present, &q);
+	if (!e || e == ERR_CORRUPT) /* versions that purge took are no damage */
+		e = view_stands(v) ? ERR_NOT_FOUND : e;
 	struct span all = arena_copy(arena, buffer_span(&q.entries));
 	bool whole = buffer_ok(&q.entries);
 	buffer_free(&q.entries);
@@ -261,6 +263,8 @@ int view_past_map(struct view *v)
 	} while (!e && buffer_ok(&l.places) && l.got == PAST_CHUNK);
 	if (!e)
 		e = meta_read(m, load_ended, &l);
+	if (!e)
+		e = view_stands(v);
 	if (!e)
 		e = buffer_ok(&l.places) ? fill_map(v, &l.places) : fail_with(ERR_UNAVAILABLE, "no memory");
 	buffer_free(&l.places);

@@ -8,7 +8,6 @@
 #include "flags.h"
 #include "folder_private.h"
 #include "service_private.h"
-#include "settings.h"
 #include "tree_private.h"
 #include "varint.h"
 
@@ -130,9 +129,7 @@ static int copy_entries(struct change *c, struct step *k, struct collection *to)
 		const struct entry *s = &k->entries[i];
 		struct version v = { .uid = s->uid, .flags = s->flags, .keywords = s->keywords, .date = s->date, .email = s->email,
 			             .size = s->size };
-		int e = change_room(c, k->b->quota, v.size);
-		if (!e)
-			e = copy_one(c, k, to, &v);
+		int e = copy_one(c, k, to, &v);
 		if (e)
 			return e;
 	}
@@ -275,6 +272,8 @@ static int run_step(struct meta_txn *t, void *arg)
 	struct change c;
 	k->n_modified = k->n_copied = 0;
 	int e = change_begin(&c, k->b->v->s, t, k->b->v->account, k->b->kind, k->b->actor, k->b->changeset);
+	if (!e) /* else the entries that were read may lead to emails that are no more */
+		e = view_stands(k->b->v);
 	if (!e)
 		e = do_step(&c, k);
 	e = change_end(&c, e, &k->touched);
@@ -459,9 +458,7 @@ int view_copy(struct view *v, const struct imap_set *set, struct span path, bool
 	struct bulk b = { .v = v, .kind = move ? CHANGE_MOVE : CHANGE_COPY, .actor = a, .path = path, .copied = out };
 	uint32_t *uids = NULL;
 	*out = (struct copy_result){ 0 };
-	struct settings settings = { 0 };
-	int e = move ? check_writable(v) : service_settings(v->s, v->account, &settings);
-	b.quota = settings.quota;
+	int e = move ? check_writable(v) : OK;
 	if (!e)
 		e = select_uids(v, set, &uids, &b.n);
 	b.uids = uids;

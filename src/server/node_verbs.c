@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "fail.h"
 #include "node.h"
+#include "purge.h"
 #include "store.h"
 
 struct field {
@@ -84,11 +85,13 @@ int node_verb_status(struct request *r)
 	struct blob_stats blob;
 	struct service_stats service;
 	struct ballast_stats ballast;
+	struct purge_stats purge;
 	loop_stats(n->loop, &loop);
 	meta_stats(n->store->meta, &meta);
 	blob_stats(n->store->blob, &blob);
 	service_stats(n->service, &service);
 	ballast_stats(n->ballast, &ballast);
+	purge_stats(n->purge, &purge);
 	const struct field fields[] = {
 		{ "uptime_s", (uint64_t)((clock_mono() - n->started) / SECOND_US) },
 		{ "resident_bytes", resident_bytes() },
@@ -112,6 +115,16 @@ int node_verb_status(struct request *r)
 		{ "disk_full", ballast.full },
 		{ "disk_free_bytes", ballast.free },
 		{ "ballast_bytes", ballast.held },
+		{ "purges", purge.runs },
+		{ "purges_refused", purge.refused },
+		{ "purges_failed", purge.failed },
+		{ "purged_versions", purge.counts.versions },
+		{ "purged_changes", purge.counts.changes },
+		{ "purged_emails", purge.counts.emails },
+		{ "purged_bodies", purge.counts.bodies },
+		{ "purged_packs", purge.counts.packs + purge.counts.rewritten },
+		{ "purge_last", (uint64_t)(purge.last / SECOND_US) },
+		{ "purge_ms", (uint64_t)(purge.took / 1000) },
 	};
 	(r->json ? say_json : say_plain)(r, n, fields, sizeof fields / sizeof *fields);
 	return EXIT_DONE;
@@ -133,10 +146,11 @@ int node_verb_config(struct request *r)
 
 int node_verb_reload(struct request *r)
 {
-	struct buffer rest = { 0 };
+	size_t rest;
 	int e = node_reload(r->node->ctx, &rest);
-	if (!e && rest.n)
-		request_line(r, "from the next start on: %.*s", SPAN_ARG(buffer_span(&rest)));
-	buffer_free(&rest);
-	return e ? request_failed(r, e, "reload: nothing was changed") : EXIT_DONE;
+	if (e)
+		return request_failed(r, e, "reload");
+	if (rest)
+		request_line(r, "%zu changed options count from the next start on", rest);
+	return EXIT_DONE;
 }

@@ -8,6 +8,7 @@
 #include "fail.h"
 #include "flags.h"
 #include "mailbox_name.h"
+#include "past.h"
 #include "restore_private.h"
 #include "store.h"
 #include "system.h"
@@ -62,11 +63,14 @@ static int open_run(struct run *r, struct service *s, const struct restore_reque
 		e = mailbox_name_check(q->into);
 	if (!e)
 		e = match_open(&r->match, q->match, q->at.stamp);
+	if (!e)
+		e = pin_new(s, q->account, 0, PIN_AT, q->at.change, &r->pin);
 	return e ? e : tree_read(s, q->account, q->at.change, &r->then);
 }
 
 static void close_run(struct run *r)
 {
+	pin_free(&r->pin);
 	match_close(&r->match);
 	tree_free(&r->then);
 	arena_free(&r->arena);
@@ -90,6 +94,8 @@ int restore_run(struct service *s, const struct restore_request *q, struct resto
 {
 	struct run r;
 	int e = open_run(&r, s, q, service_mint(s));
+	if (!e) /* purge may have come before the pin */
+		e = past_check_now(s, q->account, q->at.change);
 	if (!e && !q->dry_run)
 		e = meta_run(service_store(s)->meta, add_plan, &r, NULL);
 	if (!e)

@@ -5,6 +5,7 @@
 
 #include "change.h"
 #include "match.h"
+#include "pin.h"
 #include "plan.h"
 #include "restore.h"
 
@@ -25,6 +26,7 @@ struct run {
 	struct target *targets;
 	size_t n;
 	int64_t changeset;
+	struct pin *pin; /* on the state of then, until the plan is in the store */
 	struct progress progress; /* of an earlier start: what lies before it is done */
 	struct restore_report report;
 	uint64_t done, total;

@@ -117,7 +117,7 @@ static int read_deliveries(struct meta_txn *t, void *arg)
 static void verify_delivery(struct verify *v, const struct delivery_row *k)
 {
 	char name[VERIFY_NAME_MAX];
-	if (k->change > k->head || k->stamp > k->head_stamp)
+	if (k->head >= 0 && (k->change > k->head || k->stamp > k->head_stamp)) /* an account that was purged leaves what is remembered */
 		trouble(v, "%s: a delivery is remembered of @%lld, which is still to come: " FIX_DATABASE,
 		        verify_account_name(v, k->account, name), (long long)k->change);
 	if (!k->blob_id)

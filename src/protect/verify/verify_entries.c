@@ -83,7 +83,7 @@ static void verify_order(struct entries *s, const struct version_row *k)
 	bool gone = *last & 1;
 	if (end && k->change < end)
 		trouble_at(s->a, s->k, k->uid, "two of its versions are valid at @%lld: " FIX_DATABASE, (long long)k->change);
-	else if (end && !gone && k->change != end && end > s->a->head.floor)
+	else if (end && !gone && k->change != end && !verify_purged(s->a, end))
 		trouble_at(s->a, s->k, k->uid, "no version of it is valid from @%lld to @%lld: " FIX_DATABASE, (long long)end,
 		           (long long)k->change);
 	else if (gone && (s->k->c.kind == COLLECTION_MAIL || k->created < end))
@@ -239,7 +239,7 @@ static int verify_valid(struct entries *s)
 static void verify_rest(struct entries *s)
 {
 	for (int64_t i = 0; s->n_last && i < s->high - s->low; i++)
-		if (s->last[i] && !(s->last[i] & 1) && s->last[i] >> 1 > s->a->head.floor)
+		if (s->last[i] && !(s->last[i] & 1) && !verify_purged(s->a, s->last[i] >> 1))
 			trouble_at(s->a, s->k, s->low + i, "a new version of @%lld took its place, and is missing: " FIX_DATABASE,
 			           (long long)(s->last[i] >> 1));
 }

@@ -47,7 +47,7 @@ static int read_journal(struct meta_txn *t, void *arg)
 
 static void verify_row(struct account *a, const struct journal_row *last, const struct journal_row *k)
 {
-	if (k->change > a->head.floor + 1 && k->change != last->change + 1)
+	if (k->change != last->change + 1 && !verify_purged(a, k->change - 1))
 		trouble(a->v, "%s: journal: the changes from @%lld to @%lld are missing: " FIX_DATABASE, a->name,
 		        (long long)last->change + 1, (long long)k->change - 1);
 	if (k->stamp < last->stamp)
@@ -93,7 +93,8 @@ int verify_journal(struct account *a)
 		e = verify_failure(a->v, meta_read(meta_of(a->v), read_journal, p), a->name);
 		more = !e && verify_page(p, &last) && !verify_step(a->v, 0);
 	} while (more);
-	if (!e && !a->v->report.cancelled && (last.change != a->head.change || last.stamp != a->head.stamp))
+	if (!e && !a->v->report.cancelled && (last.change != a->head.change || last.stamp != a->head.stamp) &&
+	    !verify_purged(a, INT64_MAX))
 		trouble(a->v, "%s: its head is at @%lld, its journal ends at @%lld or at another time: " FIX_DATABASE, a->name,
 		        (long long)a->head.change, (long long)last.change);
 	if (!e && !a->v->report.cancelled)

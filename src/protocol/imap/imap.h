@@ -8,20 +8,17 @@
 struct service;
 struct identity;
 struct metrics;
-struct tls;
 
 /* Where passwords may travel without TLS (login.plaintext). */
 enum imap_plaintext { IMAP_PLAINTEXT_LOOPBACK, IMAP_PLAINTEXT_ALWAYS, IMAP_PLAINTEXT_NEVER };
 
-/* The `service` of every IMAP listener (loop_listen); not freed while it is served; what is _Atomic
-   may change meanwhile. */
+/* The `service` of every IMAP listener (loop_listen); not changed and not freed while it is served. */
 struct imap_node {
 	struct service *service;
 	struct identity *identity;
 	const char *host;    /* how the node calls itself in its greeting */
 	const char *version; /* for ID */
-	struct tls *tls;     /* for STARTTLS */
-	_Atomic enum imap_plaintext plaintext;
+	enum imap_plaintext plaintext;
 	struct metrics *metrics; /* NULL: nothing is counted */
 };
 

@@ -2,7 +2,8 @@
 -- grows at its end, so that an account's rows lie together and no key is random.
 --
 -- head: one row per account, the counters of its log. change and stamp are those of the last journal row; tree is the
--- change that last altered a collection's definition; floor is the purge floor.
+-- change that last altered a collection's definition; floor: the past before that change is purged, but for what snapshots
+-- show (9223372036854775807: the account itself is being purged).
 CREATE TABLE head (
   account INTEGER NOT NULL PRIMARY KEY,
   tenant INTEGER NOT NULL,
@@ -177,7 +178,7 @@ CREATE TABLE body_use (
   PRIMARY KEY (body, email)
 ) WITHOUT ROWID;
 
--- delivery: what was delivered already. hash: 16 bytes over (folder asked for, sender). Found by the content's SHA-256
+-- delivery: what was delivered already. hash: 16 bytes over (recipient as given, sender). Found by the content's SHA-256
 -- through body, so that keys grow at their end.
 CREATE TABLE delivery (
   body INTEGER NOT NULL,
@@ -200,6 +201,33 @@ CREATE TABLE dirty (
   account INTEGER NOT NULL,
   PRIMARY KEY (slot, account)
 ) WITHOUT ROWID;
+
+-- follower: who reads the log. required 1: purge keeps all that it has not read (an account without a position: everything).
+-- slot: it has read the slots of dirty below this one.
+CREATE TABLE follower (
+  name TEXT NOT NULL,
+  required INTEGER NOT NULL,
+  slot INTEGER NOT NULL,
+  PRIMARY KEY (name)
+) WITHOUT ROWID;
+
+-- doomed: what purge is to look at. kind 1: an email of this account that lost a version, 2: a condemned body, 3: a pack
+-- whose bodies were moved elsewhere. since: when, us.
+CREATE TABLE doomed (
+  kind INTEGER NOT NULL,
+  account INTEGER NOT NULL,         -- 0 for bodies and packs
+  id INTEGER NOT NULL,
+  since INTEGER NOT NULL,
+  PRIMARY KEY (kind, account, id)
+) WITHOUT ROWID;
+
+-- purged: how far purge has come with an account: nothing up to change_no is left but what cover needs: changes, as
+-- varints, at which somebody saw the account then.
+CREATE TABLE purged (
+  account INTEGER NOT NULL PRIMARY KEY,
+  change_no INTEGER NOT NULL,
+  cover BLOB NOT NULL
+);
 
 -- node: who writes to this store. epoch: counts its starts; ids are minted from (id, epoch).
 CREATE TABLE node (

@@ -17,7 +17,7 @@
 #include "powercut_vfs.h"
 #include "sqlite_commit.h"
 
-#define SCHEMA_VERSION "1"
+#define SCHEMA_VERSION "2"
 
 struct sqlite_meta {
 	struct meta base;

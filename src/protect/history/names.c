@@ -1,4 +1,4 @@
-#include "folder_names.h"
+#include "names.h"
 
 #include <stdlib.h>
 

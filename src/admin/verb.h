@@ -32,6 +32,7 @@ struct verb {
 struct admin_node {
 	struct service *service; /* the mailbox service */
 	struct identity *identity;
+	struct loop *loop;       /* the sessions */
 	struct purge *purge;     /* the one destroyer */
 	void *ctx;               /* for the verbs of the node itself, which it brings along: */
 	int (*status)(struct request *r);

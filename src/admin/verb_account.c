@@ -8,6 +8,8 @@
 #include "fail.h"
 #include "identity.h"
 #include "instant.h"
+#include "quantity.h"
+#include "settings.h"
 
 enum { PASSWORD_MAX = 1025, PASSWORD_BATCH = 200 };
 
@@ -58,14 +60,27 @@ int verb_account_add(struct request *r)
 	return status;
 }
 
-static void show(struct request *r, const struct account_info *i)
+/* " of 10G (5%)" */
+static void put_quota(struct buffer *b, const struct account_info *i, int64_t quota)
 {
+	buffer_puts(b, " of ");
+	quantity_write(QUANTITY_SIZE, quota, b);
+	buffer_printf(b, " (%.0f%%)", 100.0 * (double)i->bytes / (double)quota);
+}
+
+/* settings: the account's, where they were read. */
+static void show(struct request *r, const struct account_info *i, const struct settings *settings)
+{
+	struct buffer quota = { 0 };
 	char created[40], changed[40];
 	instant_write(i->created_stamp, created);
 	instant_write(i->stamp, changed);
 	if (!r->json) {
-		request_line(r, "%.*s  messages %lld  bytes %lld  change @%lld  last %s  since %s", SPAN_ARG(i->address),
-		             (long long)i->messages, (long long)i->bytes, (long long)i->change, changed, created);
+		if (settings && settings->quota)
+			put_quota(&quota, i, settings->quota);
+		request_line(r, "%.*s  messages %lld  bytes %lld%.*s  change @%lld  last %s  since %s", SPAN_ARG(i->address),
+		             (long long)i->messages, (long long)i->bytes, (int)quota.n, quota.p, (long long)i->change, changed, created);
+		buffer_free(&quota);
 		return;
 	}
 	struct buffer b = { 0 };
@@ -75,6 +90,8 @@ static void show(struct request *r, const struct account_info *i)
 	json_put_key(&j, "id"), json_put_int(&j, i->id);
 	json_put_key(&j, "messages"), json_put_int(&j, i->messages);
 	json_put_key(&j, "bytes"), json_put_int(&j, i->bytes);
+	if (settings)
+		json_put_key(&j, "quota"), json_put_int(&j, settings->quota);
 	json_put_key(&j, "change"), json_put_int(&j, i->change);
 	json_put_key(&j, "changed"), json_put_text(&j, span_of(changed));
 	json_put_key(&j, "created"), json_put_text(&j, span_of(created));
@@ -86,7 +103,7 @@ static int list_one(void *ctx, const struct account_info *i)
 {
 	struct request *r = ctx;
 	if (r->json)
-		show(r, i);
+		show(r, i, NULL);
 	else
 		request_span(r, i->address);
 	return request_cancelled(r);
@@ -103,14 +120,17 @@ int verb_account_show(struct request *r)
 	for (size_t i = 0; i < r->n_args; i++) {
 		struct account a;
 		struct account_info info;
+		struct settings settings;
 		int status = verb_find_account(r, r->args[i], &a);
 		if (status)
 			return status;
 		int e = account_show(r->node->service, a.id, &info);
+		if (!e)
+			e = settings_of(r->node->identity, a.id, &settings);
 		if (e)
 			return request_failed(r, e, r->args[i]);
 		info.address = span_of(a.address);
-		show(r, &info);
+		show(r, &info, &settings);
 	}
 	return EXIT_DONE;
 }

@@ -153,11 +153,11 @@ static int apply_lines(struct resolved *q, enum settings_scope where, struct spa
 	return e;
 }
 
-static void apply_defaults(struct resolved *q)
+void settings_default(struct settings *out)
 {
-	*q = (struct resolved){ 0 };
+	*out = (struct settings){ 0 };
 	for (size_t i = 0; i < ROWS; i++)
-		take_value(&rows[i], span_of(rows[i].fallback), &q->settings);
+		take_value(&rows[i], span_of(rows[i].fallback), out);
 }
 
 static int apply_cluster(struct meta_txn *t, struct resolved *q)
@@ -231,7 +231,8 @@ static int read_settings(struct meta_txn *t, void *arg)
 {
 	struct question *k = arg;
 	struct resolved *q = &k->answer;
-	apply_defaults(q);
+	*q = (struct resolved){ 0 };
+	settings_default(&q->settings);
 	int e = apply_cluster(t, q);
 	if (!e && k->where == SETTINGS_DOMAIN)
 		e = apply_domain(t, q, k->domain);

@@ -19,6 +19,8 @@ struct settings {
    cheap enough for every delivery. An account that was removed has the settings it had at its end; ERR_NOT_FOUND for one
    that never was. Else the failure of the store. */
 int settings_of(struct identity *i, int64_t account, struct settings *out);
+/* What counts where nothing is set. */
+void settings_default(struct settings *out);
 /* What counts in a domain (lower case) for what is no account; an unknown one has the cluster's settings. */
 int settings_of_domain(struct identity *i, struct span domain, struct settings *out);
 

@@ -307,6 +307,14 @@ static int insert_version(struct change *c, const struct collection *k, const st
 	               (int64_t)v->size, v->name, v->data);
 }
 
+int change_room(const struct change *c, int64_t quota, uint64_t bytes)
+{
+	if (quota == 0 || (c->head.bytes <= quota && bytes <= (uint64_t)(quota - c->head.bytes)))
+		return OK;
+	return fail_with(ERR_QUOTA, "%lld bytes are in use and %llu more would be over the quota of %lld", (long long)c->head.bytes,
+	                 (unsigned long long)bytes, (long long)quota);
+}
+
 int change_entry_add(struct change *c, struct collection *to, struct version *v, int64_t from)
 {
 	if (to->uidnext > UINT32_MAX)

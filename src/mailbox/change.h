@@ -75,6 +75,9 @@ int change_begin(struct change *c, struct service *s, struct meta_txn *t, int64_
    failure. touched (may be NULL) is set. */
 int change_end(struct change *c, int result, struct touched *touched);
 
+/* Is there room for so many more bytes? quota 0: always. Ask before anything is written for them: ERR_QUOTA. */
+int change_room(const struct change *c, int64_t quota, uint64_t bytes);
+
 /* A living collection, its counters kept by this change. Lives until change_end. ERR_NOT_FOUND. */
 int change_collection(struct change *c, int64_t id, struct collection **out);
 /* A new one, or (change_collection_revive) one that ended, as it was at its end but with this parent and name. path is

@@ -8,6 +8,7 @@
 #include "incoming.h"
 #include "mailbox_name.h"
 #include "service_private.h"
+#include "settings.h"
 #include "tree_private.h"
 
 enum { READ_CHUNK = 10000, BATCH_BYTES = 8 << 20, WAIT_SECONDS = 10 };
@@ -46,6 +47,7 @@ struct import {
 	size_t n;
 	uint64_t bytes;
 	struct import_counts counts;
+	int64_t quota;
 	struct touched touched;
 };
 
@@ -91,13 +93,18 @@ static void leave(struct import *m)
 
 int import_open(struct service *s, int64_t account, const struct actor *a, struct import **out)
 {
+	struct settings settings;
+	int e = service_settings(s, account, &settings);
+	if (e)
+		return e;
 	struct import *m = calloc(1, sizeof *m);
 	if (!m)
 		return fail_with(ERR_UNAVAILABLE, "no memory");
 	m->s = s;
+	m->quota = settings.quota;
 	m->account = account;
 	m->actor = a;
-	int e = enter(m);
+	e = enter(m);
 	if (e)
 		free(m);
 	else
@@ -245,12 +252,14 @@ static int know_folder(struct import *m, struct span path, struct known_folder *
 	return OK;
 }
 
-static int add_one(struct change *c, const struct tree *tree, struct pending *p)
+static int add_one(struct change *c, const struct tree *tree, struct pending *p, int64_t quota)
 {
 	struct collection *to;
 	struct version v = { .flags = p->flags, .keywords = p->keywords, .date = p->date ? p->date : c->stamp };
 	int64_t id;
-	int e = folder_ensure_selectable(c, tree, p->folder, &id);
+	int e = change_room(c, quota, incoming_size(p->in));
+	if (!e)
+		e = folder_ensure_selectable(c, tree, p->folder, &id);
 	if (!e)
 		e = change_collection(c, id, &to);
 	return e ? e : incoming_add(p->in, c, to, &v);
@@ -271,7 +280,7 @@ static int run_batch(struct meta_txn *t, void *arg)
 			e = tree_load(t, m->account, 0, &tree);
 		}
 		if (!e)
-			e = add_one(&c, &tree, &m->pending[i]);
+			e = add_one(&c, &tree, &m->pending[i], m->quota);
 		const struct folder *f = e ? NULL : tree_find(&tree, m->pending[i].folder);
 		if (!e && (!f || f->attributes & FOLDER_NOSELECT)) {
 			tree_free(&tree);

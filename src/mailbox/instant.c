@@ -154,6 +154,23 @@ int instant_resolve(struct service *s, int64_t account, struct span when, struct
 	return e;
 }
 
+static int resolve_change(struct meta_txn *t, void *arg)
+{
+	struct request *q = arg;
+	int64_t last;
+	int e = last_change(t, q->account, &last);
+	return e ? e : instant_change_at(t, q->account, q->result.stamp, last, &q->result.change);
+}
+
+int instant_change(struct service *s, int64_t account, int64_t stamp, int64_t *change)
+{
+	struct request q = { .account = account, .result = { .stamp = stamp } };
+	int e = meta_read(s->store->meta, resolve_change, &q);
+	if (!e)
+		*change = q.result.change;
+	return e;
+}
+
 void instant_write(int64_t stamp, char out[40])
 {
 	struct buffer b = { 0 };

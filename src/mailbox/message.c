@@ -12,11 +12,11 @@
 #include "incoming.h"
 #include "mime_summary.h"
 #include "service_private.h"
+#include "settings.h"
 #include "tree_private.h"
 #include "varint.h"
 
 enum { DELIVER_BATCH = 20, SUMMARY_MAX = 1 << 20 };
-#define DUPLICATE_WINDOW_US (7 * 86400 * SECOND_US)
 
 struct incoming {
 	struct service *s;
@@ -236,28 +236,34 @@ int incoming_add(struct incoming *in, struct change *c, struct collection *to, s
 	return e ? e : change_entry_add(c, to, v, 0);
 }
 
+/* One of the recipients, and what counts for its account. */
+struct target {
+	struct recipient *r;
+	int64_t quota, window;
+};
+
 struct delivery {
 	struct incoming *in;
 	struct span sender;
-	struct recipient *r;
+	struct target to[DELIVER_BATCH];
 	size_t n;
 	const struct actor *actor;
 	struct touched touched[DELIVER_BATCH];
 };
 
-/* What makes a delivery of the same bytes the same delivery: 16 bytes over recipient as given and sender. */
+/* What makes a delivery of the same bytes to an account the same delivery: 16 bytes over folder and sender. */
 static void delivery_hash(const struct delivery *d, const struct recipient *r, unsigned char hash[16])
 {
 	unsigned char full[SHA256_DIGEST_LENGTH];
 	struct buffer b = { 0 };
-	varint_put_span(&b, r->address);
+	varint_put_span(&b, r->folder);
 	varint_put_span(&b, d->sender);
 	SHA256((const unsigned char *)b.p, b.n, full);
 	memcpy(hash, full, 16);
 	buffer_free(&b);
 }
 
-static int is_duplicate(struct change *c, const struct incoming *in, struct span hash, bool *duplicate)
+static int is_duplicate(struct change *c, const struct incoming *in, struct span hash, int64_t window, bool *duplicate)
 {
 	struct meta_rows r;
 	const unsigned char *sha = blob_stage_sha256(in->stage);
@@ -266,7 +272,7 @@ static int is_duplicate(struct change *c, const struct incoming *in, struct span
 	if (e)
 		return e == ERR_NOT_FOUND ? OK : e;
 	int64_t blob = meta_int(&r, 0);
-	*duplicate = meta_int(&r, 1) + DUPLICATE_WINDOW_US > c->stamp;
+	*duplicate = meta_int(&r, 1) + window > c->stamp;
 	meta_done(&r);
 	return *duplicate ? OK : meta_do(c->t, META_DELIVERY_DROP, "iib", blob, c->account, hash);
 }
@@ -287,17 +293,20 @@ static int find_folder(struct change *c, struct span path, int64_t *id)
 	return OK;
 }
 
-static int deliver_into(struct change *c, struct delivery *d, struct recipient *r)
+static int deliver_into(struct change *c, struct delivery *d, struct target *k)
 {
 	unsigned char hash[16];
 	struct collection *to;
 	int64_t folder;
 	struct version v = { .date = c->stamp };
+	struct recipient *r = k->r;
 	delivery_hash(d, r, hash);
-	int e = is_duplicate(c, d->in, span_from(hash, sizeof hash), &r->duplicate);
+	int e = is_duplicate(c, d->in, span_from(hash, sizeof hash), k->window, &r->duplicate);
 	if (e || r->duplicate)
 		return e;
-	e = find_folder(c, r->folder, &folder);
+	e = change_room(c, k->quota, incoming_size(d->in));
+	if (!e)
+		e = find_folder(c, r->folder, &folder);
 	if (!e)
 		e = change_collection(c, folder, &to);
 	if (!e)
@@ -311,13 +320,13 @@ static int deliver_into(struct change *c, struct delivery *d, struct recipient *
 	return OK;
 }
 
-static int deliver_one(struct meta_txn *t, struct delivery *d, struct recipient *r, struct touched *touched)
+static int deliver_one(struct meta_txn *t, struct delivery *d, struct target *k, struct touched *touched)
 {
 	struct change c;
-	r->duplicate = false;
-	int e = change_begin(&c, d->in->s, t, r->account, CHANGE_DELIVER, d->actor, 0);
+	k->r->duplicate = false;
+	int e = change_begin(&c, d->in->s, t, k->r->account, CHANGE_DELIVER, d->actor, 0);
 	if (!e)
-		e = deliver_into(&c, d, r);
+		e = deliver_into(&c, d, k);
 	return change_end(&c, e, touched);
 }
 
@@ -327,9 +336,10 @@ static int run_delivery(struct meta_txn *t, void *arg)
 	int e = OK;
 	incoming_begin(d->in);
 	for (size_t i = 0; !e && i < d->n; i++) {
-		e = deliver_one(t, d, &d->r[i], &d->touched[i]);
-		d->r[i].result = e;
-		if (e == ERR_NOT_FOUND) /* the account ended since RCPT; nothing was written for it */
+		e = deliver_one(t, d, &d->to[i], &d->touched[i]);
+		d->to[i].r->result = e;
+		/* nothing was written for an account that ended since RCPT, or has no room: the others go on */
+		if (e == ERR_NOT_FOUND || e == ERR_QUOTA)
 			e = OK;
 	}
 	return e;
@@ -337,27 +347,70 @@ static int run_delivery(struct meta_txn *t, void *arg)
 
 static void deliver_batch(struct delivery *d)
 {
+	if (d->n == 0)
+		return;
 	for (size_t i = 0; i < d->n; i++)
 		d->touched[i] = (struct touched){ 0 };
 	int e = incoming_commit(&d->in, 1, run_delivery, d, d->touched, d->n);
 	for (size_t i = 0; i < d->n; i++) {
+		struct recipient *r = d->to[i].r;
 		if (e)
-			d->r[i].result = e;
-		else if (!d->r[i].result)
-			atomic_fetch_add(d->r[i].duplicate ? &d->in->s->duplicates : &d->in->s->deliveries, 1);
+			r->result = e;
+		else if (!r->result)
+			atomic_fetch_add(r->duplicate ? &d->in->s->duplicates : &d->in->s->deliveries, 1);
+	}
+	d->n = 0;
+}
+
+/* An earlier recipient that leads to the same folder of the same account; NULL if there is none. */
+static const struct recipient *same_before(const struct recipient *r, size_t i)
+{
+	for (size_t k = 0; k < i; k++)
+		if (r[k].account == r[i].account && span_eq(r[k].folder, r[i].folder))
+			return &r[k];
+	return NULL;
+}
+
+/* Adds it to the batch, or sets its result. */
+static void add_target(struct delivery *d, struct recipient *r)
+{
+	struct settings settings;
+	r->result = service_settings(d->in->s, r->account, &settings);
+	if (!r->result && incoming_size(d->in) > (uint64_t)settings.message_max)
+		r->result = ERR_LIMIT;
+	if (!r->result)
+		d->to[d->n++] = (struct target){ r, settings.quota, settings.duplicate_window };
+}
+
+/* Whoever is told the result of another: its own copy of the message would be the same entry. */
+static void share_results(struct recipient *r, size_t n)
+{
+	for (size_t i = 1; i < n; i++) {
+		const struct recipient *first = same_before(r, i);
+		if (!first)
+			continue;
+		r[i].result = first->result;
+		r[i].uid = first->uid;
+		r[i].duplicate = !first->result;
 	}
 }
 
 int deliver(struct service *s, struct incoming *in, struct span sender, struct recipient *r, size_t n, const struct actor *a)
 {
+	struct delivery d = { .in = in, .sender = sender, .actor = a };
 	if (!in->result && seen_lately(in))
 		incoming_find(in);
-	for (size_t i = 0; i < n; i += DELIVER_BATCH) {
-		struct delivery d = { .in = in, .sender = sender, .r = r + i, .n = n - i < DELIVER_BATCH ? n - i : DELIVER_BATCH,
-			              .actor = a };
-		deliver_batch(&d);
+	if (in->result)
+		return in->result;
+	for (size_t i = 0; i < n; i++) {
+		if (!same_before(r, i))
+			add_target(&d, &r[i]);
+		if (d.n == DELIVER_BATCH)
+			deliver_batch(&d);
 	}
-	return in->result;
+	deliver_batch(&d);
+	share_results(r, n);
+	return OK;
 }
 
 struct append_request {
@@ -366,6 +419,7 @@ struct append_request {
 	int64_t account;
 	struct span path;
 	struct version v;
+	int64_t quota;
 	const struct actor *actor;
 	struct touched touched;
 	struct append_result result;
@@ -386,7 +440,9 @@ static int append_into(struct change *c, struct append_request *q)
 	struct version v = q->v;
 	if (v.date == 0)
 		v.date = c->stamp;
-	e = incoming_add(q->in, c, to, &v);
+	e = change_room(c, q->quota, incoming_size(q->in));
+	if (!e)
+		e = incoming_add(q->in, c, to, &v);
 	if (!e)
 		q->result = (struct append_result){ to->uidvalidity, v.uid, c->number };
 	return e;
@@ -408,7 +464,14 @@ int append(struct service *s, int64_t account, struct span path, struct incoming
 {
 	struct append_request q = { .s = s, .in = in, .account = account, .path = path, .actor = a,
 		                    .v = { .flags = flags, .keywords = keywords, .date = date } };
-	int e = incoming_find(in);
+	struct settings settings;
+	int e = service_settings(s, account, &settings);
+	if (!e && incoming_size(in) > (uint64_t)settings.message_max)
+		e = fail_with(ERR_LIMIT, "a message of %llu bytes is too big", (unsigned long long)incoming_size(in));
+	if (e)
+		return e;
+	q.quota = settings.quota;
+	e = incoming_find(in);
 	if (!e)
 		e = incoming_commit(&in, 1, run_append, &q, &q.touched, 1);
 	if (!e)

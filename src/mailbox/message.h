@@ -16,11 +16,12 @@ uint64_t incoming_size(const struct incoming *in);
 void incoming_free(struct incoming **in);
 
 /* Delivery of one message to several accounts. Each recipient has its own outcome; those that are OK are durable when
-   deliver returns. The same bytes from the same sender to the same recipient as given are stored once: the repeat is OK
-   and duplicate. */
+   deliver returns. The same bytes from the same sender for the same folder of the same account are stored once, whatever
+   address they came by: the repeat is OK and duplicate (until lmtp.duplicate.window is over). Over the account's quota:
+   ERR_QUOTA; over its largest message: ERR_LIMIT. */
 struct recipient {
 	int64_t account;
-	struct span address; /* as given, with detail */
+	struct span address; /* as given, with detail; for history */
 	struct span folder;  /* path; INBOX when empty or not there */
 	int result;          /* out */
 	bool duplicate;      /* out */
@@ -34,7 +35,8 @@ struct append_result {
 	uint32_t uid;
 	int64_t change;
 };
-/* keywords: canonical text; date: us, 0 for now. ERR_NOT_FOUND: no such folder (TRYCREATE). */
+/* keywords: canonical text; date: us, 0 for now. ERR_NOT_FOUND: no such folder (TRYCREATE); ERR_QUOTA; ERR_LIMIT:
+   over the account's largest message. */
 int append(struct service *s, int64_t account, struct span path, struct incoming *in, uint64_t flags,
            struct span keywords, int64_t date, const struct actor *a, struct append_result *out);
 

@@ -8,6 +8,7 @@
 #include "fail.h"
 #include "pin.h"
 #include "recent.h"
+#include "settings.h"
 #include "uidmap.h"
 #include "view.h"
 
@@ -69,6 +70,19 @@ void service_close(struct service **sp)
 	pthread_mutex_destroy(&s->imports_lock);
 	free(s->seen);
 	free(s);
+}
+
+void service_obey(struct service *s, struct identity *i)
+{
+	s->identity = i;
+}
+
+int service_settings(struct service *s, int64_t account, struct settings *out)
+{
+	if (s->identity)
+		return settings_of(s->identity, account, out);
+	settings_default(out);
+	return OK;
 }
 
 struct store *service_store(struct service *s)

@@ -10,10 +10,14 @@
 
 struct service;
 struct store;
+struct identity;
 
 /* Finishes large operations that a crash interrupted (view.h); restores go on separately (restore.h). */
 int service_open(struct store *store, struct service **out);
 void service_close(struct service **s);
+/* Whose settings count (settings.h): quotas, the largest message, the window for repeated deliveries. Before the service is
+   used by others; without it the defaults count. Not owned. */
+void service_obey(struct service *s, struct identity *i);
 /* The store below; for protect and admin, not for protocols. */
 struct store *service_store(struct service *s);
 

@@ -17,6 +17,7 @@ enum { SEEN_HASHES = 1 << 16 };
 
 struct service {
 	struct store *store;
+	struct identity *identity;       /* whose settings count; NULL: the defaults */
 	struct hub *hub;                 /* who waits for which collection (hub.c) */
 	struct uidmap_cache *maps;       /* newest UID map of mailboxes in use (uidmap.c) */
 	struct recent_marks *recent;     /* \Recent marks not written yet (recent.c) */
@@ -34,6 +35,10 @@ int64_t service_stamp(struct service *s, int64_t last);
 
 /* ERR_FULL while the disk has no room for mail and changes. */
 int service_room(const struct service *s);
+
+/* What counts for the account. */
+struct settings;
+int service_settings(struct service *s, int64_t account, struct settings *out);
 
 /* Runs fn in a transaction, the stages durable before it, and publishes what it touched. touched points into arg and is
    set by fn. */

@@ -100,7 +100,7 @@ struct copy_result {
 	size_t n;
 };
 /* Into folder path of the view's account. ERR_NOT_FOUND: no such target (TRYCREATE). Out of the past, \Deleted is left
-   behind. move: the source entries end in the same changes. */
+   behind. move: the source entries end in the same changes, else ERR_QUOTA: there is no room for all, and nothing stays. */
 int view_copy(struct view *v, const struct imap_set *uids, struct span path, bool move, const struct actor *a,
               struct copy_result *out);
 /* Ends the messages that carry \Deleted; only those among uids when that is not NULL. */

@@ -8,6 +8,7 @@
 #include "flags.h"
 #include "folder_private.h"
 #include "service_private.h"
+#include "settings.h"
 #include "tree_private.h"
 #include "varint.h"
 
@@ -129,7 +130,9 @@ static int copy_entries(struct change *c, struct step *k, struct collection *to)
 		const struct entry *s = &k->entries[i];
 		struct version v = { .uid = s->uid, .flags = s->flags, .keywords = s->keywords, .date = s->date, .email = s->email,
 			             .size = s->size };
-		int e = copy_one(c, k, to, &v);
+		int e = change_room(c, k->b->quota, v.size);
+		if (!e)
+			e = copy_one(c, k, to, &v);
 		if (e)
 			return e;
 	}
@@ -458,7 +461,9 @@ int view_copy(struct view *v, const struct imap_set *set, struct span path, bool
 	struct bulk b = { .v = v, .kind = move ? CHANGE_MOVE : CHANGE_COPY, .actor = a, .path = path, .copied = out };
 	uint32_t *uids = NULL;
 	*out = (struct copy_result){ 0 };
-	int e = move ? check_writable(v) : OK;
+	struct settings settings = { 0 };
+	int e = move ? check_writable(v) : service_settings(v->s, v->account, &settings);
+	b.quota = settings.quota;
 	if (!e)
 		e = select_uids(v, set, &uids, &b.n);
 	b.uids = uids;

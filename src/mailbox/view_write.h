@@ -21,6 +21,7 @@ struct bulk {
 	struct span path;
 	int64_t target;
 	struct copy_result *copied;
+	int64_t quota; /* of CHANGE_COPY; 0: no bound. What a crash left of one was allowed before */
 	/* how far it got */
 	int64_t changeset;
 	size_t done; /* of uids */

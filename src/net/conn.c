@@ -4,6 +4,8 @@
 
 #include "clock.h"
 #include "conn_private.h"
+#include "fail.h"
+#include "tls.h"
 
 static ssize_t socket_read(struct conn *c, void *p, size_t n)
 {
@@ -15,12 +17,17 @@ static ssize_t socket_write(struct conn *c, const void *p, size_t n)
 	return send(c->fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+static int socket_finish(struct conn *c)
+{
+	return shutdown(c->fd, SHUT_WR);
+}
+
 static void socket_close(struct conn *c)
 {
 	close(c->fd);
 }
 
-const struct conn_io conn_io_socket = { socket_read, socket_write, socket_close };
+const struct conn_io conn_io_socket = { socket_read, socket_write, socket_finish, socket_close };
 
 void slot_flush(struct slot *s)
 {
@@ -73,6 +80,14 @@ void conn_consume(struct conn *c, size_t n)
 void conn_timeout(struct conn *c, int64_t us)
 {
 	atomic_store(&SLOT_OF(c)->deadline, us ? clock_mono() + us : 0);
+}
+
+int conn_start_tls(struct conn *c, struct tls *t)
+{
+	if (!t || !tls_ready(t))
+		return fail_with(ERR_UNAVAILABLE, "there is no certificate");
+	SLOT_OF(c)->tls = t;
+	return OK;
 }
 
 bool conn_flush_if_over(struct conn *c, size_t bytes)

@@ -16,12 +16,15 @@
 #define CONN_OUTPUT_MAX (32 << 20)   /* a handler that appends more without yielding loses its connection */
 
 struct conn;
+struct tls;
 
 /* What a handler waits for. */
 enum conn_next {
 	CONN_MORE,  /* input: parked until bytes arrive, then input() */
 	CONN_DRAIN, /* the peer to take the output: parked until all of it is sent, then resume() */
 	CONN_WAKE,  /* input or conn_wake(), whatever comes first: input() or resume() */
+	CONN_TLS,   /* TLS, after conn_start_tls(): the output is sent, input that came ahead is thrown away (it may be somebody
+	               else's), then TLS begins; then resume() */
 	CONN_CLOSE, /* nothing: close() is called, the output is sent, the connection ends */
 };
 
@@ -36,17 +39,20 @@ struct conn_protocol {
 	enum conn_next (*resume)(struct conn *c);
 	/* The time set with conn_timeout() is over. Set a new one, or CONN_CLOSE. */
 	enum conn_next (*timeout)(struct conn *c);
-	/* The node stops: append a goodbye; the connection then ends as with CONN_CLOSE. */
-	void (*shutdown)(struct conn *c);
+	/* The node stops, or an administrator ends the session: append a goodbye that says why; the connection then ends as
+	   with CONN_CLOSE. */
+	void (*shutdown)(struct conn *c, const char *why);
 	/* Give back c->session. Called once for each open(), the last call of all. */
 	void (*close)(struct conn *c);
 };
 
 /* Where bytes come from and go to: the socket, or TLS on it. Both return the number of bytes, or -1 and errno
-   (EAGAIN: the socket would block); read returns 0 at the end, and fewer than n bytes only when no more is at hand. */
+   (EAGAIN: the socket would block); read returns 0 at the end, and fewer than n bytes only when no more is at hand.
+   finish tells the peer that no more will be written. */
 struct conn_io {
 	ssize_t (*read)(struct conn *c, void *p, size_t n);
 	ssize_t (*write)(struct conn *c, const void *p, size_t n);
+	int (*finish)(struct conn *c);
 	void (*close)(struct conn *c);
 };
 
@@ -59,6 +65,7 @@ struct conn {
 	int64_t id;        /* of the session, for logs and the journal */
 	int fd;
 	bool local;        /* the peer is on this machine: loopback or a Unix socket */
+	const char *tls;   /* "TLSv1.3" once TLS protects it, else NULL */
 	char peer[54];     /* "127.0.0.1:3456", "[::1]:3456", "unix" */
 	const struct conn_io *io;
 	void *io_state;
@@ -71,6 +78,12 @@ void conn_timeout(struct conn *c, int64_t us);
 /* Sends what it can when more than `bytes` are unsent; true if still more are: the handler should save its place and
    return CONN_DRAIN, so that a slow peer holds no worker. */
 bool conn_flush_if_over(struct conn *c, size_t bytes);
+/* From now on, until CONN_TLS is returned: TLS with these certificates is what comes next. ERR_UNAVAILABLE when there are
+   none: nothing changed. */
+int conn_start_tls(struct conn *c, struct tls *t);
+/* What the session says of itself, for loop_each(); copied, empty takes it back. */
+enum conn_fact { CONN_USER, CONN_CLIENT, CONN_FOLDER, CONN_FACTS };
+void conn_tell(struct conn *c, enum conn_fact fact, struct span text);
 /* From any thread: resume() will run on a worker if the connection waits with CONN_WAKE, or as soon as it does. A call
    that comes after the end of the connection does no harm while the loop lives; it may wake another one in vain. */
 void conn_wake(struct conn *c);

@@ -21,10 +21,12 @@ enum {
 	EVENT_STOP = 8,
 	OWNED = 16,
 	WAKEABLE = 32, /* parked with CONN_WAKE */
+	EVENT_KICK = 64,
 };
 
 enum phase {
 	PHASE_OPENING,   /* just accepted */
+	PHASE_SECURING,  /* the handshake of TLS; then the protocol opens it, or goes on */
 	PHASE_SERVING,   /* the protocol runs it */
 	PHASE_FLUSHING,  /* the protocol is done, output is left */
 	PHASE_LINGERING, /* all is sent and said; what the peer still sends is thrown away, so that no reset overtakes our
@@ -40,9 +42,19 @@ struct slot {
 	atomic_uint events;
 	enum phase phase;
 	enum conn_next wait;
+	bool listed;     /* loop_each() shows it; it, what the session tells and conn.tls change under the loop's lock */
+	bool opened;     /* the protocol has a session */
+	bool more;       /* the io may hold input that no event will announce */
 	bool eof;        /* the peer sends no more */
 	bool watched;    /* in the epoll set */
 	bool broken;     /* the socket failed: nothing can be sent */
+	unsigned read_wants, write_wants; /* epoll events to wait for before reading or writing can go on */
+	struct tls *tls; /* what TLS is made with; NULL: none */
+	int64_t since;   /* clock_now() when it came */
+	_Atomic int64_t active; /* clock_mono() of its last input */
+	char *facts[CONN_FACTS]; /* what conn_tell() said; NULL: nothing */
+	int64_t linger_until;   /* clock_mono() */
+	int64_t deadline_after; /* the protocol's, while the handshake has one of its own */
 	size_t sent;     /* bytes of conn.out that are gone already */
 	struct buffer kept; /* unconsumed input while parked */
 	_Atomic int64_t deadline; /* clock_mono() time, 0 for none */

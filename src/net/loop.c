@@ -3,12 +3,14 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -16,6 +18,7 @@
 #include "conn_private.h"
 #include "fail.h"
 #include "log.h"
+#include "tls_private.h"
 
 enum {
 	SLAB = 64,             /* slots allocated at a time */
@@ -29,6 +32,8 @@ enum {
 #define TURN_US (SECOND_US / 50)
 #define FLUSH_US (10 * SECOND_US)   /* for a peer to take our last words */
 #define LINGER_US (2 * SECOND_US)   /* for a peer to close after us */
+#define ARRIVE_US (SECOND_US / 100) /* between two looks whether our last words arrived, when the node stops */
+#define HANDSHAKE_US (15 * SECOND_US) /* of TLS */
 #define PAUSE_US (SECOND_US / 10)   /* without accepting when descriptors ran out */
 #define COMPLAIN_US (60 * SECOND_US) /* between two log lines about that */
 
@@ -38,7 +43,8 @@ struct listen_source {
 	struct listener from;
 	const struct conn_protocol *protocol;
 	void *service;
-	int conns_max;
+	struct tls *tls; /* TLS at once; NULL: none, or when the protocol says so */
+	atomic_int conns_max;
 	atomic_int conns;
 	struct timer pause;
 	_Atomic int64_t complained;
@@ -170,6 +176,26 @@ static void slot_give(struct slot *s)
 	pthread_mutex_unlock(&l->lock);
 }
 
+/* From now on others may see it, until unlist(). */
+static void list(struct slot *s)
+{
+	pthread_mutex_lock(&s->loop->lock);
+	s->listed = true;
+	pthread_mutex_unlock(&s->loop->lock);
+}
+
+static void unlist(struct slot *s)
+{
+	pthread_mutex_lock(&s->loop->lock);
+	s->listed = false;
+	s->conn.tls = NULL;
+	for (int i = 0; i < CONN_FACTS; i++) {
+		free(s->facts[i]);
+		s->facts[i] = NULL;
+	}
+	pthread_mutex_unlock(&s->loop->lock);
+}
+
 /* ---- Running a connection */
 
 static void lend(struct worker *w, struct slot *s)
@@ -214,7 +240,10 @@ static bool fill(struct worker *w, struct slot *s)
 
 static void say_goodbye(struct slot *s)
 {
-	s->conn.protocol->close(&s->conn);
+	if (s->opened)
+		s->conn.protocol->close(&s->conn);
+	s->opened = false;
+	unlist(s);
 	s->phase = PHASE_FLUSHING;
 	conn_timeout(&s->conn, FLUSH_US);
 }
@@ -228,6 +257,8 @@ static void handled(struct slot *s, enum conn_next next)
 			c->peer, CONN_OUTPUT_MAX);
 		s->broken = true;
 	}
+	if (next == CONN_TLS)
+		c->in.n = 0;
 	if (c->in.n == CONN_INPUT_MAX && next != CONN_DRAIN) /* the protocol's bug: it would never hear of more */
 		s->wait = CONN_CLOSE;
 	slot_flush(s);
@@ -250,7 +281,7 @@ static bool goes_on(const struct slot *s, bool more_input)
 {
 	if (s->phase != PHASE_SERVING)
 		return true;
-	return s->wait == CONN_DRAIN ? slot_unsent(s) == 0 : more_input;
+	return s->wait == CONN_DRAIN || s->wait == CONN_TLS ? slot_unsent(s) == 0 : more_input || s->more;
 }
 
 static bool serve_input(struct worker *w, struct slot *s)
@@ -261,9 +292,59 @@ static bool serve_input(struct worker *w, struct slot *s)
 			handled(s, CONN_CLOSE);
 		return goes_on(s, false);
 	}
+	atomic_store(&s->active, clock_mono());
 	bool filled = c->in.n == CONN_INPUT_MAX;
 	handled(s, c->protocol->input(c));
 	return goes_on(s, filled);
+}
+
+static void open_protocol(struct slot *s)
+{
+	s->opened = true;
+	s->phase = PHASE_SERVING;
+	handled(s, s->conn.protocol->open(&s->conn));
+}
+
+static void begin_securing(struct slot *s)
+{
+	s->phase = PHASE_SECURING;
+	s->deadline_after = s->deadline;
+	conn_timeout(&s->conn, HANDSHAKE_US);
+}
+
+static void give_up_securing(struct slot *s, const char *why)
+{
+	log_line(LOG_INFO, "tls-failed", "session=%lld proto=%s peer=%s why=\"%s\"", (long long)s->conn.id,
+		s->conn.protocol->name, s->conn.peer, why);
+	say_goodbye(s);
+}
+
+/* The handshake: it costs memory only once its first bytes are here. */
+static bool secure(struct slot *s, unsigned events)
+{
+	struct conn *c = &s->conn;
+	const char *why;
+	if (events & (EVENT_STOP | EVENT_KICK) || s->loop->hurry) {
+		say_goodbye(s);
+		return true;
+	}
+	enum tls_answer answer = timed_out(s, events) ? (why = "too slow", TLS_FAILED) : tls_handshake(s, &why);
+	if (answer == TLS_AGAIN)
+		return false;
+	if (answer == TLS_FAILED) {
+		give_up_securing(s, why);
+		return true;
+	}
+	pthread_mutex_lock(&s->loop->lock);
+	c->tls = tls_version(s);
+	pthread_mutex_unlock(&s->loop->lock);
+	atomic_store(&s->deadline, s->deadline_after);
+	s->phase = PHASE_SERVING;
+	if (s->opened)
+		handled(s, c->protocol->resume(c));
+	else
+		open_protocol(s);
+	return true;
 }
 
 /* One handler call at most; true if another step is due at once. */
@@ -272,13 +353,17 @@ static bool serve(struct worker *w, struct slot *s, unsigned events)
 	struct conn *c = &s->conn;
 	const struct conn_protocol *p = c->protocol;
 	slot_flush(s);
-	if (events & EVENT_STOP) {
-		p->shutdown(c);
+	if (events & (EVENT_STOP | EVENT_KICK)) {
+		p->shutdown(c, events & EVENT_STOP ? "The server is going down" : "Ended by an administrator");
 		handled(s, CONN_CLOSE);
 	} else if (s->broken) {
 		handled(s, CONN_CLOSE);
 	} else if (timed_out(s, events)) {
 		handled(s, p->timeout(c));
+	} else if (s->wait == CONN_TLS) {
+		if (slot_unsent(s))
+			return false;
+		begin_securing(s);
 	} else if (s->wait == CONN_DRAIN) {
 		if (slot_unsent(s))
 			return false;
@@ -291,6 +376,30 @@ static bool serve(struct worker *w, struct slot *s, unsigned events)
 	return goes_on(s, false);
 }
 
+/* Has the peer's machine all we said? Then it can be read there, whatever comes after. */
+static bool has_arrived(const struct slot *s)
+{
+	int left;
+	if (strcmp(s->conn.peer, "unix") == 0)
+		return true;
+	return ioctl(s->conn.fd, SIOCOUTQ, &left) == 0 && left == 0;
+}
+
+/* What the peer still sends is thrown away until it closes too, so that no reset overtakes our last line. A node that
+   stops waits only until that line arrived. */
+static void linger(struct worker *w, struct slot *s, unsigned events)
+{
+	ssize_t n = conn_io_socket.read(&s->conn, w->in, sizeof w->in);
+	bool dry = n < 0 && (errno == EAGAIN || errno == EINTR);
+	bool over = (n <= 0 && !dry) || clock_mono() >= s->linger_until;
+	if (over || s->loop->hurry || (s->loop->stopping && dry && has_arrived(s)))
+		s->phase = PHASE_OVER;
+	else if (s->loop->stopping)
+		conn_timeout(&s->conn, ARRIVE_US);
+	else if (timed_out(s, events))
+		s->phase = PHASE_OVER;
+}
+
 /* The protocol is done with it: flush, tell the peer, read away what it still sends. False: nothing to do at once. */
 static bool wind_up(struct worker *w, struct slot *s, unsigned events)
 {
@@ -298,16 +407,16 @@ static bool wind_up(struct worker *w, struct slot *s, unsigned events)
 		slot_flush(s);
 		if (slot_unsent(s) && !s->broken && !s->loop->hurry && !timed_out(s, events))
 			return false;
-		if (slot_unsent(s) || s->broken || s->eof || shutdown(s->conn.fd, SHUT_WR)) {
+		bool all = !slot_unsent(s) && !s->broken;
+		if ((all && s->conn.io->finish(&s->conn)) || !all || s->eof) {
 			s->phase = PHASE_OVER;
 			return false;
 		}
 		s->phase = PHASE_LINGERING;
+		s->linger_until = clock_mono() + LINGER_US;
 		conn_timeout(&s->conn, LINGER_US);
 	}
-	slot_read(s, w->in, sizeof w->in);
-	if (s->eof || s->broken || s->loop->hurry || timed_out(s, events))
-		s->phase = PHASE_OVER;
+	linger(w, s, events);
 	return false;
 }
 
@@ -315,11 +424,16 @@ static bool step(struct worker *w, struct slot *s, unsigned events)
 {
 	if (s->phase == PHASE_SERVING)
 		return serve(w, s, events);
+	if (s->phase == PHASE_SECURING)
+		return secure(s, events);
 	if (s->phase != PHASE_OPENING)
 		return wind_up(w, s, events);
-	s->phase = PHASE_SERVING;
-	handled(s, s->conn.protocol->open(&s->conn));
-	return true;
+	if (!s->from->tls) {
+		open_protocol(s);
+		return true;
+	}
+	begin_securing(s);
+	return false;
 }
 
 static unsigned wanted_events(const struct slot *s)
@@ -327,9 +441,18 @@ static unsigned wanted_events(const struct slot *s)
 	bool full = slot_unsent(s) > CONN_OUTPUT_HIGH;
 	if (s->phase == PHASE_LINGERING)
 		return EPOLLIN;
-	if (s->phase == PHASE_FLUSHING || s->wait == CONN_DRAIN || full)
-		return EPOLLOUT;
-	return EPOLLIN | (slot_unsent(s) ? EPOLLOUT : 0);
+	if (s->phase == PHASE_SECURING)
+		return s->read_wants;
+	if (s->phase == PHASE_FLUSHING || s->wait == CONN_DRAIN || s->wait == CONN_TLS || full)
+		return s->write_wants;
+	return s->read_wants | (slot_unsent(s) ? s->write_wants : 0);
+}
+
+/* Is there input at hand that no event will announce? */
+static bool has_input(const struct slot *s)
+{
+	return s->more && s->phase == PHASE_SERVING && (s->wait == CONN_MORE || s->wait == CONN_WAKE) &&
+	       slot_unsent(s) <= CONN_OUTPUT_HIGH;
 }
 
 /* Gives the slot up until something happens. False if something did: the caller is still the owner. */
@@ -359,6 +482,7 @@ static void end(struct worker *w, struct slot *s)
 	buffer_free(&s->kept);
 	buffer_free(&c->out);
 	s->deadline = 0;
+	unlist(s);
 	c->io->close(c);
 	atomic_fetch_sub(&s->from->conns, 1);
 	slot_give(s);
@@ -373,6 +497,11 @@ static void run(struct worker *w, struct slot *s)
 		int64_t until = clock_mono() + TURN_US;
 		for (int rounds = 1; step(w, s, events) && rounds < ROUNDS && clock_mono() < until; rounds++)
 			;
+		if (has_input(s)) { /* after the others */
+			take_back(w, s);
+			loop_queue(s->loop, s);
+			return;
+		}
 		if (s->phase != PHASE_OVER && park(w, s))
 			return;
 	}
@@ -409,7 +538,12 @@ static void slot_init(struct slot *s, struct listen_source *from, int fd, const 
 	s->from = from;
 	s->phase = PHASE_OPENING;
 	s->wait = CONN_MORE;
-	s->eof = s->broken = s->watched = false;
+	s->opened = s->more = s->eof = s->broken = s->watched = false;
+	s->read_wants = EPOLLIN;
+	s->write_wants = EPOLLOUT;
+	s->tls = from->tls;
+	s->since = clock_now();
+	s->active = clock_mono();
 	s->sent = 0;
 	s->kept = (struct buffer){ 0 };
 	describe_peer(&s->conn, peer);
@@ -441,6 +575,7 @@ static void welcome(struct worker *w, struct listen_source *from, int fd, const 
 	}
 	atomic_fetch_add(&from->loop->accepted, 1);
 	slot_init(s, from, fd, peer);
+	list(s);
 	run(w, s);
 }
 
@@ -645,6 +780,12 @@ int loop_open(const struct loop_options *o, struct loop **out)
 
 int loop_listen(struct loop *l, const struct listener *from, const struct conn_protocol *p, void *service, int conns_max)
 {
+	return loop_listen_tls(l, from, p, service, conns_max, NULL);
+}
+
+int loop_listen_tls(struct loop *l, const struct listener *from, const struct conn_protocol *p, void *service, int conns_max,
+                    struct tls *tls)
+{
 	struct listen_source **list = realloc(l->listeners, (l->n_listeners + 1) * sizeof *list);
 	struct listen_source *s = calloc(1, sizeof *s);
 	if (list)
@@ -654,13 +795,20 @@ int loop_listen(struct loop *l, const struct listener *from, const struct conn_p
 		return fail_with(ERR_LIMIT, "loop: no memory");
 	}
 	*s = (struct listen_source){ .source = SOURCE_LISTENER, .loop = l, .from = *from, .protocol = p, .service = service,
-		.conns_max = conns_max, .pause.fire = pause_over };
+		.tls = tls, .conns_max = conns_max, .pause.fire = pause_over };
 	int r = watch(l, from->fd, 0, s);
 	if (r)
 		free(s);
 	else
 		l->listeners[l->n_listeners++] = s;
 	return r;
+}
+
+void loop_limit(struct loop *l, const struct conn_protocol *p, int conns_max)
+{
+	for (size_t i = 0; i < l->n_listeners; i++)
+		if (l->listeners[i]->protocol == p)
+			l->listeners[i]->conns_max = conns_max;
 }
 
 int loop_start(struct loop *l)
@@ -778,4 +926,45 @@ bool loop_beat(struct loop *l)
 	bool heard = atomic_exchange(&l->heard, false);
 	announce(l);
 	return heard;
+}
+
+void conn_tell(struct conn *c, enum conn_fact fact, struct span text)
+{
+	struct slot *s = SLOT_OF(c);
+	char *copy = text.n ? strndup(text.p, text.n) : NULL;
+	pthread_mutex_lock(&s->loop->lock);
+	char *old = s->facts[fact];
+	s->facts[fact] = copy;
+	pthread_mutex_unlock(&s->loop->lock);
+	free(old);
+}
+
+static struct conn_info describe(const struct slot *s)
+{
+	const struct conn *c = &s->conn;
+	struct conn_info info = { .id = c->id, .protocol = c->protocol->name, .peer = c->peer, .tls = c->tls,
+		.since = s->since, .idle = clock_mono() - s->active };
+	for (int i = 0; i < CONN_FACTS; i++)
+		info.facts[i] = s->facts[i];
+	return info;
+}
+
+int loop_each(struct loop *l, bool (*each)(void *ctx, const struct conn_info *info), void *ctx)
+{
+	int ended = 0;
+	pthread_mutex_lock(&l->lock);
+	for (size_t i = 0; i < l->n_slabs * SLAB; i++) {
+		struct slot *s = &l->slabs[i / SLAB][i % SLAB];
+		struct conn_info info;
+		if (!s->listed || (info = describe(s), !each(ctx, &info)))
+			continue;
+		ended++;
+		if (slot_post(s, EVENT_KICK)) { /* it is ours now, so nobody else ends it meanwhile */
+			pthread_mutex_unlock(&l->lock);
+			loop_queue(l, s);
+			pthread_mutex_lock(&l->lock);
+		}
+	}
+	pthread_mutex_unlock(&l->lock);
+	return ended;
 }

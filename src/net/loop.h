@@ -31,6 +31,11 @@ int loop_open(const struct loop_options *o, struct loop **out);
 /* Takes over the listener's descriptor (it is closed with the loop) and serves what connects to it with the protocol, at
    most conns_max connections at a time. service goes to each connection. */
 int loop_listen(struct loop *l, const struct listener *from, const struct conn_protocol *p, void *service, int conns_max);
+/* The same where TLS begins at once. */
+int loop_listen_tls(struct loop *l, const struct listener *from, const struct conn_protocol *p, void *service, int conns_max,
+                    struct tls *tls);
+/* From any thread: that protocol's connections at a time, for each of its listeners, from now on. */
+void loop_limit(struct loop *l, const struct conn_protocol *p, int conns_max);
 /* Workers start; connections are accepted from now on. */
 int loop_start(struct loop *l);
 /* Accepts no more, lets every protocol say goodbye, and waits at most us for the connections to end; then ends them
@@ -43,6 +48,20 @@ uint64_t loop_conns(const struct loop *l, const struct conn_protocol *p);
 /* Did a worker take up work since the last call? Asks for that anew; nothing but the first call and a loop whose
    workers are all stuck gives false. */
 bool loop_beat(struct loop *l);
+
+/* A connection as others see it. */
+struct conn_info {
+	int64_t id;
+	const char *protocol, *peer;
+	const char *tls;              /* NULL: none */
+	const char *facts[CONN_FACTS]; /* what the session told; NULL: nothing */
+	int64_t since;                /* stamp, us */
+	int64_t idle;                 /* us without input */
+};
+
+/* Calls each() for every connection, under a lock: it must be quick, and its argument ends with the call. Where it returns
+   true, the session is ended: its protocol says goodbye and why. Returns how many were. */
+int loop_each(struct loop *l, bool (*each)(void *ctx, const struct conn_info *info), void *ctx);
 void loop_stats(const struct loop *l, struct loop_stats *out);
 
 #endif

@@ -27,11 +27,14 @@ struct option {
 	int64_t least, most;  /* of the number; of the length of a text */
 	const char *unit;     /* or the choices */
 	const char *help;
+	bool live;            /* a running node can change it */
 };
 
 static const struct option options[] = {
-#define OPTION(type, name, field, ...) { TYPE_##type, name, offsetof(struct config, field), __VA_ARGS__ },
+#define OPTION(type, name, field, ...) { TYPE_##type, name, offsetof(struct config, field), __VA_ARGS__, false },
+#define LIVE(type, name, field, ...) { TYPE_##type, name, offsetof(struct config, field), __VA_ARGS__, true },
 #include "options.def"
+#undef LIVE
 #undef OPTION
 };
 enum { OPTIONS = sizeof options / sizeof *options };
@@ -246,14 +249,24 @@ static bool same(const struct config *a, const struct config *b, const struct op
 	return is_text(o) ? strcmp(*text_of(a, o), *text_of(b, o)) == 0 : *number_of(a, o) == *number_of(b, o);
 }
 
-void config_reload(struct config *c, const struct config *fresh, size_t *rest)
+static void take(struct config *c, const struct config *fresh, const struct option *o)
 {
-	*rest = 0;
-	for (size_t i = 0; i < OPTIONS; i++)
-		*rest += !same(c, fresh, &options[i]) && !span_istarts(span_of(options[i].name), SPAN("log."));
-	free(c->log_file);
-	c->log_file = span_dup(span_of(fresh->log_file));
-	c->log_level = fresh->log_level;
+	if (is_text(o)) {
+		free(*text_of(c, o));
+		*text_of(c, o) = span_dup(span_of(*text_of(fresh, o)));
+	} else {
+		*number_of(c, o) = *number_of(fresh, o);
+	}
+}
+
+void config_reload(struct config *c, const struct config *fresh, struct buffer *rest)
+{
+	for (size_t i = 0; i < OPTIONS; i++) {
+		if (options[i].live)
+			take(c, fresh, &options[i]);
+		else if (!same(c, fresh, &options[i]))
+			buffer_printf(rest, "%s%s", rest->n ? "," : "", options[i].name);
+	}
 }
 
 /* ---- The list */
@@ -289,6 +302,7 @@ static void put_plain(struct buffer *b, const struct config *c, const struct opt
 	put_value(b, c, o);
 	buffer_printf(b, "\n    %s\n    default %s; ", o->help, *o->fallback ? o->fallback : "empty");
 	put_bounds(b, o);
+	buffer_puts(b, o->live ? "; reload takes it" : "; from the next start on");
 }
 
 static void put_json(struct json_writer *j, const struct config *c, const struct option *o)
@@ -309,6 +323,8 @@ static void put_json(struct json_writer *j, const struct config *c, const struct
 	buffer_reset(&b);
 	put_bounds(&b, o);
 	json_put_text(j, buffer_span(&b));
+	json_put_key(j, "reload");
+	json_put_bool(j, o->live);
 	json_put_key(j, "help");
 	json_put_text(j, span_of(o->help));
 	json_put_close(j, '}');

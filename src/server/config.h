@@ -11,7 +11,9 @@ typedef int64_t config_number, config_size, config_duration, config_choice;
 
 struct config {
 #define OPTION(type, name, field, ...) config_##type field;
+#define LIVE OPTION
 #include "options.def"
+#undef LIVE
 #undef OPTION
 };
 
@@ -19,8 +21,8 @@ struct config {
    detail of one line that says what is wrong, and where. config_free() gives back what it holds. */
 int config_load(const char *dir, const char *file, const char *const *settings, size_t n, struct config *out);
 void config_free(struct config *c);
-/* Takes the options that a running node can change (log.*) from fresh; *rest counts the others that differ. */
-void config_reload(struct config *c, const struct config *fresh, size_t *rest);
+/* Takes the options that a running node can change (LIVE) from fresh; rest gets the names of the others that differ. */
+void config_reload(struct config *c, const struct config *fresh, struct buffer *rest);
 
 /* Calls line() for each option whose name is in names (all, when n is 0) with its value, default, bounds and help; as one
    JSON array if json. ERR_NOT_FOUND for an unknown name. */

@@ -88,7 +88,7 @@ static int serve(const struct node_options *o, const sigset_t *signals)
 {
 	struct node node;
 	int signal;
-	size_t rest;
+	struct buffer rest = { 0 };
 	if (node_start(o, &node)) {
 		fprintf(stderr, "perdurad: %s\n", fail_detail());
 		return EXIT_FAILED;
@@ -96,11 +96,11 @@ static int serve(const struct node_options *o, const sigset_t *signals)
 	notify_manager("READY=1");
 	while (sigwait(signals, &signal) == 0 && signal == SIGHUP) {
 		notify_reloading();
-		if (node_reload(&node, &rest))
-			log_line(LOG_ERROR, "reload", "%s", fail_detail());
+		node_reload(&node, &rest);
 		notify_manager("READY=1");
 	}
 	notify_manager("STOPPING=1");
+	buffer_free(&rest);
 	if (node_stop(&node)) {
 		log_line(LOG_WARN, "stop", "%s; ending now", fail_detail());
 		_exit(EXIT_DONE);

@@ -21,6 +21,7 @@
 #include "restore.h"
 #include "store.h"
 #include "system.h"
+#include "undo.h"
 
 enum {
 	DESCRIPTORS_KEPT = 128,  /* for the stores, when connections take all they can get */
@@ -39,27 +40,52 @@ static int load_config(const struct node_options *o, struct config *out)
 	return config_load(o->dir, o->config, o->settings, o->n, out);
 }
 
-/* Opens the log file, or opens it again in the place of the old one, under the threads that write to it. */
-static int open_log(struct node *n)
+/* *fd is -1 where lines go to standard error. */
+static int open_log(const struct node *n, const struct config *c, int *fd)
 {
 	char path[PATH_MAX];
-	log_level_set((enum log_level)n->config.log_level);
-	if (!*n->config.log_file)
+	*fd = -1;
+	if (!*c->log_file)
 		return OK;
-	int r = path_in(n->opt.dir, n->config.log_file, path);
+	int r = path_in(n->opt.dir, c->log_file, path);
 	if (r)
 		return r;
-	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-	if (fd < 0)
+	int opened = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+	if (opened < 0)
 		return fail_errno("open", path);
-	if (n->log_fd < 0) {
+	*fd = opened;
+	return OK;
+}
+
+/* The file takes the place of the old one, under the threads that write to it. */
+static void use_log(struct node *n, int fd)
+{
+	log_level_set((enum log_level)n->config.log_level);
+	if (n->log_fd >= 0) {
+		dup3(fd < 0 ? STDERR_FILENO : fd, n->log_fd, O_CLOEXEC);
+		if (fd >= 0)
+			close(fd);
+	} else if (fd >= 0) {
 		n->log_fd = fd;
 		log_to(fd);
-		return OK;
 	}
-	dup3(fd, n->log_fd, O_CLOEXEC);
-	close(fd);
-	return OK;
+}
+
+static int load_certificates(struct node *n, const struct config *c)
+{
+	if (!*c->tls_cert && *n->config.listen_imaps)
+		return fail_with(ERR_INVALID, "listen.imaps wants a certificate: set tls.cert and tls.key");
+	return tls_load(n->tls, span_of(c->tls_cert), span_of(c->tls_key), n->opt.dir);
+}
+
+/* What a running node can change. */
+static void use_settings(struct node *n)
+{
+	const struct config *c = &n->config;
+	n->lmtp.recipients_max = (unsigned)c->lmtp_recipients_max;
+	n->imap.plaintext = (enum imap_plaintext)c->login_plaintext;
+	loop_limit(n->loop, &lmtp_protocol, (int)c->lmtp_connections);
+	loop_limit(n->loop, &imap_protocol, (int)c->imap_connections);
 }
 
 static int64_t mint(void *ctx)
@@ -94,8 +120,10 @@ static int open_stores(struct node *n)
 	r = identity_open(&io, &n->identity);
 	if (!r)
 		r = service_open(n->store, &n->service);
-	if (!r)
-		r = service_watch(n->service, SYSTEM_ACCOUNT, 0, directory_moved, n->identity, &n->directory_watch);
+	if (r)
+		return r;
+	service_obey(n->service, n->identity);
+	r = service_watch(n->service, SYSTEM_ACCOUNT, 0, directory_moved, n->identity, &n->directory_watch);
 	if (!r)
 		r = purge_open(&(struct purge_options){ n->service, n->identity, c->purge_grace }, &n->purge);
 	/* last: what a crash cut short is finished with what room there is */
@@ -105,14 +133,16 @@ static int open_stores(struct node *n)
 static void say_resumed(void *ctx, const char *line)
 {
 	char text[600];
-	log_line(LOG_INFO, "resume", "restore=%s", log_quote(text, sizeof text, span_of(line)));
+	log_line(LOG_INFO, "resume", "did=%s", log_quote(text, sizeof text, span_of(line)));
 }
 
-/* Restores that a crash broke off go on beside everything else. */
+/* Restores and undos that a crash broke off go on beside everything else. */
 static void *resume(void *ctx)
 {
 	struct node *n = ctx;
 	int r = restore_resume(n->service, say_resumed, n);
+	if (!r)
+		r = undo_resume(n->service, say_resumed, n);
 	if (r)
 		log_line(LOG_ERROR, "resume", "error=%s detail=\"%s\"", fail_name(r), fail_detail());
 	return NULL;
@@ -139,7 +169,7 @@ static int connections_max(void)
 }
 
 static int listen_at(struct node *n, const struct listen_address *a, const struct conn_protocol *p, void *service,
-                     int64_t conns_max)
+                     struct tls *tls)
 {
 	struct listener l[LISTEN_MAX];
 	size_t count = LISTEN_MAX, i = 0;
@@ -149,7 +179,7 @@ static int listen_at(struct node *n, const struct listen_address *a, const struc
 	for (; i < count && !r; i++) {
 		buffer_puts(&n->ports, n->ports.p[n->ports.n - 1] == '=' ? "" : ",");
 		buffer_puts(&n->ports, l[i].bound);
-		r = loop_listen(n->loop, &l[i], p, service, (int)conns_max);
+		r = loop_listen_tls(n->loop, &l[i], p, service, 0, tls);
 	}
 	if (r)
 		for (i--; i < count; i++)
@@ -158,7 +188,7 @@ static int listen_at(struct node *n, const struct listen_address *a, const struc
 }
 
 static int listen_on(struct node *n, const char *option, const char *value, const struct conn_protocol *p, void *service,
-                     int64_t conns_max)
+                     struct tls *tls)
 {
 	struct listen_list list;
 	char why[400];
@@ -166,7 +196,7 @@ static int listen_on(struct node *n, const char *option, const char *value, cons
 	if (!r && list.n)
 		buffer_printf(&n->ports, "%s=", option);
 	for (size_t i = 0; i < list.n && !r; i++)
-		r = listen_at(n, &list.at[i], p, service, conns_max);
+		r = listen_at(n, &list.at[i], p, service, tls);
 	if (!r && list.n)
 		buffer_putc(&n->ports, '\n');
 	if (!r)
@@ -184,24 +214,24 @@ static int open_listeners(struct node *n)
 	if (r)
 		return r;
 	n->lmtp = (struct lmtp_node){ .service = n->service, .identity = n->identity, .host = n->host,
-		.recipients_max = (unsigned)c->lmtp_recipients_max, .metrics = n->metrics };
-	r = listen_on(n, "listen.lmtp", c->listen_lmtp, &lmtp_protocol, &n->lmtp, c->lmtp_connections);
-	if (r)
-		return r;
+		.tls = n->tls, .metrics = n->metrics };
 	n->imap = (struct imap_node){ .service = n->service, .identity = n->identity, .host = n->host,
-		.version = PERDURA_VERSION, .plaintext = (enum imap_plaintext)c->login_plaintext,
-		.metrics = n->metrics };
-	r = listen_on(n, "listen.imap", c->listen_imap, &imap_protocol, &n->imap, c->imap_connections);
-	if (r)
-		return r;
+		.version = PERDURA_VERSION, .tls = n->tls, .metrics = n->metrics };
 	n->http = (struct http_node){ node_routes, NODE_ROUTES, n };
-	return listen_on(n, "listen.http", c->listen_http, &http_protocol, &n->http, HTTP_CONNECTIONS);
+	if ((r = listen_on(n, "listen.lmtp", c->listen_lmtp, &lmtp_protocol, &n->lmtp, NULL)) ||
+	    (r = listen_on(n, "listen.imap", c->listen_imap, &imap_protocol, &n->imap, NULL)) ||
+	    (r = listen_on(n, "listen.imaps", c->listen_imaps, &imap_protocol, &n->imap, n->tls)) ||
+	    (r = listen_on(n, "listen.http", c->listen_http, &http_protocol, &n->http, NULL)))
+		return r;
+	loop_limit(n->loop, &http_protocol, HTTP_CONNECTIONS);
+	use_settings(n);
+	return OK;
 }
 
 static int open_admin(struct node *n)
 {
 	char path[PATH_MAX];
-	n->admin_node = (struct admin_node){ .service = n->service, .identity = n->identity, .ctx = n,
+	n->admin_node = (struct admin_node){ .service = n->service, .identity = n->identity, .loop = n->loop, .ctx = n,
 		.status = node_verb_status, .config = node_verb_config, .reload = node_verb_reload,
 		.metrics = node_verb_metrics, .purge = n->purge };
 	int r = path_in(n->opt.dir, "admin.sock", path);
@@ -235,9 +265,13 @@ static int remove_ports(struct node *n)
 
 static int open_all(struct node *n)
 {
-	int r = data_dir_open(n->opt.dir, &n->lock_fd);
-	if (r || (r = open_log(n)) || (r = node_metrics_new(n)) || (r = open_stores(n)) || (r = open_listeners(n)) ||
-	    (r = open_health(n)) || (r = loop_start(n->loop)) || (r = open_admin(n)))
+	int fd, r = data_dir_open(n->opt.dir, &n->lock_fd);
+	if (r || (r = open_log(n, &n->config, &fd)))
+		return r;
+	use_log(n, fd);
+	if ((r = tls_new(&n->tls)) || (r = load_certificates(n, &n->config)) || (r = node_metrics_new(n)) ||
+	    (r = open_stores(n)) || (r = open_listeners(n)) || (r = open_health(n)) || (r = loop_start(n->loop)) ||
+	    (r = open_admin(n)))
 		return r;
 	r = purge_job_start(n->purge, n->config.purge_every, &n->purge_job);
 	if (r)
@@ -261,6 +295,7 @@ static int close_all(struct node *n)
 	admin_close(&n->admin);
 	health_stop(&n->health);
 	loop_close(&n->loop);
+	tls_free(&n->tls);
 	close_stores(n);
 	metrics_free(&n->metrics);
 	buffer_free(&n->ports);
@@ -304,17 +339,38 @@ int node_stop(struct node *n)
 	return close_all(n);
 }
 
-int node_reload(struct node *n, size_t *rest)
+/* Everything that may fail comes first, so that all or nothing is changed. */
+static int apply(struct node *n, const struct config *fresh, struct buffer *rest)
 {
-	struct config fresh;
-	int r = load_config(&n->opt, &fresh);
+	int fd, r = open_log(n, fresh, &fd);
 	if (r)
 		return r;
-	pthread_mutex_lock(&n->lock);
-	config_reload(&n->config, &fresh, rest);
-	r = open_log(n);
-	pthread_mutex_unlock(&n->lock);
-	config_free(&fresh);
-	log_line(LOG_INFO, "reload", "restart-needed-for=%zu", *rest);
+	r = load_certificates(n, fresh);
+	if (r && fd >= 0)
+		close(fd);
+	if (r)
+		return r;
+	buffer_reset(rest);
+	config_reload(&n->config, fresh, rest);
+	use_log(n, fd);
+	use_settings(n);
+	return OK;
+}
+
+int node_reload(struct node *n, struct buffer *rest)
+{
+	struct config fresh;
+	char why[512];
+	int r = load_config(&n->opt, &fresh);
+	if (!r) {
+		pthread_mutex_lock(&n->lock);
+		r = apply(n, &fresh, rest);
+		pthread_mutex_unlock(&n->lock);
+		config_free(&fresh);
+	}
+	if (r)
+		log_line(LOG_ERROR, "reload", "result=refused why=%s", log_quote(why, sizeof why, span_of(fail_detail())));
+	else
+		log_line(LOG_INFO, "reload", "result=ok from-next-start=%.*s", SPAN_ARG(buffer_span(rest)));
 	return r;
 }

@@ -13,6 +13,7 @@
 #include "loop.h"
 #include "purge_job.h"
 #include "service.h"
+#include "tls.h"
 
 struct ballast;
 
@@ -41,6 +42,7 @@ struct node {
 	struct http_node http;
 	struct metrics *metrics;
 	struct health *health;
+	struct tls *tls;        /* the certificates */
 	struct loop *loop;
 	struct admin_node admin_node;
 	struct admin *admin;
@@ -56,8 +58,9 @@ int node_start(const struct node_options *o, struct node *n);
 /* Ends within stop.timeout and a little; ERR_TIMEOUT when something still runs: then the process should just end,
    which loses nothing that was answered. */
 int node_stop(struct node *n);
-/* Reads the settings again, reopens the log file. *rest: changed options that count from the next start on. */
-int node_reload(struct node *n, size_t *rest);
+/* Reads the settings and the certificates again, reopens the log file; what is wrong is logged, and nothing is changed then.
+   rest gets the names of changed options that count from the next start on. */
+int node_reload(struct node *n, struct buffer *rest);
 
 /* node_verbs.c */
 int node_verb_status(struct request *r);

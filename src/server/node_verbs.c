@@ -146,11 +146,10 @@ int node_verb_config(struct request *r)
 
 int node_verb_reload(struct request *r)
 {
-	size_t rest;
+	struct buffer rest = { 0 };
 	int e = node_reload(r->node->ctx, &rest);
-	if (e)
-		return request_failed(r, e, "reload");
-	if (rest)
-		request_line(r, "%zu changed options count from the next start on", rest);
-	return EXIT_DONE;
+	if (!e && rest.n)
+		request_line(r, "from the next start on: %.*s", SPAN_ARG(buffer_span(&rest)));
+	buffer_free(&rest);
+	return e ? request_failed(r, e, "reload: nothing was changed") : EXIT_DONE;
 }

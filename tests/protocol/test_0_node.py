@@ -176,7 +176,7 @@ def test_reload_reopens_the_log(fresh):
     r = fresh.run('reload')
     assert r.returncode == 1 and 'perdura.conf:1' in r.stderr
     (fresh.data / 'perdura.conf').write_text('workers.max = 5\nlog.level = error\n')
-    assert '1 changed' in fresh.perdura('reload')
+    assert 'workers.max' in fresh.perdura('reload')
     assert fresh.run('status').returncode == 0
 
 

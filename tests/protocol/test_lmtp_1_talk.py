@@ -20,7 +20,7 @@ def test_greeting_and_lhlo(node):
 @pytest.mark.parametrize('line,code', [
     ('HELO x', '500 5.5.1'), ('EHLO x', '500 5.5.1'), ('LHLO', '501 5.5.4'), ('NOOP', '250 2.0.0'),
     ('NOOP with words', '250 2.0.0'), ('VRFY a', '252 2.5.0'), ('HELP', '214 2.0.0'), ('RSET', '250 2.0.0'),
-    ('EXPN a', '500 5.5.2'), ('STARTTLS', '500 5.5.2'), ('', '500 5.5.2'), ('\x01\x02', '500 5.5.2'), ('\xff\xfe', '500 5.5.2'),
+    ('EXPN a', '500 5.5.2'), ('STARTTLS', '502 5.5.1'), ('', '500 5.5.2'), ('\x01\x02', '500 5.5.2'), ('\xff\xfe', '500 5.5.2'),
     ('RCPT TO:<a@example.org>', '503 5.5.1'), ('DATA', '503 5.5.1'), ('MAIL FROM:a@b', '501 5.5.4'), ('MAIL FROM:<a@@b>', '501 5.1.7'),
     ('MAIL FROM:<a@b> FOO=1', '555 5.5.4'), ('MAIL FROM:<a@b> SIZE=99999999999999', '552 5.3.4'), ('MAIL FROM:<a@b> SIZE=-1', '501 5.5.4'),
     ('MAIL FROM:<a@b> BODY=BINARYMIME', '501 5.5.4'), ('MAIL FROM:<>', '250 2.1.0'), ('mail from:<a@b> body=8bitmime size=10', '250 2.1.0'),

@@ -12,6 +12,7 @@
 #include "log.h"
 #include "message.h"
 #include "settings.h"
+#include "tls.h"
 
 struct service {
 	int new_result, finish_result, deliver_result;
@@ -132,6 +133,16 @@ void conn_consume(struct conn *c, size_t n)
 void conn_timeout(struct conn *c, int64_t us)
 {
 	timeout_set = us;
+}
+
+bool tls_ready(struct tls *t)
+{
+	return false;
+}
+
+int conn_start_tls(struct conn *c, struct tls *t)
+{
+	return ERR_UNAVAILABLE;
 }
 
 struct peer {
@@ -338,7 +349,7 @@ static void endings(void **state)
 	peer_close(&p);
 
 	peer_open(&p);
-	lmtp_protocol.shutdown(&p.conn);
+	lmtp_protocol.shutdown(&p.conn, "The server is going down");
 	assert_string_equal(codes(&p), "220 421/4.3.2");
 	peer_close(&p);
 }

@@ -335,7 +335,7 @@ static enum conn_next echo_timeout(struct conn *c)
 	return CONN_CLOSE;
 }
 
-static void echo_shutdown(struct conn *c)
+static void echo_shutdown(struct conn *c, const char *why)
 {
 	struct session *s = c->session;
 	atomic_fetch_add(&s->world->shutdowns, 1);

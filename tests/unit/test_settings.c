@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include <ftw.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -11,9 +12,12 @@
 #include "directory.h"
 #include "directory_write.h"
 #include "fail.h"
+#include "import.h"
+#include "message.h"
 #include "quantity.h"
 #include "settings.h"
 #include "store.h"
+#include "view.h"
 
 static void quantities(void **state)
 {
@@ -76,6 +80,7 @@ static int setup(void **state)
 	struct identity_options io = { .meta = w->store->meta, .domain = SPAN("here.test") };
 	assert_int_equal(identity_open(&io, &w->i), OK);
 	assert_int_equal(service_open(w->store, &w->s), OK);
+	service_obey(w->s, w->i);
 	assert_int_equal(service_watch(w->s, 0, 0, moved, w->i, &w->watch), OK);
 	*state = w;
 	return 0;
@@ -253,6 +258,170 @@ static void refused(void **state)
 	assert_int_equal(domain_set(w->s, SPAN("none.test"), &v, 1, &tester), ERR_NOT_FOUND);
 }
 
+/* ---- What they bound */
+
+enum { SIZE = 1000, PARALLEL = 8 };
+
+/* A message of SIZE bytes, all of them different. */
+static struct incoming *message(struct world *w, int number)
+{
+	struct incoming *in;
+	char text[SIZE];
+	memset(text, 'x', sizeof text);
+	text[snprintf(text, sizeof text, "Subject: %d\r\n\r\n", number)] = 'x';
+	assert_int_equal(incoming_new(w->s, &in), OK);
+	assert_int_equal(incoming_write(in, span_from(text, sizeof text)), OK);
+	assert_int_equal(incoming_finish(in), OK);
+	assert_int_equal(incoming_size(in), SIZE);
+	return in;
+}
+
+static int deliver_to(struct world *w, int64_t account, int number)
+{
+	struct recipient r = { .account = account, .address = SPAN("x@x") };
+	struct incoming *in = message(w, number);
+	assert_int_equal(deliver(w->s, in, SPAN("s@s"), &r, 1, &tester), OK);
+	incoming_free(&in);
+	return r.result;
+}
+
+static int append_to(struct world *w, int64_t account, int number)
+{
+	struct append_result done;
+	struct incoming *in = message(w, number);
+	int e = append(w->s, account, SPAN("INBOX"), in, 0, SPAN(""), 0, &tester, &done);
+	incoming_free(&in);
+	return e;
+}
+
+static int64_t used(struct world *w, int64_t account)
+{
+	struct account_info i;
+	assert_int_equal(account_show(w->s, account, &i), OK);
+	return i.bytes;
+}
+
+static void quota(void **state)
+{
+	struct world *w = *state;
+	int64_t a = add(w, "a@one.test"), b = add(w, "b@one.test");
+	set_account(w, a, "quota", "3000");
+	assert_int_equal(deliver_to(w, a, 1), OK);
+	assert_int_equal(append_to(w, a, 2), OK);
+	assert_int_equal(deliver_to(w, a, 3), OK); /* just full */
+	assert_int_equal(used(w, a), 3 * SIZE);
+	assert_int_equal(deliver_to(w, a, 4), ERR_QUOTA);
+	assert_int_equal(append_to(w, a, 5), ERR_QUOTA);
+	assert_int_equal(deliver_to(w, a, 3), OK); /* a repeat of what is there needs no room */
+	assert_int_equal(used(w, a), 3 * SIZE);
+	struct recipient both[] = { { .account = a, .address = SPAN("a") }, { .account = b, .address = SPAN("b") } };
+	struct incoming *in = message(w, 6);
+	assert_int_equal(deliver(w->s, in, SPAN("s@s"), both, 2, &tester), OK); /* one has no room, the other has */
+	incoming_free(&in);
+	assert_int_equal(both[0].result, ERR_QUOTA);
+	assert_int_equal(both[1].result, OK);
+	assert_int_equal(used(w, a), 3 * SIZE);
+	assert_int_equal(used(w, b), SIZE);
+	set_account(w, a, "quota", "10"); /* already over it */
+	assert_int_equal(deliver_to(w, a, 7), ERR_QUOTA);
+	set_account(w, a, "quota", "0");
+	assert_int_equal(deliver_to(w, a, 7), OK);
+}
+
+static void copies_and_moves(void **state)
+{
+	struct world *w = *state;
+	int64_t a = add(w, "a@one.test");
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(deliver_to(w, a, i), OK);
+	set_account(w, a, "quota", "5000");
+	struct view *v;
+	struct copy_result done;
+	struct imap_range ranges[] = { { 1, 3 } };
+	struct imap_set set = { ranges, 1 };
+	assert_int_equal(view_open(w->s, a, SPAN("INBOX"), false, &v), OK);
+	assert_int_equal(view_copy(v, &set, SPAN("Archive"), false, &tester, &done), ERR_QUOTA);
+	assert_int_equal(used(w, a), 3 * SIZE); /* nothing of it stays */
+	assert_int_equal(view_copy(v, &set, SPAN("Archive"), true, &tester, &done), OK); /* a move needs no room */
+	free(done.from);
+	free(done.to);
+	assert_int_equal(used(w, a), 3 * SIZE);
+	view_close(&v);
+}
+
+static void imports(void **state)
+{
+	struct world *w = *state;
+	struct import *m;
+	int64_t a = add(w, "a@one.test");
+	set_account(w, a, "quota", "1500");
+	assert_int_equal(import_open(w->s, a, &tester, &m), OK);
+	assert_int_equal(import_add(m, SPAN("INBOX"), message(w, 1), 0, SPAN(""), 0), OK);
+	assert_int_equal(import_add(m, SPAN("INBOX"), message(w, 2), 0, SPAN(""), 0), OK);
+	assert_int_equal(import_flush(m), ERR_QUOTA);
+	import_close(&m);
+	assert_int_equal(used(w, a), 0);
+}
+
+static void same_account_by_many_names(void **state)
+{
+	struct world *w = *state;
+	int64_t a = add(w, "a@one.test"), b = add(w, "b@one.test");
+	set_cluster(w, "lmtp.duplicate.window", "0");
+	struct recipient r[] = { { .account = a, .address = SPAN("info") }, { .account = b, .address = SPAN("b") },
+		{ .account = a, .address = SPAN("sales") }, { .account = a, .address = SPAN("a+x"), .folder = SPAN("x") } };
+	struct incoming *in = message(w, 1);
+	assert_int_equal(deliver(w->s, in, SPAN("s@s"), r, COUNT(r), &tester), OK);
+	incoming_free(&in);
+	for (size_t i = 0; i < COUNT(r); i++)
+		assert_int_equal(r[i].result, OK);
+	assert_int_equal(used(w, a), 2 * SIZE);
+	assert_int_equal(used(w, b), SIZE);
+	assert_int_equal(deliver_to(w, b, 1), OK); /* the window is off: a repeat is stored again */
+	assert_int_equal(used(w, b), 2 * SIZE);
+	set_cluster(w, "lmtp.duplicate.window", "1h");
+	assert_int_equal(deliver_to(w, b, 1), OK);
+	assert_int_equal(used(w, b), 2 * SIZE);
+}
+
+struct crowd {
+	struct world *w;
+	int64_t account;
+	int number;
+	int results[4];
+};
+
+static void *deliver_some(void *arg)
+{
+	struct crowd *c = arg;
+	for (int i = 0; i < 4; i++)
+		c->results[i] = deliver_to(c->w, c->account, c->number * 100 + i);
+	return NULL;
+}
+
+static void parallel_deliveries_never_cross_it(void **state)
+{
+	struct world *w = *state;
+	struct crowd all[PARALLEL];
+	pthread_t threads[PARALLEL];
+	int stored = 0;
+	int64_t a = add(w, "a@one.test");
+	set_account(w, a, "quota", "10500");
+	for (int i = 0; i < PARALLEL; i++) {
+		all[i] = (struct crowd){ .w = w, .account = a, .number = i };
+		assert_int_equal(pthread_create(&threads[i], NULL, deliver_some, &all[i]), 0);
+	}
+	for (int i = 0; i < PARALLEL; i++)
+		pthread_join(threads[i], NULL);
+	for (int i = 0; i < PARALLEL * 4; i++) {
+		int result = all[i / 4].results[i % 4];
+		assert_true(result == OK || result == ERR_QUOTA);
+		stored += result == OK;
+	}
+	assert_int_equal(stored, 10);
+	assert_int_equal(used(w, a), 10 * SIZE);
+}
+
 /* ---- Domains */
 
 static int collect(void *ctx, struct span domain)
@@ -299,6 +468,11 @@ int main(void)
 		WITH_STORE(a_removed_account_keeps_its_settings),
 		WITH_STORE(postmaster),
 		WITH_STORE(refused),
+		WITH_STORE(quota),
+		WITH_STORE(copies_and_moves),
+		WITH_STORE(imports),
+		WITH_STORE(same_account_by_many_names),
+		WITH_STORE(parallel_deliveries_never_cross_it),
 		WITH_STORE(domains),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,7 +7,7 @@
 #include "clock.h"
 #include "fail.h"
 #include "mailbox_name.h"
-#include "names.h"
+#include "folder_names.h"
 #include "store.h"
 
 enum { PAGE = 500, COUNTS_MAX = 32, FOLD_CHANGES_MAX = 100000 };

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "email_counts.h"
 #include "fail.h"
 #include "flags.h"
 #include "folder_private.h"
@@ -16,22 +17,13 @@ struct candidate {
 	bool ended; /* its entry ended with it, or lived in another collection: to be linked anew */
 };
 
-/* How many times each email is in the target already, beyond what then knew. */
-struct counts {
-	struct count {
-		int64_t email;
-		uint32_t n;
-	} *slots;
-	size_t cap, used;
-};
-
 struct job {
 	struct run *r;
 	struct target *t;
 	int64_t source;
 	struct buffer candidates;
 	struct arena arena; /* keywords of candidates */
-	struct counts counts;
+	struct email_counts counts; /* of what is in the target already, beyond what then knew */
 	/* reading */
 	uint32_t after;
 	size_t keep, got;
@@ -43,49 +35,6 @@ struct job {
 	uint64_t linked, flagged;
 	struct touched touched;
 };
-
-static struct count *slot_of(const struct counts *c, int64_t email)
-{
-	size_t i = (uint64_t)email * 0x9E3779B97F4A7C15u >> 20 & (c->cap - 1);
-	while (c->slots[i].email && c->slots[i].email != email)
-		i = (i + 1) & (c->cap - 1);
-	return &c->slots[i];
-}
-
-static int grow(struct counts *c)
-{
-	struct counts next = { .cap = c->cap ? c->cap * 2 : 1024, .used = c->used };
-	next.slots = calloc(next.cap, sizeof *next.slots);
-	if (!next.slots)
-		return fail_with(ERR_UNAVAILABLE, "no memory");
-	for (size_t i = 0; i < c->cap; i++)
-		if (c->slots[i].email)
-			*slot_of(&next, c->slots[i].email) = c->slots[i];
-	free(c->slots);
-	*c = next;
-	return OK;
-}
-
-static int count_email(struct counts *c, int64_t email)
-{
-	if (c->used * 2 >= c->cap && grow(c))
-		return ERR_UNAVAILABLE;
-	struct count *k = slot_of(c, email);
-	c->used += k->email == 0;
-	k->email = email;
-	k->n++;
-	return OK;
-}
-
-/* Takes one off when there is one. */
-static bool take_email(struct counts *c, int64_t email)
-{
-	struct count *k = c->cap ? slot_of(c, email) : NULL;
-	if (!k || !k->n)
-		return false;
-	k->n--;
-	return true;
-}
 
 static int keep_candidate(struct job *j, const struct meta_rows *row, bool ended)
 {
@@ -204,7 +153,7 @@ static int read_present(struct meta_txn *t, void *arg)
 	while ((e = meta_next(&row)) > 0) {
 		after = (uint32_t)meta_int(&row, 0);
 		j->got++;
-		if (count_email(&j->counts, meta_int(&row, 1)))
+		if (email_counts_add(&j->counts, meta_int(&row, 1)))
 			e = ERR_UNAVAILABLE;
 		if (e < 0)
 			break;
@@ -447,7 +396,7 @@ static int restore_all(struct job *j)
 	int e = OK;
 	for (size_t i = 0; !e && i < n && !restore_cancelled(r); i++) {
 		bool yes;
-		bool there = k[i].ended && take_email(&j->counts, k[i].v.email); /* also what an earlier start has linked */
+		bool there = k[i].ended && email_counts_take(&j->counts, k[i].v.email); /* also what an earlier start has linked */
 		if (there || is_done(&r->progress, j->source, k[i].v.uid))
 			continue;
 		e = matches(j, &k[i], &yes);
@@ -496,7 +445,7 @@ int restore_messages(struct run *r, struct target *t)
 	tell(r, t, &before);
 	buffer_free(&j->candidates);
 	arena_free(&j->arena);
-	free(j->counts.slots);
+	email_counts_free(&j->counts);
 	free(j);
 	return e;
 }

@@ -154,6 +154,10 @@ static void nothing(struct conn *c)
 {
 }
 
+static void no_goodbye(struct conn *c, const char *why)
+{
+}
+
 const struct conn_protocol http_protocol = {
 	.name = "http",
 	.refusal = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
@@ -161,6 +165,6 @@ const struct conn_protocol http_protocol = {
 	.input = http_input,
 	.resume = http_input,
 	.timeout = http_timeout,
-	.shutdown = nothing,
+	.shutdown = no_goodbye,
 	.close = nothing,
 };

@@ -30,17 +30,6 @@ static bool read_pairs(struct imap_args *a, struct client_id *id)
 	return !a->bad;
 }
 
-/* Printable ASCII only, and only so much of it. */
-static void add_word(struct imap_session *s, struct span word)
-{
-	size_t n = strlen(s->client);
-	if (word.n && n + 1 < sizeof s->client)
-		s->client[n++] = ' ';
-	for (size_t i = 0; i < word.n && n + 1 < sizeof s->client; i++)
-		s->client[n++] = word.p[i] >= ' ' && word.p[i] < 0x7f ? word.p[i] : '?';
-	s->client[n] = 0;
-}
-
 enum imap_step cmd_id(struct command *c)
 {
 	struct imap_session *s = c->session;
@@ -48,9 +37,7 @@ enum imap_step cmd_id(struct command *c)
 	char client[4 * sizeof s->client];
 	if (!imap_sp(&c->args) || !read_pairs(&c->args, &id) || !imap_end(&c->args))
 		return reply_bad_args(c);
-	strcpy(s->client, "imap");
-	add_word(s, id.name);
-	add_word(s, id.version);
+	session_set_client(s, id.name, id.version);
 	log_line(LOG_INFO, "imap-id", "session=%lld client=%s", (long long)s->conn->id,
 	         log_quote(client, sizeof client, span_of(s->client)));
 	buffer_puts(c->out, "* ID (\"name\" \"Perdura\" \"version\" ");

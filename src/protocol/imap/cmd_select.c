@@ -53,6 +53,7 @@ static enum imap_step open_mailbox(struct command *c, int flags)
 	}
 	s->view = v;
 	s->state = STATE_SELECTED;
+	conn_tell(s->conn, CONN_FOLDER, name);
 	reply_ok(c, view_info(v)->read_only ? "[READ-ONLY] " : "[READ-WRITE] ");
 	buffer_puts(&c->reply, c->entry->word);
 	buffer_puts(&c->reply, " completed");

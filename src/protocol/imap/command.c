@@ -42,6 +42,7 @@ static const struct command_entry commands[] = {
 	{ "RENAME", cmd_rename, LOGGED_IN, 0 },
 	{ "SEARCH", cmd_search, STATE_SELECTED, COMMAND_UID | COMMAND_NUMBERS },
 	{ "SELECT", cmd_select, LOGGED_IN, COMMAND_NO_NEWS },
+	{ "STARTTLS", cmd_starttls, STATE_GREETED, COMMAND_NO_NEWS },
 	{ "STATUS", cmd_status, LOGGED_IN, 0 },
 	{ "STORE", cmd_store, STATE_SELECTED, COMMAND_UID | COMMAND_NUMBERS },
 	{ "SUBSCRIBE", cmd_subscribe, LOGGED_IN, 0 },

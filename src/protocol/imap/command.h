@@ -115,6 +115,7 @@ enum imap_step cmd_noop(struct command *c);
 enum imap_step cmd_rename(struct command *c);
 enum imap_step cmd_search(struct command *c);
 enum imap_step cmd_select(struct command *c);
+enum imap_step cmd_starttls(struct command *c);
 enum imap_step cmd_status(struct command *c);
 enum imap_step cmd_store(struct command *c);
 enum imap_step cmd_subscribe(struct command *c);

@@ -8,17 +8,20 @@
 struct service;
 struct identity;
 struct metrics;
+struct tls;
 
 /* Where passwords may travel without TLS (login.plaintext). */
 enum imap_plaintext { IMAP_PLAINTEXT_LOOPBACK, IMAP_PLAINTEXT_ALWAYS, IMAP_PLAINTEXT_NEVER };
 
-/* The `service` of every IMAP listener (loop_listen); not changed and not freed while it is served. */
+/* The `service` of every IMAP listener (loop_listen); not freed while it is served; what is _Atomic
+   may change meanwhile. */
 struct imap_node {
 	struct service *service;
 	struct identity *identity;
 	const char *host;    /* how the node calls itself in its greeting */
 	const char *version; /* for ID */
-	enum imap_plaintext plaintext;
+	struct tls *tls;     /* for STARTTLS */
+	_Atomic enum imap_plaintext plaintext;
 	struct metrics *metrics; /* NULL: nothing is counted */
 };
 

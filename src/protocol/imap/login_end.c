@@ -32,6 +32,7 @@ static enum imap_step enter(struct command *c, const struct account *who, struct
 	s->user = span_dup(span_of(who->address));
 	s->account = who->id;
 	s->state = STATE_USER;
+	conn_tell(s->conn, CONN_USER, span_of(who->address));
 	log_login(c, "imap-login", user, OK);
 	reply_ok(c, "[CAPABILITY ");
 	put_capabilities(&c->reply, s);

@@ -3,6 +3,7 @@
 #include "fail.h"
 #include "imap_quote.h"
 #include "log.h"
+#include "tls.h"
 
 static enum imap_step reply(struct command *c, const char *status, const char *text)
 {
@@ -118,4 +119,6 @@ void put_capabilities(struct buffer *b, const struct imap_session *s)
 		buffer_puts(b, " NAMESPACE UNSELECT IDLE UIDPLUS MOVE SPECIAL-USE CHILDREN");
 	else
 		buffer_puts(b, session_plaintext(s) ? " AUTH=PLAIN AUTH=LOGIN" : " LOGINDISABLED");
+	if (s->state == STATE_GREETED && !s->conn->tls && tls_ready(s->node->tls))
+		buffer_puts(b, " STARTTLS");
 }

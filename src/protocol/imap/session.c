@@ -19,6 +19,7 @@ enum imap_step session_bye(struct imap_session *s, const char *why)
 void session_unselect(struct imap_session *s)
 {
 	view_close(&s->view);
+	conn_tell(s->conn, CONN_FOLDER, SPAN(""));
 	if (s->state == STATE_SELECTED)
 		s->state = STATE_USER;
 }
@@ -28,11 +29,29 @@ struct actor session_actor(const struct imap_session *s)
 	return (struct actor){ .name = s->user, .session = s->conn->id, .client = s->client };
 }
 
+/* Printable ASCII only, and only so much of it. */
+static void add_word(struct imap_session *s, struct span word)
+{
+	size_t n = strlen(s->client);
+	if (word.n && n + 1 < sizeof s->client)
+		s->client[n++] = ' ';
+	for (size_t i = 0; i < word.n && n + 1 < sizeof s->client; i++)
+		s->client[n++] = word.p[i] >= ' ' && word.p[i] < 0x7f ? word.p[i] : '?';
+	s->client[n] = 0;
+}
+
+void session_set_client(struct imap_session *s, struct span name, struct span version)
+{
+	strcpy(s->client, "imap");
+	add_word(s, name);
+	add_word(s, version);
+	conn_tell(s->conn, CONN_CLIENT, span_trim(span_of(s->client + strlen("imap"))));
+}
+
 bool session_plaintext(const struct imap_session *s)
 {
-	if (s->node->plaintext == IMAP_PLAINTEXT_LOOPBACK)
-		return s->conn->local;
-	return s->node->plaintext == IMAP_PLAINTEXT_ALWAYS;
+	enum imap_plaintext allowed = s->node->plaintext;
+	return s->conn->tls || allowed == IMAP_PLAINTEXT_ALWAYS || (allowed == IMAP_PLAINTEXT_LOOPBACK && s->conn->local);
 }
 
 bool session_input_full(const struct imap_session *s)
@@ -90,6 +109,10 @@ static enum conn_next run(struct imap_session *s, enum imap_step step)
 {
 	int64_t until = clock_mono() + COMMAND_SLICE_US;
 	while (step == IMAP_DONE) {
+		if (s->begin_tls) {
+			step = IMAP_TLS;
+			break;
+		}
 		step = s->running ? command_go_on(s) : next_command(s);
 		if (step == IMAP_DONE && (conn_flush_if_over(s->conn, CONN_OUTPUT_HIGH) || clock_mono() > until))
 			step = IMAP_DRAIN;
@@ -98,6 +121,9 @@ static enum conn_next run(struct imap_session *s, enum imap_step step)
 	switch (step) {
 	case IMAP_DRAIN:
 		return CONN_DRAIN;
+	case IMAP_TLS:
+		s->begin_tls = false;
+		return CONN_TLS;
 	case IMAP_WAKE:
 		return CONN_WAKE;
 	case IMAP_CLOSE:
@@ -118,7 +144,7 @@ static enum conn_next imap_open(struct conn *c)
 	s->conn = c;
 	s->node = c->service;
 	s->state = STATE_GREETED;
-	strcpy(s->client, "imap");
+	session_set_client(s, (struct span){ 0 }, (struct span){ 0 });
 	s->login_until = clock_mono() + SESSION_LOGIN_US;
 	conn_timeout(c, SESSION_LOGIN_US);
 	buffer_puts(&c->out, "* OK [CAPABILITY ");
@@ -143,9 +169,9 @@ static enum conn_next imap_timeout(struct conn *c)
 	return CONN_CLOSE;
 }
 
-static void imap_shutdown(struct conn *c)
+static void imap_shutdown(struct conn *c, const char *why)
 {
-	session_bye(c->session, "The server is going down");
+	session_bye(c->session, why);
 }
 
 static void imap_close(struct conn *c)

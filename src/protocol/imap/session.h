@@ -38,6 +38,7 @@ struct imap_session {
 	struct view *view;       /* of the selected mailbox */
 	struct command *running; /* the one that has not ended */
 	struct imap_frame frame; /* how far the next one was looked at */
+	bool begin_tls;          /* after this reply */
 	bool draining, patient;  /* it waits for the peer to read; and gave back what it can meanwhile */
 	char client[sizeof "imap " + CLIENT_NAME_MAX];
 };
@@ -47,6 +48,7 @@ enum imap_step {
 	IMAP_DONE,  /* it ended: the reply is set */
 	IMAP_MORE,  /* it wants input, or a timeout */
 	IMAP_DRAIN, /* it goes on when the output is sent and others had their turn */
+	IMAP_TLS,   /* TLS begins when the output is sent */
 	IMAP_WAKE,  /* it wants input or conn_wake() */
 	IMAP_CLOSE, /* BYE was said, or cannot be said any more */
 };
@@ -59,6 +61,8 @@ void session_unselect(struct imap_session *s);
 struct actor session_actor(const struct imap_session *s);
 /* Does the client send more than can be kept before it is looked at? */
 bool session_input_full(const struct imap_session *s);
+/* What the client says it is: "imap NAME VERSION". */
+void session_set_client(struct imap_session *s, struct span name, struct span version);
 /* May a password travel on this connection as it is? */
 bool session_plaintext(const struct imap_session *s);
 

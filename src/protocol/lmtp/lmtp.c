@@ -103,7 +103,7 @@ static enum conn_next lmtp_input(struct conn *c)
 	do
 		step = s->state(s);
 	while (step == LMTP_AGAIN);
-	return step == LMTP_CLOSE ? CONN_CLOSE : CONN_MORE;
+	return step == LMTP_CLOSE ? CONN_CLOSE : step == LMTP_TLS ? CONN_TLS : CONN_MORE;
 }
 
 static enum conn_next lmtp_timeout(struct conn *c)
@@ -112,9 +112,9 @@ static enum conn_next lmtp_timeout(struct conn *c)
 	return CONN_CLOSE;
 }
 
-static void lmtp_shutdown(struct conn *c)
+static void lmtp_shutdown(struct conn *c, const char *why)
 {
-	buffer_puts(&c->out, "421 4.3.2 The server is going down\r\n");
+	buffer_printf(&c->out, "421 4.3.2 %s\r\n", why);
 }
 
 static void lmtp_close(struct conn *c)

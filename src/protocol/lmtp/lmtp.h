@@ -7,13 +7,16 @@
 struct service;
 struct identity;
 struct metrics;
+struct tls;
 
-/* The `service` of every LMTP listener (loop_listen); not changed and not freed while it is served. */
+/* The `service` of every LMTP listener (loop_listen); not freed while it is served; what is _Atomic
+   may change meanwhile. */
 struct lmtp_node {
 	struct service *service;
 	struct identity *identity;
 	const char *host;       /* how the node calls itself in its greeting */
-	unsigned recipients_max; /* of one message; RFC 5321 wants at least 100 */
+	struct tls *tls;        /* for STARTTLS; NULL: none */
+	_Atomic unsigned recipients_max; /* of one message; RFC 5321 wants at least 100 */
 	struct metrics *metrics; /* NULL: nothing is counted */
 };
 

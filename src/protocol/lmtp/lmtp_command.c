@@ -7,6 +7,7 @@
 #include "log.h"
 #include "metric.h"
 #include "settings.h"
+#include "tls.h"
 
 /* What must be so before a command runs; checked once, by lmtp_command(). */
 enum {
@@ -39,10 +40,24 @@ static enum lmtp_step cmd_lhlo(struct lmtp_session *s, struct span args)
 	lmtp_reset(s);
 	s->greeted = true;
 	s->message_max = (uint64_t)cluster.message_max;
+	bool tls = !s->conn->tls && s->node->tls && tls_ready(s->node->tls);
 	buffer_printf(&s->conn->out,
-	              "250-%s\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 SIZE %llu\r\n",
-	              s->node->host, (unsigned long long)s->message_max);
+	              "250-%s\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n%s250 SIZE %llu\r\n",
+	              s->node->host, tls ? "250-STARTTLS\r\n" : "", (unsigned long long)s->message_max);
 	return LMTP_AGAIN;
+}
+
+/* RFC 3207: all that was said before is forgotten. */
+static enum lmtp_step cmd_starttls(struct lmtp_session *s, struct span args)
+{
+	if (s->conn->tls)
+		return lmtp_mistake(s, "503 5.5.1 TLS is on already");
+	if (conn_start_tls(s->conn, s->node->tls))
+		return lmtp_mistake(s, "502 5.5.1 No TLS here");
+	lmtp_reset(s);
+	s->greeted = false;
+	lmtp_reply(s, "220 2.0.0 Begin TLS now");
+	return LMTP_TLS;
 }
 
 /* RFC 2033, 4.1: never a positive answer. */
@@ -230,6 +245,7 @@ static const struct command commands[] = {
 	{ SPAN("DATA"), cmd_data, GREETED | TRANSACTION | NO_ARGS },
 	{ SPAN("QUIT"), cmd_quit, NO_ARGS },
 	{ SPAN("LHLO"), cmd_lhlo, 0 },
+	{ SPAN("STARTTLS"), cmd_starttls, GREETED | NO_ARGS },
 	{ SPAN("RSET"), cmd_rset, NO_ARGS },
 	{ SPAN("NOOP"), cmd_noop, 0 },
 	{ SPAN("VRFY"), cmd_vrfy, 0 },

@@ -23,6 +23,7 @@ enum {
 enum lmtp_step {
 	LMTP_AGAIN, /* something was taken off the input: look at the rest, in whatever state it is now */
 	LMTP_MORE,  /* the input is dry */
+	LMTP_TLS,   /* TLS begins when the output is sent */
 	LMTP_CLOSE,
 };
 

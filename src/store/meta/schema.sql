@@ -178,7 +178,7 @@ CREATE TABLE body_use (
   PRIMARY KEY (body, email)
 ) WITHOUT ROWID;
 
--- delivery: what was delivered already. hash: 16 bytes over (recipient as given, sender). Found by the content's SHA-256
+-- delivery: what was delivered already. hash: 16 bytes over (folder asked for, sender). Found by the content's SHA-256
 -- through body, so that keys grow at their end.
 CREATE TABLE delivery (
   body INTEGER NOT NULL,

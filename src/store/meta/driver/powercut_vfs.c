@@ -1,13 +1,13 @@
 #include "powercut_vfs.h"
 
 #include <pthread.h>
-#include <sqlite3.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fail.h"
+
+#include "over_vfs.h"
 
 enum { SECTOR = 512, PASS_ONE_IN = 4 };
 
@@ -31,17 +31,15 @@ struct disk_file {
 };
 
 struct powercut {
-	sqlite3_vfs vfs;
-	sqlite3_vfs *real;
+	struct over_vfs over;
 	pthread_mutex_t lock;
 	struct disk_file *files;
 	uint64_t seed, bad_sync;
-	char name[40];
 };
 
 /* What SQLite holds; the real file stands behind it in the same allocation. file is NULL where we do not interfere. */
 struct handle {
-	sqlite3_file base;
+	struct over_file over;
 	struct disk_file *file;
 	sqlite3_file real[];
 };
@@ -53,7 +51,7 @@ static struct handle *of(sqlite3_file *f)
 
 static sqlite3_file *real_of(sqlite3_file *f)
 {
-	return of(f)->real;
+	return of(f)->over.below;
 }
 
 /* --- Sectors --- */
@@ -264,36 +262,11 @@ static int powercut_close(sqlite3_file *f)
 
 /* --- What goes straight to the real file: locks, shared memory, questions --- */
 
-static int pass_lock(sqlite3_file *f, int level)
-{
-	return real_of(f)->pMethods->xLock(real_of(f), level);
-}
-
-static int pass_unlock(sqlite3_file *f, int level)
-{
-	return real_of(f)->pMethods->xUnlock(real_of(f), level);
-}
-
-static int pass_check_reserved(sqlite3_file *f, int *out)
-{
-	return real_of(f)->pMethods->xCheckReservedLock(real_of(f), out);
-}
-
 static int pass_control(sqlite3_file *f, int op, void *arg)
 {
 	if (op == SQLITE_FCNTL_SIZE_HINT || op == SQLITE_FCNTL_CHUNK_SIZE) /* would change the real size */
 		return SQLITE_OK;
-	return real_of(f)->pMethods->xFileControl(real_of(f), op, arg);
-}
-
-static int pass_sector_size(sqlite3_file *f)
-{
-	return real_of(f)->pMethods->xSectorSize(real_of(f));
-}
-
-static int pass_characteristics(sqlite3_file *f)
-{
-	return real_of(f)->pMethods->xDeviceCharacteristics(real_of(f));
+	return over_control(f, op, arg);
 }
 
 static int pass_shm_map(sqlite3_file *f, int page, int size, int extend, void volatile **out)
@@ -324,12 +297,12 @@ static const sqlite3_io_methods methods = {
 	.xTruncate = powercut_truncate,
 	.xSync = powercut_sync,
 	.xFileSize = powercut_file_size,
-	.xLock = pass_lock,
-	.xUnlock = pass_unlock,
-	.xCheckReservedLock = pass_check_reserved,
+	.xLock = over_lock,
+	.xUnlock = over_unlock,
+	.xCheckReservedLock = over_check_reserved,
 	.xFileControl = pass_control,
-	.xSectorSize = pass_sector_size,
-	.xDeviceCharacteristics = pass_characteristics,
+	.xSectorSize = over_sector_size,
+	.xDeviceCharacteristics = over_characteristics,
 	.xShmMap = pass_shm_map,
 	.xShmLock = pass_shm_lock,
 	.xShmBarrier = pass_shm_barrier,
@@ -395,13 +368,15 @@ static struct powercut *powercut_of(sqlite3_vfs *v)
 static int vfs_open(sqlite3_vfs *v, const char *path, sqlite3_file *f, int flags, int *out_flags)
 {
 	struct powercut *p = powercut_of(v);
+	sqlite3_vfs *real = p->over.below;
 	if (!path || !(flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL)))
-		return p->real->xOpen(p->real, path, f, flags, out_flags);
-	f->pMethods = NULL;
-	int rc = p->real->xOpen(p->real, path, real_of(f), flags, out_flags);
+		return real->xOpen(real, path, f, flags, out_flags);
+	struct handle *h = of(f);
+	*h = (struct handle){ .over.below = h->real };
+	int rc = real->xOpen(real, path, h->real, flags, out_flags);
 	if (rc)
 		return rc;
-	rc = attach(p, path, flags, of(f));
+	rc = attach(p, path, flags, h);
 	if (rc)
 		powercut_close(f);
 	else
@@ -417,7 +392,7 @@ static int vfs_delete(sqlite3_vfs *v, const char *path, int sync_dir)
 	if (*place)
 		forget(place);
 	pthread_mutex_unlock(&p->lock);
-	return p->real->xDelete(p->real, path, sync_dir);
+	return p->over.below->xDelete(p->over.below, path, sync_dir);
 }
 
 /* The real VFS says of an empty file that it does not exist; ours may have its bytes in memory. */
@@ -437,51 +412,7 @@ static int vfs_access(sqlite3_vfs *v, const char *path, int flags, int *out)
 		*out = 1;
 		return SQLITE_OK;
 	}
-	return p->real->xAccess(p->real, path, flags, out);
-}
-
-static int vfs_full_path(sqlite3_vfs *v, const char *path, int n, char *out)
-{
-	return powercut_of(v)->real->xFullPathname(powercut_of(v)->real, path, n, out);
-}
-
-static int vfs_randomness(sqlite3_vfs *v, int n, char *out)
-{
-	return powercut_of(v)->real->xRandomness(powercut_of(v)->real, n, out);
-}
-
-static int vfs_sleep(sqlite3_vfs *v, int us)
-{
-	return powercut_of(v)->real->xSleep(powercut_of(v)->real, us);
-}
-
-static int vfs_time(sqlite3_vfs *v, double *out)
-{
-	return powercut_of(v)->real->xCurrentTime(powercut_of(v)->real, out);
-}
-
-static int vfs_last_error(sqlite3_vfs *v, int n, char *out)
-{
-	return powercut_of(v)->real->xGetLastError(powercut_of(v)->real, n, out);
-}
-
-static sqlite3_vfs vfs_over(struct powercut *p)
-{
-	return (sqlite3_vfs){
-		.iVersion = 1,
-		.szOsFile = (int)sizeof(struct handle) + p->real->szOsFile,
-		.mxPathname = p->real->mxPathname,
-		.zName = p->name,
-		.pAppData = p,
-		.xOpen = vfs_open,
-		.xDelete = vfs_delete,
-		.xAccess = vfs_access,
-		.xFullPathname = vfs_full_path,
-		.xRandomness = vfs_randomness,
-		.xSleep = vfs_sleep,
-		.xCurrentTime = vfs_time,
-		.xGetLastError = vfs_last_error,
-	};
+	return p->over.below->xAccess(p->over.below, path, flags, out);
 }
 
 int powercut_new(uint64_t seed, uint64_t bad_sync, struct powercut **out)
@@ -491,21 +422,23 @@ int powercut_new(uint64_t seed, uint64_t bad_sync, struct powercut **out)
 		return fail_with(ERR_UNAVAILABLE, "out of memory");
 	p->seed = seed;
 	p->bad_sync = bad_sync;
-	p->real = sqlite3_vfs_find(NULL);
-	snprintf(p->name, sizeof p->name, "powercut-%p", (void *)p);
 	pthread_mutex_init(&p->lock, NULL);
-	p->vfs = vfs_over(p);
-	if (!p->real || sqlite3_vfs_register(&p->vfs, 0)) {
+	int r = over_vfs_init(&p->over, "powercut", NULL, sizeof(struct handle));
+	p->over.vfs.xOpen = vfs_open;
+	p->over.vfs.xDelete = vfs_delete;
+	p->over.vfs.xAccess = vfs_access;
+	if (!r)
+		r = over_vfs_register(&p->over);
+	if (r)
 		powercut_free(&p);
-		return fail_with(ERR_UNAVAILABLE, "sqlite: no room for a VFS");
-	}
-	*out = p;
-	return OK;
+	else
+		*out = p;
+	return r;
 }
 
 const char *powercut_name(const struct powercut *p)
 {
-	return p->name;
+	return p->over.name;
 }
 
 void powercut_free(struct powercut **pp)
@@ -514,7 +447,7 @@ void powercut_free(struct powercut **pp)
 	*pp = NULL;
 	if (!p)
 		return;
-	sqlite3_vfs_unregister(&p->vfs);
+	sqlite3_vfs_unregister(&p->over.vfs);
 	while (p->files)
 		forget(&p->files);
 	pthread_mutex_destroy(&p->lock);

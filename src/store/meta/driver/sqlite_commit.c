@@ -16,6 +16,7 @@ enum {
 	GROUP_JOBS = 64,
 	GROUP_US = 4000,  /* no job is begun in a group that has been running for longer */
 	GATHER_US = 1000, /* the longest wait for announced jobs */
+	RETURN_US = 300,  /* and for those that were answered just now */
 	GATHER_SKIP = 15, /* groups at most that do not wait after waits that brought nobody */
 };
 
@@ -43,6 +44,7 @@ struct committer {
 	int queued;
 	int announced; /* jobs somebody prepares */
 	int stalled;   /* of these, how many the last wait did not live to see: not waited for again */
+	int returning; /* who brought bodies, was answered and may be about to announce the next */
 	int skip, skipped; /* groups that shall not, and that did not wait, since the last wait */
 	enum sleep sleep;
 	bool stop;
@@ -55,7 +57,7 @@ struct committer {
 
 static bool gathered(const struct committer *c)
 {
-	return c->queued >= GROUP_JOBS || c->announced <= c->stalled || c->stop;
+	return c->queued >= GROUP_JOBS || (c->announced <= c->stalled && c->returning <= 0) || c->stop;
 }
 
 static void nudge(struct committer *c)
@@ -69,6 +71,8 @@ static void nudge(struct committer *c)
 static void announced_by(struct committer *c, int by)
 {
 	c->announced += by;
+	if (by > 0)
+		c->returning--;
 	if (c->announced < 0) /* one that was never announced: this is a hint, not an account */
 		c->announced = 0;
 	if (c->stalled > c->announced)
@@ -102,22 +106,29 @@ int committer_run(struct committer *c, meta_fn *fn, void *arg, void *companion)
 	return job.result;
 }
 
-/* Those that prepare a job get a moment to join, so that they share the group's sync. One that does not come within
-   it is not waited for again until it has come: a client that announces and stalls costs the others one wait. */
-static void wait_for_announced(struct committer *c)
+/* True when all there are to wait for came in time. */
+static bool wait_until(struct committer *c, int64_t us)
 {
-	struct timespec until;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += GATHER_US * 1000L;
-	if (until.tv_nsec >= 1000000000L)
-		until.tv_sec++, until.tv_nsec -= 1000000000L;
+	struct timespec until = { us / 1000000, us % 1000000 * 1000 };
 	int late = 0;
 	while (!gathered(c) && !late) {
 		c->sleep = FOR_ANNOUNCED;
 		late = pthread_cond_timedwait(&c->wake, &c->lock, &until) == ETIMEDOUT;
 	}
 	c->sleep = AWAKE;
-	if (late)
+	return gathered(c);
+}
+
+/* Those that prepare a job get a moment to join, so that they share the group's syncs; a shorter one those that were
+   answered just now. One that does not come within it is not waited for again until it has come: a client that announces and
+   stalls costs the others one wait. */
+static void wait_for_announced(struct committer *c)
+{
+	int64_t now = clock_mono();
+	if (c->returning > 0 && wait_until(c, now + RETURN_US))
+		return;
+	c->returning = 0;
+	if (!wait_until(c, now + GATHER_US))
 		c->stalled = c->announced;
 }
 
@@ -173,8 +184,14 @@ static void put_back(struct committer *c, struct job **group, int n)
 	pthread_mutex_unlock(&c->lock);
 }
 
-static void answer(struct job **group, int n)
+static void answer(struct committer *c, struct job **group, int n)
 {
+	int bodies = 0;
+	for (int i = 0; i < n; i++)
+		bodies += group[i]->companion != NULL;
+	pthread_mutex_lock(&c->lock);
+	c->returning = bodies;
+	pthread_mutex_unlock(&c->lock);
 	for (int i = 0; i < n; i++)
 		sem_post(&group[i]->done);
 }
@@ -286,7 +303,7 @@ static void run_group(struct committer *c, struct job **group, int n)
 		checkpointer_hurry(c->checkpointer);
 	count_group(c, group, ran, clock_mono() - began);
 	put_back(c, group + ran, n - ran);
-	answer(group, ran);
+	answer(c, group, ran);
 }
 
 static void start_companions(struct committer *c, struct job **group, int n)

@@ -1,6 +1,6 @@
 /* The last known path of every collection an account ever had. */
-#ifndef NAMES_H
-#define NAMES_H
+#ifndef FOLDER_NAMES_H
+#define FOLDER_NAMES_H
 
 #include "arena.h"
 #include "buffer.h"

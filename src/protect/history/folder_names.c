@@ -1,4 +1,4 @@
-#include "names.h"
+#include "folder_names.h"
 
 #include <stdlib.h>
 

@@ -31,6 +31,7 @@ enum {
 
 #define TURN_US (SECOND_US / 50)
 #define FLUSH_US (10 * SECOND_US)   /* for a peer to take our last words */
+#define STOP_FLUSH_US SECOND_US     /* the same while the node stops */
 #define LINGER_US (2 * SECOND_US)   /* for a peer to close after us */
 #define ARRIVE_US (SECOND_US / 100) /* between two looks whether our last words arrived, when the node stops */
 #define HANDSHAKE_US (15 * SECOND_US) /* of TLS */
@@ -245,7 +246,7 @@ static void say_goodbye(struct slot *s)
 	s->opened = false;
 	unlist(s);
 	s->phase = PHASE_FLUSHING;
-	conn_timeout(&s->conn, FLUSH_US);
+	conn_timeout(&s->conn, s->loop->stopping ? STOP_FLUSH_US : FLUSH_US);
 }
 
 static void handled(struct slot *s, enum conn_next next)
@@ -404,6 +405,8 @@ static void linger(struct worker *w, struct slot *s, unsigned events)
 static bool wind_up(struct worker *w, struct slot *s, unsigned events)
 {
 	if (s->phase == PHASE_FLUSHING) {
+		if (events & EVENT_STOP)
+			conn_timeout(&s->conn, STOP_FLUSH_US);
 		slot_flush(s);
 		if (slot_unsent(s) && !s->broken && !s->loop->hurry && !timed_out(s, events))
 			return false;

@@ -487,8 +487,9 @@ struct message {
 };
 
 struct where {
-	int64_t email, size;
+	int64_t email, size, email_size;
 	struct blob_location at;
+	unsigned char sha256[SHA256_DIGEST_LENGTH]; /* zeros when the row has none */
 };
 
 static int find_message(struct meta_txn *t, void *arg)
@@ -499,7 +500,11 @@ static int find_message(struct meta_txn *t, void *arg)
 	if (e)
 		return e;
 	w->at = (struct blob_location){ meta_int(&r, 1), meta_int(&r, 2), meta_int(&r, 3) };
+	w->email_size = meta_int(&r, 0);
 	w->size = meta_int(&r, 4);
+	struct span sha = meta_span(&r, 5);
+	memset(w->sha256, 0, sizeof w->sha256);
+	memcpy(w->sha256, sha.p, sha.n == sizeof w->sha256 ? sha.n : 0);
 	meta_done(&r);
 	return OK;
 }
@@ -522,9 +527,10 @@ static int open_reader(struct message *m)
 	if (e == ERR_NOT_FOUND && w.at.pack)
 		return fail_with(ERR_CORRUPT, "email %lld refers to a pack that is not there", (long long)m->email);
 	m->size = (uint64_t)w.size;
-	if (!e && blob_reader_size(m->reader) != m->size)
-		e = fail_with(ERR_CORRUPT, "email %lld: its record has another size", (long long)m->email);
-	return e;
+	/* rows have no checksum of their own: a damaged one must not lead to somebody else's message */
+	bool right = !e && blob_reader_size(m->reader) == m->size && w.email_size == w.size &&
+	             !memcmp(blob_reader_sha256(m->reader), w.sha256, sizeof w.sha256);
+	return e || right ? e : fail_with(ERR_CORRUPT, "email %lld: the record there is another message", (long long)m->email);
 }
 
 int message_open(struct service *s, int64_t email, struct message **out)

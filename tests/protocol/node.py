@@ -100,7 +100,7 @@ class Node:
     def run(self, *words, stdin='', timeout=PATIENCE):
         """perdura --data DIR words...: the finished process, with stdout and stderr as text."""
         return subprocess.run([str(PERDURA), '--data', str(self.data), *map(str, words)], input=stdin, text=True,
-                              capture_output=True, timeout=timeout)
+                              errors='backslashreplace', capture_output=True, timeout=timeout)
 
     def perdura(self, *words, **more):
         """The same; it must succeed. Returns standard output."""

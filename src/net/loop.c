@@ -31,8 +31,8 @@ enum {
 
 #define TURN_US (SECOND_US / 50)
 #define FLUSH_US (10 * SECOND_US)   /* for a peer to take our last words */
-#define STOP_FLUSH_US SECOND_US     /* the same while the node stops */
 #define LINGER_US (2 * SECOND_US)   /* for a peer to close after us */
+#define STOP_US (SECOND_US * 6 / 10) /* for either, when the node stops */
 #define ARRIVE_US (SECOND_US / 100) /* between two looks whether our last words arrived, when the node stops */
 #define HANDSHAKE_US (15 * SECOND_US) /* of TLS */
 #define PAUSE_US (SECOND_US / 10)   /* without accepting when descriptors ran out */
@@ -246,7 +246,7 @@ static void say_goodbye(struct slot *s)
 	s->opened = false;
 	unlist(s);
 	s->phase = PHASE_FLUSHING;
-	conn_timeout(&s->conn, s->loop->stopping ? STOP_FLUSH_US : FLUSH_US);
+	conn_timeout(&s->conn, s->loop->stopping ? STOP_US : FLUSH_US);
 }
 
 static void handled(struct slot *s, enum conn_next next)
@@ -404,9 +404,11 @@ static void linger(struct worker *w, struct slot *s, unsigned events)
 /* The protocol is done with it: flush, tell the peer, read away what it still sends. False: nothing to do at once. */
 static bool wind_up(struct worker *w, struct slot *s, unsigned events)
 {
+	if (events & EVENT_STOP) {
+		s->linger_until = clock_mono() + STOP_US;
+		conn_timeout(&s->conn, STOP_US);
+	}
 	if (s->phase == PHASE_FLUSHING) {
-		if (events & EVENT_STOP)
-			conn_timeout(&s->conn, STOP_FLUSH_US);
 		slot_flush(s);
 		if (slot_unsent(s) && !s->broken && !s->loop->hurry && !timed_out(s, events))
 			return false;
@@ -416,7 +418,7 @@ static bool wind_up(struct worker *w, struct slot *s, unsigned events)
 			return false;
 		}
 		s->phase = PHASE_LINGERING;
-		s->linger_until = clock_mono() + LINGER_US;
+		s->linger_until = clock_mono() + (s->loop->stopping ? STOP_US : LINGER_US);
 		conn_timeout(&s->conn, LINGER_US);
 	}
 	linger(w, s, events);

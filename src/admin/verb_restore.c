@@ -49,6 +49,15 @@ static void report(struct request *r, const struct restore_report *k, const stru
 {
 	char when[40];
 	instant_write(at->stamp, when);
+	if (!r->json && request_has(r, "exact")) {
+		request_line(r, "%s: exactly as of %s: %llu folder%s, %llu message%s, flags of %llu; %llu folder%s and %llu message%s removed,"
+		             " %llu that came since stay", request_has(r, "dry-run") ? "would restore" : "restored", when,
+		             (unsigned long long)k->folders, k->folders == 1 ? "" : "s", (unsigned long long)k->messages,
+		             k->messages == 1 ? "" : "s", (unsigned long long)k->flags, (unsigned long long)k->folders_removed,
+		             k->folders_removed == 1 ? "" : "s", (unsigned long long)k->removed, k->removed == 1 ? "" : "s",
+		             (unsigned long long)k->kept);
+		return;
+	}
 	if (!r->json) {
 		request_line(r, "%s: as of %s: %llu folder%s, %llu message%s, flags of %llu", request_has(r, "dry-run") ? "would restore" : "restored",
 		             when, (unsigned long long)k->folders, k->folders == 1 ? "" : "s", (unsigned long long)k->messages,
@@ -63,6 +72,9 @@ static void report(struct request *r, const struct restore_report *k, const stru
 	json_put_key(&j, "folders"), json_put_int(&j, (int64_t)k->folders);
 	json_put_key(&j, "messages"), json_put_int(&j, (int64_t)k->messages);
 	json_put_key(&j, "flags"), json_put_int(&j, (int64_t)k->flags);
+	json_put_key(&j, "removed"), json_put_int(&j, (int64_t)k->removed);
+	json_put_key(&j, "folders_removed"), json_put_int(&j, (int64_t)k->folders_removed);
+	json_put_key(&j, "kept"), json_put_int(&j, (int64_t)k->kept);
 	json_put_key(&j, "dry_run"), json_put_bool(&j, request_has(r, "dry-run"));
 	json_put_close(&j, '}');
 	verb_json_line(r, &b);
@@ -76,9 +88,14 @@ int verb_restore(struct request *r)
 	if (!request_option(r, "at"))
 		return request_error(r, EXIT_USAGE, "restore wants --at WHEN: a time, an age such as 2h, a snapshot's name or @N out of history");
 	struct restore_request q = { .folder = verb_option(r, "folder"), .match = verb_option(r, "match"), .into = verb_option(r, "into"),
+		                     .exact = request_has(r, "exact"), .with_deliveries = request_has(r, "with-deliveries"),
 		                     .dry_run = request_has(r, "dry-run"), .actor = &actor, .say = say, .progress = progress,
 		                     .cancelled = cancelled, .ctx = r };
 	int status = EXIT_DONE;
+	if (q.exact && (q.match.n || q.into.n))
+		return request_error(r, EXIT_USAGE, "--exact goes neither with --match nor with --into");
+	if (q.with_deliveries && !q.exact)
+		return request_error(r, EXIT_USAGE, "--with-deliveries only goes with --exact");
 	if (!q.folder.n && !q.match.n && !q.dry_run)
 		status = request_confirm(r, "Restore the whole account?");
 	if (!status)

@@ -11,9 +11,10 @@ struct progress {
 	uint32_t uid;       /* in it: all up to here */
 };
 
-void plan_write(const struct restore_request *q, struct buffer *out);
+/* head: the account's last change when the restore began. */
+void plan_write(const struct restore_request *q, int64_t head, struct buffer *out);
 /* Spans and the actor's strings point into plan or the arena. */
-int plan_read(struct span plan, struct arena *arena, struct restore_request *out, struct actor *actor);
+int plan_read(struct span plan, struct arena *arena, struct restore_request *out, struct actor *actor, int64_t *head);
 void progress_write(const struct progress *p, struct buffer *out);
 int progress_read(struct span text, struct progress *out);
 

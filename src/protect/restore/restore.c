@@ -19,7 +19,7 @@ static int add_plan(struct meta_txn *t, void *arg)
 {
 	struct run *r = arg;
 	struct buffer plan = { 0 }, progress = { 0 };
-	plan_write(r->q, &plan);
+	plan_write(r->q, r->head, &plan);
 	progress_write(&r->progress, &progress);
 	int e = meta_do(t, META_CHANGESET_ADD, "iiibb", r->q->account, r->changeset, (int64_t)CHANGE_RESTORE, buffer_span(&plan),
 	                buffer_span(&progress));
@@ -43,20 +43,35 @@ static int by_source(const void *a, const void *b)
 /* Everything after the plan is in the store: the same at the first try and after a crash. */
 static int carry_out(struct run *r)
 {
-	int e = restore_folders(r);
+	int e = r->q->exact ? restore_exact_folders(r) : restore_folders(r);
 	if (!e) /* in the order progress is counted in */
 		qsort(r->targets, r->n, sizeof *r->targets, by_source);
 	for (size_t i = 0; !e && i < r->n && !restore_cancelled(r); i++)
 		if (r->targets[i].then->id >= r->progress.collection && !(r->targets[i].then->attributes & FOLDER_NOSELECT))
 			e = restore_messages(r, &r->targets[i]);
+	return e || !r->q->exact || restore_cancelled(r) ? e : restore_exact_rest(r);
+}
+
+static int read_head(struct meta_txn *t, void *arg)
+{
+	struct run *r = arg;
+	struct head h;
+	int e = change_head(t, r->q->account, &h);
+	if (!e && !r->head)
+		r->head = h.change;
 	return e;
 }
 
-static int open_run(struct run *r, struct service *s, const struct restore_request *q, int64_t changeset)
+/* head: of an earlier start, or 0. */
+static int open_run(struct run *r, struct service *s, const struct restore_request *q, int64_t changeset, int64_t head)
 {
-	*r = (struct run){ .s = s, .own = *q, .changeset = changeset };
+	*r = (struct run){ .s = s, .own = *q, .changeset = changeset, .head = head };
 	r->q = &r->own;
-	int e = mailbox_name_normal(&r->arena, q->folder, &r->own.folder);
+	int e = q->exact && (q->match.n || q->into.n) ? fail_with(ERR_INVALID, "--exact goes neither with --match nor with --into") : OK;
+	if (!e)
+		e = meta_read(service_store(s)->meta, read_head, r);
+	if (!e)
+		e = mailbox_name_normal(&r->arena, q->folder, &r->own.folder);
 	if (!e)
 		e = mailbox_name_normal(&r->arena, q->into, &r->own.into);
 	if (!e && q->into.n)
@@ -93,7 +108,7 @@ static int finish(struct run *r, int e)
 int restore_run(struct service *s, const struct restore_request *q, struct restore_report *out)
 {
 	struct run r;
-	int e = open_run(&r, s, q, service_mint(s));
+	int e = open_run(&r, s, q, service_mint(s), 0);
 	if (!e) /* purge may have come before the pin */
 		e = past_check_now(s, q->account, q->at.change);
 	if (!e && !q->dry_run)
@@ -101,7 +116,7 @@ int restore_run(struct service *s, const struct restore_request *q, struct resto
 	if (!e)
 		e = finish(&r, carry_out(&r));
 	const struct restore_report *k = &r.report;
-	r.report.changeset = k->folders + k->messages + k->flags + k->subscriptions ? r.changeset : 0;
+	r.report.changeset = k->folders + k->messages + k->flags + k->subscriptions + k->removed + k->folders_removed ? r.changeset : 0;
 	if (!e)
 		*out = r.report;
 	close_run(&r);
@@ -140,14 +155,15 @@ static int resume_one(struct service *s, const struct saved *k, struct arena *ar
 	struct actor actor;
 	struct progress progress;
 	struct run r;
-	int e = plan_read(k->plan, arena, &q, &actor);
+	int64_t head;
+	int e = plan_read(k->plan, arena, &q, &actor, &head);
 	if (!e)
 		e = progress_read(k->progress, &progress);
 	if (e)
 		return e;
 	q.say = say;
 	q.ctx = ctx;
-	e = open_run(&r, s, &q, k->id);
+	e = open_run(&r, s, &q, k->id, head);
 	r.progress = progress;
 	if (!e)
 		e = carry_out(&r);

@@ -7,6 +7,11 @@
  * - A message that is still there gets back the flags and keywords it has lost since.
  * What came since stays: messages, flags, folders, the copy of a moved message in its new folder.
  *
+ * exact makes the state what it was: messages, folders and subscriptions that came since go, flags and keywords become
+ * those of then (\Deleted too), folders get their places back even where two have changed them. But a message that was
+ * delivered since stays where it is, and so does every copy of it, and the folder it is in: with_deliveries takes them
+ * too. With a folder given, what was moved into it from elsewhere stays. What comes while the restore runs stays.
+ *
  * The whole is one changeset of small transactions. Its plan is kept in the store until it is done or has failed, so that
  * a crash in the middle is made good at the next start (restore_resume). */
 #ifndef RESTORE_H
@@ -20,6 +25,7 @@ struct restore_request {
 	struct span folder; /* this folder and all below it; empty: the whole account */
 	struct span match;  /* QUERY: only these messages (then folders and subscriptions do not return); empty: all */
 	struct span into;   /* where messages go instead of their folders, with the folders below as they were; or empty */
+	bool exact, with_deliveries; /* not with match or into */
 	bool dry_run;       /* nothing stays; with more than 100 folders what would move is an estimate */
 	const struct actor *actor;
 	/* All may be NULL. say: a line for people, per folder. progress: done of total messages looked at. cancelled: non-zero
@@ -34,7 +40,11 @@ struct restore_report {
 	uint64_t folders; /* returned, renamed back or made */
 	uint64_t messages; /* came back */
 	uint64_t flags;    /* messages that got flags back */
-	uint64_t subscriptions; /* names subscribed again; a dry run does not look */
+	uint64_t subscriptions; /* names subscribed again, or (exact) no more; a dry run does not look */
+	/* exact: */
+	uint64_t removed;         /* messages that went */
+	uint64_t folders_removed; /* with what was in them */
+	uint64_t kept;            /* messages that came since and stay */
 	int64_t changeset; /* 0: nothing was to be done */
 };
 

@@ -1,4 +1,5 @@
 /* Folders: which come back as themselves, which get their name back, which join one that took their name. */
+#include <stdarg.h>
 #include <stdio.h>
 
 #include "fail.h"
@@ -9,7 +10,7 @@
 
 enum { PER_TRANSACTION = 100, ROUNDS = 50 };
 
-static bool in_scope(const struct run *r, struct span path)
+bool restore_in_scope(const struct run *r, struct span path)
 {
 	struct span f = r->q->folder;
 	return f.n == 0 || span_eq(path, f) || mailbox_name_below(path, f) ||
@@ -340,26 +341,31 @@ static int run_step(struct meta_txn *t, void *arg)
 	        r->q->dry_run ? ERR_STOPPED : e; /* a dry run decides as the real one does, then takes it back */
 }
 
-static void say(const struct run *r, struct span path, const char *what)
+void restore_say(const struct run *r, struct span path, const char *fmt, ...)
 {
-	char line[1200];
+	char line[1200], what[400];
+	va_list args;
+	if (!r->q->say)
+		return;
+	va_start(args, fmt);
+	vsnprintf(what, sizeof what, fmt, args);
+	va_end(args);
 	snprintf(line, sizeof line, "%.*s: %s", SPAN_ARG(path), what);
-	if (r->q->say)
-		r->q->say(r->q->ctx, line);
+	r->q->say(r->q->ctx, line);
 }
 
 static void tell(struct run *r, const struct folder_step *k)
 {
-	char back[80];
 	for (size_t i = 0; i < k->n; i++) {
 		struct target *t = &r->targets[k->from + i];
 		t->id = k->last ? k->id[i] : 0;
 		t->joins = k->fate[i] == JOINS;
 		r->report.folders += has_moved(k->fate[i]);
 		r->report.messages += (uint64_t)k->messages[i];
-		snprintf(back, sizeof back, "comes back with %lld messages", (long long)k->messages[i]);
-		if (has_moved(k->fate[i]))
-			say(r, t->then->path, k->fate[i] == REVIVED ? back : "gets its name back");
+		if (k->fate[i] == REVIVED)
+			restore_say(r, t->then->path, "comes back with %lld messages", (long long)k->messages[i]);
+		else if (k->fate[i] == RENAMED)
+			restore_say(r, t->then->path, "gets its name back");
 	}
 }
 
@@ -403,7 +409,7 @@ static int lost_names(struct change *c, const struct run *r, struct span names[P
 		return e;
 	*n = 0;
 	while (*n < PER_TRANSACTION && (e = meta_next(&rows)) > 0)
-		if (in_scope(r, meta_span(&rows, 0)))
+		if (restore_in_scope(r, meta_span(&rows, 0)))
 			names[(*n)++] = arena_copy(&c->arena, meta_span(&rows, 0));
 	meta_done(&rows);
 	return e < 0 ? e : OK;
@@ -424,7 +430,7 @@ static int subscribe_some(struct meta_txn *t, void *arg)
 	return change_end(&c, e, &k->touched);
 }
 
-static int subscribe_again(struct run *r)
+int restore_subscribe(struct run *r)
 {
 	struct subscribe_step k = { .r = r };
 	int e;
@@ -455,14 +461,14 @@ static struct span path_into(struct run *r, struct span path)
 	return (struct span){ p, into.n + 1 + below.n };
 }
 
-static int choose(struct run *r)
+int restore_choose(struct run *r)
 {
 	r->targets = arena_alloc(&r->arena, (r->then.n + 1) * sizeof *r->targets);
 	if (!r->targets)
 		return fail_with(ERR_UNAVAILABLE, "no memory");
 	for (size_t i = 0; i < r->then.n; i++) {
 		const struct folder *f = &r->then.list[i];
-		if (!in_scope(r, f->path))
+		if (!restore_in_scope(r, f->path))
 			continue;
 		r->targets[r->n] = (struct target){ f, 0, r->q->into.n ? path_into(r, f->path) : f->path };
 		if (!r->targets[r->n++].path.p)
@@ -473,7 +479,7 @@ static int choose(struct run *r)
 
 int restore_folders(struct run *r)
 {
-	int e = choose(r);
+	int e = restore_choose(r);
 	if (e || r->q->into.n)
 		return e;
 	/* One transaction is enough for few folders; when they are many, places may become free after it was their turn. */
@@ -485,6 +491,6 @@ int restore_folders(struct run *r)
 		e = pass(r, true, &moved);
 	for (size_t i = 0; !e && i < r->n; i++)
 		if (r->targets[i].joins)
-			say(r, r->targets[i].then->path, "its name is taken: messages join the folder of that name");
-	return e || r->q->match.n || r->q->dry_run ? e : subscribe_again(r);
+			restore_say(r, r->targets[i].then->path, "its name is taken: messages join the folder of that name");
+	return e || r->q->match.n || r->q->dry_run ? e : restore_subscribe(r);
 }

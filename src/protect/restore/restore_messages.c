@@ -119,16 +119,16 @@ static int read_candidates(struct job *j)
 }
 
 /* The first UID that came into the target after then: created numbers grow with UIDs, so halving finds it. */
-static int first_since(struct meta_txn *t, struct job *j, uint32_t *uid)
+int restore_first_since(struct meta_txn *t, struct run *r, int64_t collection, uint32_t *uid)
 {
 	struct meta_rows row;
 	uint64_t low = 1, high = (uint64_t)UINT32_MAX + 1;
 	while (low < high) {
 		uint64_t mid = low + (high - low) / 2;
-		int e = meta_one(t, &row, META_LIVE_FIRST_AFTER, "iii", j->r->q->account, j->t->id, (int64_t)mid);
+		int e = meta_one(t, &row, META_LIVE_FIRST_AFTER, "iii", r->q->account, collection, (int64_t)mid);
 		if (e && e != ERR_NOT_FOUND)
 			return e;
-		bool later = e == ERR_NOT_FOUND || meta_int(&row, 1) > j->r->q->at.change;
+		bool later = e == ERR_NOT_FOUND || meta_int(&row, 1) > r->q->at.change;
 		uint64_t at = e == ERR_NOT_FOUND ? high : (uint64_t)meta_int(&row, 0);
 		if (!e)
 			meta_done(&row);
@@ -167,7 +167,7 @@ static int find_first(struct meta_txn *t, void *arg)
 {
 	struct job *j = arg;
 	uint32_t uid;
-	int e = first_since(t, j, &uid);
+	int e = restore_first_since(t, j->r, j->t->id, &uid);
 	if (!e)
 		j->after = uid - 1;
 	return e;
@@ -189,10 +189,17 @@ static int read_counts(struct job *j)
 	return e;
 }
 
-/* Flags and keywords of then that are missing now, joined to those of now. \Deleted does not come back. */
-static bool lost_flags(const struct version *then, const struct version *now, struct arena *a, uint64_t *flags, struct span *keywords)
+/* Flags and keywords of then that are missing now, joined to those of now. \Deleted does not come back. Exact: those of
+   then. */
+static bool lost_flags(const struct run *r, const struct version *then, const struct version *now, struct arena *a, uint64_t *flags,
+                       struct span *keywords)
 {
 	struct buffer all = { 0 };
+	if (r->q->exact) {
+		*flags = then->flags;
+		*keywords = then->keywords;
+		return *flags != now->flags || !span_eq(*keywords, now->keywords);
+	}
 	*flags = now->flags | (then->flags & ~(uint64_t)FLAG_DELETED);
 	bool joined = keywords_union(&all, now->keywords, then->keywords) == OK; /* over the limit those of now stay */
 	*keywords = joined ? arena_copy(a, buffer_span(&all)) : now->keywords;
@@ -200,14 +207,14 @@ static bool lost_flags(const struct version *then, const struct version *now, st
 	return *flags != now->flags || !span_eq(*keywords, now->keywords);
 }
 
-static int give_back_flags(struct change *c, struct collection *to, const struct version *then, uint64_t *flagged)
+static int give_back_flags(const struct run *r, struct change *c, struct collection *to, const struct version *then, uint64_t *flagged)
 {
 	struct version *now;
 	struct span keywords;
 	uint64_t flags;
 	size_t n;
 	int e = folder_versions(c, to->id, then->uid, then->uid, 1, &now, &n);
-	if (e || n == 0 || !lost_flags(then, now, &c->arena, &flags, &keywords))
+	if (e || n == 0 || !lost_flags(r, then, now, &c->arena, &flags, &keywords))
 		return e;
 	*flagged += 1;
 	return change_entry_flags(c, to, now, flags, keywords);
@@ -234,7 +241,7 @@ static int count_chunk(struct meta_txn *t, void *arg)
 		if (e)
 			continue;
 		version_from_row(&row, &now);
-		j->flagged += lost_flags(then, &now, &j->arena, &flags, &keywords);
+		j->flagged += lost_flags(j->r, then, &now, &j->arena, &flags, &keywords);
 		meta_done(&row);
 	}
 	return OK;
@@ -260,10 +267,11 @@ static int restore_chunk(struct job *j, struct change *c)
 	for (size_t i = 0; !e && i < j->n; i++) {
 		struct version v = j->chunk[i]->v;
 		if (!j->chunk[i]->ended) {
-			e = give_back_flags(c, to, &v, &j->flagged);
+			e = give_back_flags(j->r, c, to, &v, &j->flagged);
 			continue;
 		}
-		v.flags &= ~(uint64_t)FLAG_DELETED;
+		if (!j->r->q->exact)
+			v.flags &= ~(uint64_t)FLAG_DELETED;
 		e = change_entry_add(c, to, &v, j->source == j->target ? 0 : j->source);
 		j->linked++;
 	}
@@ -424,6 +432,26 @@ static void tell(const struct run *r, const struct target *t, const struct resto
 	         (unsigned long long)messages, messages == 1 ? "" : "s", messages == 1 ? "comes" : "come", (unsigned long long)flags,
 	         flags == 1 ? "gets" : "get");
 	r->q->say(r->q->ctx, line);
+}
+
+int restore_ended(struct run *r, struct target *t, struct arena *keywords, struct version **out, size_t *n)
+{
+	struct job j = { .r = r, .t = t, .source = t->then->id };
+	int e = read_candidates(&j);
+	if (!e)
+		e = decide_lives(&j);
+	struct candidate *k = (struct candidate *)(void *)j.candidates.p;
+	size_t all = j.candidates.n / sizeof *k;
+	*n = 0;
+	*out = calloc(all + 1, sizeof **out);
+	if (!e && !*out)
+		e = fail_with(ERR_UNAVAILABLE, "no memory");
+	for (size_t i = 0; !e && i < all; i++)
+		if (k[i].ended)
+			(*out)[(*n)++] = k[i].v;
+	buffer_free(&j.candidates);
+	*keywords = j.arena;
+	return e;
 }
 
 int restore_messages(struct run *r, struct target *t)

@@ -31,7 +31,8 @@ struct session {
 };
 
 struct delivered {
-	int body, sender, address;
+	int body, sender, account;
+	char folder[MODEL_PATH];
 };
 
 struct world {

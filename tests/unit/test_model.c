@@ -108,14 +108,16 @@ static void do_deliver(struct world *w)
 {
 	static const char *const addresses[] = { "anna@example.org", "anna+x@example.org", "bob@example.org" };
 	char path[MODEL_PATH] = "";
-	struct delivered d = { (int)pick(w, 4 * BODIES), (int)pick(w, 2), (int)pick(w, 2) };
+	struct delivered d = { .body = (int)pick(w, 4 * BODIES), .sender = (int)pick(w, 2) };
+	size_t address = pick(w, 2);
 	if (w->n_deliveries + 2 >= DELIVERIES)
 		return;
 	if (chance(w, 50))
 		target_path(w, path);
+	memcpy(d.folder, path, strlen(path));
 	trace(w, "body %d to %s", d.body, path);
 	struct incoming *in = new_message(w, d.body);
-	struct recipient r[2] = { { .account = w->account, .address = span_of(addresses[d.address]),
+	struct recipient r[2] = { { .account = w->account, .address = span_of(addresses[address]),
 	                           .folder = span_of(path) },
 		                  { .account = w->other, .address = SPAN("bob@example.org") } };
 	size_t n = 1 + pick(w, 2);
@@ -124,7 +126,7 @@ static void do_deliver(struct world *w)
 	for (size_t i = 0; i < n; i++) {
 		expect_code(w, r[i].result, OK, "delivery");
 		if (i)
-			d.address = 2;
+			d = (struct delivered){ d.body, d.sender, 1, "" };
 		expect(w, r[i].duplicate == was_delivered(w, &d), "duplicate: %d", r[i].duplicate);
 		if (r[i].duplicate)
 			continue;

@@ -116,8 +116,10 @@ int undo_run(struct service *s, const struct undo_request *q, struct undo_report
 		e = check_any(&u);
 	if (!e && !q->dry_run)
 		e = meta_run(service_store(s)->meta, add_plan, &u, NULL);
-	if (!e)
-		e = finish(&u, carry_out(&u));
+	if (!e) { /* from the plan on purge keeps what is needed; it may have come just before */
+		e = meta_read(service_store(s)->meta, read_head, &u);
+		e = finish(&u, e ? e : carry_out(&u));
+	}
 	struct undo_report *r = &u.report;
 	r->changes = u.changes.n;
 	r->changeset = r->folders + r->messages + r->removed + r->flags + r->subscriptions ? u.changeset : 0;

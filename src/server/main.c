@@ -89,6 +89,7 @@ static int serve(const struct node_options *o, const sigset_t *signals)
 	struct node node;
 	int signal;
 	struct buffer rest = { 0 };
+	char why[512];
 	if (node_start(o, &node)) {
 		fprintf(stderr, "perdurad: %s\n", fail_detail());
 		return EXIT_FAILED;
@@ -102,7 +103,7 @@ static int serve(const struct node_options *o, const sigset_t *signals)
 	notify_manager("STOPPING=1");
 	buffer_free(&rest);
 	if (node_stop(&node)) {
-		log_line(LOG_WARN, "stop", "%s; ending now", fail_detail());
+		log_line(LOG_WARN, "stop", "ending-now=1 detail=%s", log_quote(why, sizeof why, span_of(fail_detail())));
 		_exit(EXIT_DONE);
 	}
 	return EXIT_DONE;

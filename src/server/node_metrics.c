@@ -10,6 +10,7 @@
 #include "health.h"
 #include "metric.h"
 #include "node.h"
+#include "purge.h"
 #include "store.h"
 
 static void read_loop(struct node *n)
@@ -42,6 +43,22 @@ static void read_stores(struct node *n)
 	metric_set(n->metrics, METRIC_BLOB_STORED, 0, blob.bytes_stored);
 	if (statvfs(n->opt.dir, &disk) == 0)
 		metric_set(n->metrics, METRIC_DISK_FREE, 0, (uint64_t)disk.f_bavail * disk.f_frsize);
+}
+
+static void read_purge(struct node *n)
+{
+	struct purge_stats s;
+	purge_stats(n->purge, &s);
+	const uint64_t runs[] = { s.runs - s.refused - s.failed, s.refused, s.failed };
+	const struct purge_counts *c = &s.counts;
+	const uint64_t removed[] = { c->versions, c->folders, c->changes, c->emails, c->accounts, c->deliveries, c->condemned,
+		c->bodies, c->packs, c->rewritten };
+	for (unsigned i = 0; i < sizeof runs / sizeof *runs; i++)
+		metric_set(n->metrics, METRIC_PURGE_RUNS, i, runs[i]);
+	for (unsigned i = 0; i < sizeof removed / sizeof *removed; i++)
+		metric_set(n->metrics, METRIC_PURGED, i, removed[i]);
+	metric_set(n->metrics, METRIC_PURGED_BYTES, 0, c->bytes);
+	metric_set(n->metrics, METRIC_PURGE_LAST, 0, (uint64_t)(s.last / SECOND_US));
 }
 
 static uint64_t count_descriptors(void)
@@ -101,6 +118,7 @@ static void put_all(struct node *n, struct buffer *out)
 	metric_set(n->metrics, METRIC_HEALTHY, 0, health_answer(n->health, &reason));
 	read_loop(n);
 	read_stores(n);
+	read_purge(n);
 	read_process(n);
 	metrics_put(n->metrics, out);
 }

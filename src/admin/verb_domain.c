@@ -24,7 +24,7 @@ int verb_domain_add(struct request *r)
 	return status;
 }
 
-static int list_one(void *ctx, struct span domain)
+static int list_one(void *ctx, struct span domain, struct span settings)
 {
 	struct request *r = ctx;
 	struct buffer b = { 0 };

@@ -1,13 +1,37 @@
 #include "address.h"
 
 #include "fail.h"
+#include "utf8.h"
 
-static bool is_printable(struct span s)
+static bool is_letter(char c)
+{
+	c = ascii_lower(c);
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (unsigned char)c >= 0x80;
+}
+
+static bool is_local(struct span s)
 {
 	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] <= ' ' || s.p[i] > '~')
+		if (!is_letter(s.p[i]) && (!s.p[i] || !strchr(".!#$%&'*+-/=?^_`{|}~", s.p[i])))
 			return false;
-	return true;
+	return s.n && utf8_valid(s);
+}
+
+/* [127.0.0.1] */
+static bool is_literal(struct span s)
+{
+	for (size_t i = 1; i + 1 < s.n; i++)
+		if (!is_letter(s.p[i]) && s.p[i] != '.' && s.p[i] != ':')
+			return false;
+	return s.n > 2 && s.p[0] == '[' && s.p[s.n - 1] == ']';
+}
+
+static bool is_domain(struct span s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (!is_letter(s.p[i]) && (!s.p[i] || !strchr("-_.", s.p[i])))
+			return is_literal(s);
+	return s.n && s.p[0] != '.' && s.p[s.n - 1] != '.' && !memmem(s.p, s.n, "..", 2) && utf8_valid(s);
 }
 
 static struct span before_at(struct span s)
@@ -30,28 +54,20 @@ int address_complete(struct span address, struct span domain, char out[ADDRESS_M
 		domain = span_sub(address, local.n + 1, address.n);
 	if (local.n == 0 || domain.n == 0)
 		return fail_with(ERR_INVALID, "an address needs a name and a domain");
-	if (local.n >= ADDRESS_MAX || domain.n >= ADDRESS_MAX || local.n + 1 + domain.n >= ADDRESS_MAX)
-		return fail_with(ERR_INVALID, "an address has at most %d bytes", ADDRESS_MAX - 1);
-	if (!is_printable(local) || !is_printable(domain) || span_find(local, '@') >= 0)
-		return fail_with(ERR_INVALID, "an address has printable ASCII letters only, and one @");
+	if (local.n > ADDRESS_LOCAL_MAX || domain.n >= ADDRESS_MAX || local.n + 1 + domain.n >= ADDRESS_MAX)
+		return fail_with(ERR_INVALID, "an address has at most %d bytes, %d of them before the @", ADDRESS_MAX - 1,
+		                 ADDRESS_LOCAL_MAX);
+	if (!is_local(local) || !is_domain(domain))
+		return fail_with(ERR_INVALID, "an address has no blanks and quotes, and one @");
 	char *end = put_lower(out, local);
 	*end++ = '@';
 	*put_lower(end, domain) = 0;
 	return OK;
 }
 
-static bool is_domain_letter(char c)
-{
-	c = ascii_lower(c);
-	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
-}
-
 int domain_complete(struct span domain, char out[ADDRESS_MAX])
 {
-	size_t n = 0;
-	while (n < domain.n && is_domain_letter(domain.p[n]))
-		n++;
-	if (n == 0 || n < domain.n || n > 255 || domain.p[0] == '.' || domain.p[n - 1] == '.' || memmem(domain.p, n, "..", 2))
+	if (domain.n > 255 || !is_domain(domain))
 		return fail_with(ERR_INVALID, "%.*s is no domain", SPAN_ARG(domain));
 	*put_lower(out, domain) = 0;
 	return OK;

@@ -77,26 +77,25 @@ int directory_find_id(struct identity *i, int64_t id, struct account *out)
 	return read_account(i, find_id, &f, out);
 }
 
-static int find_without_detail(struct identity *i, const struct address_parts *parts, struct account *out)
+static int find_domain(struct meta_txn *t, void *arg)
 {
-	char base[ADDRESS_MAX];
-	struct span domain = parts->domain.p ? parts->domain : span_of(i->domain);
-	if (span_find(parts->local, '@') >= 0 || address_complete(parts->local, domain, base))
-		return ERR_NOT_FOUND;
-	return directory_find(i, span_of(base), out);
+	struct find *f = arg;
+	struct meta_rows r;
+	int rc = meta_one(t, &r, META_NAME_GET, "iis", (int64_t)SYSTEM_ACCOUNT, (int64_t)SYSTEM_DOMAINS, f->name);
+	if (rc == OK)
+		meta_done(&r);
+	return rc;
 }
 
-int directory_find_recipient(struct identity *i, struct span address, struct account *out, struct span *detail)
+int directory_find_domain(struct identity *i, struct span domain)
 {
-	struct address_parts parts;
-	int rc = directory_find(i, address, out);
+	bool known;
+	struct find f = { .name = domain };
+	if (span_ieq(domain, span_of(i->domain)) || memo_get(i->memo, MEMO_DOMAIN, domain, &known, sizeof known))
+		return OK;
+	uint64_t since = memo_now(i->memo);
+	int rc = meta_read(i->meta, find_domain, &f);
 	if (rc == OK)
-		*detail = (struct span){ "", 0 };
-	address_split(address, &parts);
-	if (rc != ERR_NOT_FOUND || !parts.has_detail)
-		return rc;
-	rc = find_without_detail(i, &parts, out);
-	if (rc == OK)
-		*detail = parts.detail;
+		memo_put(i->memo, since, MEMO_DOMAIN, domain, &(bool){ true }, sizeof known);
 	return rc;
 }

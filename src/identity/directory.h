@@ -12,8 +12,7 @@ int directory_find(struct identity *i, struct span address, struct account *out)
    answered. */
 void directory_changed(struct identity *i);
 int directory_find_id(struct identity *i, int64_t id, struct account *out);
-/* For a delivery: the account of this very address, or else without its "+detail". *detail is a span into address,
-   spelled as given, and empty for an exact match. */
-int directory_find_recipient(struct identity *i, struct span address, struct account *out, struct span *detail);
+/* Is this a domain whose mail comes here? OK or ERR_NOT_FOUND. Lower case; account.domain always is. */
+int directory_find_domain(struct identity *i, struct span domain);
 
 #endif

@@ -3,6 +3,7 @@
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
@@ -85,6 +86,9 @@ int identity_password_make(struct identity *i, struct span password, struct buff
 
 int identity_complete(const struct identity *i, struct span address, char out[ADDRESS_MAX])
 {
-	int e = address_complete(address, span_of(i->domain), out);
-	return e ? fail_with((enum error)e, "%.*s is no address: write name@domain", SPAN_ARG(address)) : OK;
+	char why[200];
+	if (address_complete(address, span_of(i->domain), out) == OK)
+		return OK;
+	snprintf(why, sizeof why, "%s", fail_detail());
+	return fail_with(ERR_INVALID, "%.*s is no address: %s", SPAN_ARG(address), why);
 }

@@ -5,7 +5,7 @@
 
 #include "span.h"
 
-enum memo_kind { MEMO_ACCOUNT, MEMO_SETTINGS, MEMO_DOMAIN_SETTINGS };
+enum memo_kind { MEMO_ACCOUNT, MEMO_DOMAIN, MEMO_SETTINGS, MEMO_DOMAIN_SETTINGS };
 
 struct memo;
 struct memo *memo_new(void);

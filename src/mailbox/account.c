@@ -87,6 +87,19 @@ static int begin_log(struct account_request *q, struct meta_txn *t, int64_t acco
 	return change_end(&c, e, NULL);
 }
 
+static int add_address(struct change *c, struct span address, uint32_t *id)
+{
+	struct meta_rows r;
+	int e = meta_one(c->t, &r, META_NAME_GET, "iis", (int64_t)SYSTEM_ACCOUNT, (int64_t)SYSTEM_ALIASES, address);
+	if (e == OK) {
+		meta_done(&r);
+		return fail_with(ERR_EXISTS, "there is an alias %.*s", SPAN_ARG(address));
+	}
+	if (e == ERR_NOT_FOUND)
+		e = change_item_add(c, SYSTEM_ACCOUNTS, 0, address, 0, (struct span){ 0 }, id);
+	return e == ERR_EXISTS ? fail_with(ERR_EXISTS, "%.*s is there already", SPAN_ARG(address)) : e;
+}
+
 static int add_accounts(struct meta_txn *t, void *arg)
 {
 	struct account_request *q = arg;
@@ -94,9 +107,7 @@ static int add_accounts(struct meta_txn *t, void *arg)
 	uint32_t ids[BATCH], uid;
 	int e = change_begin(&c, q->s, t, SYSTEM_ACCOUNT, CHANGE_ACCOUNT_ADD, q->actor, 0);
 	for (size_t i = 0; !e && i < q->n; i++) {
-		e = change_item_add(&c, SYSTEM_ACCOUNTS, 0, q->addresses[i], 0, (struct span){ 0 }, &ids[i]);
-		if (e == ERR_EXISTS)
-			e = fail_with(ERR_EXISTS, "%.*s is there already", SPAN_ARG(q->addresses[i]));
+		e = add_address(&c, q->addresses[i], &ids[i]);
 		if (!e)
 			e = change_item_add(&c, SYSTEM_CREDENTIALS, ids[i], (struct span){ 0 }, 0, q->verifiers, &uid);
 		if (!e)

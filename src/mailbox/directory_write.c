@@ -14,9 +14,9 @@ struct request {
 	struct service *s;
 	const struct actor *actor;
 	const struct setting_value *values;
-	const struct span *domains;
+	const struct span *domains, *targets;
 	size_t n;
-	struct span domain;
+	struct span domain, alias;
 	int64_t account;
 	int64_t seen; /* the last change of the system log that was looked at */
 	struct touched touched;
@@ -224,11 +224,23 @@ int domain_remove(struct service *s, struct span domain, const struct actor *a)
 struct listing {
 	struct arena arena;
 	int64_t collection;
-	struct span after, list[BATCH];
+	struct span after, names[BATCH], data[BATCH];
+	int64_t uids[BATCH];
 	size_t n;
 };
 
-static int read_names(struct meta_txn *t, void *arg)
+static int read_data(struct meta_txn *t, struct listing *l, size_t i)
+{
+	struct meta_rows r;
+	int e = meta_one(t, &r, META_LIVE_ITEM, "iii", (int64_t)SYSTEM_ACCOUNT, l->collection, l->uids[i]);
+	if (e)
+		return e;
+	l->data[i] = arena_copy(&l->arena, meta_span(&r, 4));
+	meta_done(&r);
+	return OK;
+}
+
+static int read_batch(struct meta_txn *t, void *arg)
 {
 	struct listing *l = arg;
 	struct meta_rows r;
@@ -236,23 +248,162 @@ static int read_names(struct meta_txn *t, void *arg)
 	int e = meta_query(t, &r, META_NAME_LIST, "iisi", (int64_t)SYSTEM_ACCOUNT, l->collection, l->after, (int64_t)BATCH);
 	if (e)
 		return e;
-	while ((e = meta_next(&r)) > 0)
-		l->list[l->n++] = arena_copy(&l->arena, meta_span(&r, 0));
+	while ((e = meta_next(&r)) > 0) {
+		l->names[l->n] = arena_copy(&l->arena, meta_span(&r, 0));
+		l->uids[l->n++] = meta_int(&r, 1);
+	}
 	meta_done(&r);
+	for (size_t i = 0; !e && i < l->n; i++)
+		e = read_data(t, l, i);
 	return e;
 }
 
-int domain_list(struct service *s, int (*fn)(void *ctx, struct span domain), void *ctx)
+/* All items of a collection, by name. */
+static int list_items(struct service *s, int64_t collection, int (*fn)(void *ctx, struct span name, struct span data), void *ctx)
 {
-	struct listing l = { .collection = SYSTEM_DOMAINS, .after = SPAN("") };
+	struct listing l = { .collection = collection, .after = SPAN("") };
+	char after[ADDRESS_MAX + 1];
 	int e, stop = 0;
 	do {
-		e = meta_read(s->store->meta, read_names, &l);
+		arena_reset(&l.arena);
+		e = meta_read(s->store->meta, read_batch, &l);
 		for (size_t i = 0; !e && !stop && i < l.n; i++)
-			stop = fn(ctx, l.list[i]);
-		if (l.n)
-			l.after = l.list[l.n - 1];
+			stop = fn(ctx, l.names[i], l.data[i]);
+		if (!e && l.n) {
+			snprintf(after, sizeof after, "%.*s", SPAN_ARG(l.names[l.n - 1]));
+			l.after = span_of(after);
+		}
 	} while (!e && !stop && l.n == BATCH);
 	arena_free(&l.arena);
 	return e;
+}
+
+int domain_list(struct service *s, int (*fn)(void *ctx, struct span domain, struct span settings), void *ctx)
+{
+	return list_items(s, SYSTEM_DOMAINS, fn, ctx);
+}
+
+/* ---- Aliases */
+
+static bool next_line(struct span *lines, struct span *one)
+{
+	if (lines->n == 0)
+		return false;
+	ssize_t end = span_find(*lines, '\n');
+	*one = end < 0 ? *lines : span_sub(*lines, 0, (size_t)end);
+	*lines = span_sub(*lines, one->n + 1, lines->n);
+	return true;
+}
+
+static bool among(struct span one, const struct span *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (span_eq(one, list[i]))
+			return true;
+	return false;
+}
+
+/* The alias as it stands; uid 0 when it is not there. */
+static int read_alias(struct change *c, struct span alias, uint32_t *uid, struct span *targets)
+{
+	struct meta_rows r;
+	*uid = 0;
+	*targets = (struct span){ 0 };
+	int e = find_name(c->t, SYSTEM_ALIASES, alias, uid);
+	if (e)
+		return e == ERR_NOT_FOUND ? OK : e;
+	e = meta_one(c->t, &r, META_LIVE_ITEM, "iii", (int64_t)SYSTEM_ACCOUNT, (int64_t)SYSTEM_ALIASES, (int64_t)*uid);
+	if (e)
+		return e;
+	*targets = arena_copy(&c->arena, meta_span(&r, 4));
+	meta_done(&r);
+	return targets->p ? OK : fail_with(ERR_UNAVAILABLE, "no memory");
+}
+
+/* Those that are there without the named, or, if add, with them. *n: how many. */
+static void write_targets(struct span there, const struct request *q, bool add, struct buffer *out, size_t *n)
+{
+	struct span one;
+	*n = 0;
+	while (next_line(&there, &one)) {
+		if (among(one, q->targets, q->n))
+			continue;
+		buffer_printf(out, "%.*s\n", SPAN_ARG(one));
+		++*n;
+	}
+	for (size_t i = 0; add && i < q->n; i++) {
+		if (among(q->targets[i], q->targets, i))
+			continue;
+		buffer_printf(out, "%.*s\n", SPAN_ARG(q->targets[i]));
+		++*n;
+	}
+}
+
+static int put_alias(struct change *c, const struct request *q, bool add)
+{
+	struct buffer next = { 0 };
+	struct span there;
+	uint32_t uid;
+	size_t n;
+	int e = read_alias(c, q->alias, &uid, &there);
+	if (e)
+		return e;
+	if (!uid && !add)
+		return ERR_NOT_FOUND;
+	write_targets(there, q, add, &next, &n);
+	if (n > ALIAS_TARGETS_MAX)
+		e = fail_with(ERR_LIMIT, "an alias has at most %d targets", ALIAS_TARGETS_MAX);
+	else if (!buffer_ok(&next))
+		e = fail_with(ERR_UNAVAILABLE, "no memory");
+	else if (!add && (n == 0 || q->n == 0))
+		e = change_item_end(c, SYSTEM_ALIASES, uid, q->alias);
+	else if (uid)
+		e = change_item_set(c, SYSTEM_ALIASES, uid, q->alias, 0, buffer_span(&next));
+	else
+		e = change_item_add(c, SYSTEM_ALIASES, 0, q->alias, 0, buffer_span(&next), &uid);
+	buffer_free(&next);
+	return e;
+}
+
+static int add_alias(struct meta_txn *t, void *arg)
+{
+	struct request *q = arg;
+	struct change c;
+	uint32_t uid;
+	int e = change_begin(&c, q->s, t, SYSTEM_ACCOUNT, CHANGE_ALIAS, q->actor, 0);
+	if (!e)
+		e = find_name(t, SYSTEM_ACCOUNTS, q->alias, &uid);
+	if (e != ERR_NOT_FOUND)
+		return change_end(&c, e ? e : fail_with(ERR_EXISTS, "there is an account %.*s", SPAN_ARG(q->alias)), NULL);
+	e = put_alias(&c, q, true);
+	if (!e)
+		e = domain_ensure(&c, q->alias);
+	return change_end(&c, e, &q->touched);
+}
+
+int alias_add(struct service *s, struct span alias, const struct span *targets, size_t n, const struct actor *a)
+{
+	struct request q = { .s = s, .alias = alias, .targets = targets, .n = n, .actor = a };
+	return service_commit(s, NULL, 0, add_alias, &q, &q.touched, 1);
+}
+
+static int remove_alias(struct meta_txn *t, void *arg)
+{
+	struct request *q = arg;
+	struct change c;
+	int e = change_begin(&c, q->s, t, SYSTEM_ACCOUNT, CHANGE_ALIAS, q->actor, 0);
+	if (!e)
+		e = put_alias(&c, q, false);
+	return change_end(&c, e, &q->touched);
+}
+
+int alias_remove(struct service *s, struct span alias, const struct span *targets, size_t n, const struct actor *a)
+{
+	struct request q = { .s = s, .alias = alias, .targets = targets, .n = n, .actor = a };
+	return service_commit(s, NULL, 0, remove_alias, &q, &q.touched, 1);
+}
+
+int alias_list(struct service *s, int (*fn)(void *ctx, struct span alias, struct span targets), void *ctx)
+{
+	return list_items(s, SYSTEM_ALIASES, fn, ctx);
 }

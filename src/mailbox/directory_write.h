@@ -20,8 +20,18 @@ int account_set(struct service *s, int64_t account, const struct setting_value *
 int domain_add(struct service *s, const struct span *domains, size_t n, const struct actor *a);
 /* ERR_NOT_FOUND; ERR_CANNOT while an account or an alias is in it. */
 int domain_remove(struct service *s, struct span domain, const struct actor *a);
-/* By name. fn returns non-zero to stop. */
-int domain_list(struct service *s, int (*fn)(void *ctx, struct span domain), void *ctx);
+/* By name. settings: "name=value" lines. fn returns non-zero to stop. */
+int domain_list(struct service *s, int (*fn)(void *ctx, struct span domain, struct span settings), void *ctx);
+
+/* Aliases: "local@domain", or "@domain" for a catch-all; lower case, as route_check() made the targets (route.h). Adds to the
+   alias, which is made, with its domain, where it is not there. ERR_EXISTS: an account has that name; ERR_LIMIT: over
+   ALIAS_TARGETS_MAX targets. */
+enum { ALIAS_TARGETS_MAX = 1000 };
+int alias_add(struct service *s, struct span alias, const struct span *targets, size_t n, const struct actor *a);
+/* Takes some targets away, or with n 0 all; an alias without targets ends. ERR_NOT_FOUND. */
+int alias_remove(struct service *s, struct span alias, const struct span *targets, size_t n, const struct actor *a);
+/* By name. targets: one a line. fn returns non-zero to stop. */
+int alias_list(struct service *s, int (*fn)(void *ctx, struct span alias, struct span targets), void *ctx);
 
 /* Within a change of the system log: makes the domain of an address (or of "@domain") where it is not there. */
 int domain_ensure(struct change *c, struct span address);

@@ -1,5 +1,7 @@
 #include "smtp_command.h"
 
+#include "utf8.h"
+
 static struct span take(struct span *in, size_t n)
 {
 	struct span taken = span_sub(*in, 0, n);
@@ -21,6 +23,11 @@ static bool is_letter(char c)
 static bool is_digit(char c)
 {
 	return c >= '0' && c <= '9';
+}
+
+static bool is_8bit(char c)
+{
+	return (unsigned char)c >= 0x80;
 }
 
 static bool is_graph(char c)
@@ -65,12 +72,12 @@ static size_t length_of(struct span s, bool (*ok)(char c))
 /* RFC 5321's atext and dots, wherever they stand: addresses like `a..b.@d` exist and must get their mail. */
 static bool is_local(char c)
 {
-	return is_letter(c) || is_digit(c) || (c && strchr(".!#$%&'*+-/=?^_`{|}~", c));
+	return is_letter(c) || is_digit(c) || is_8bit(c) || (c && strchr(".!#$%&'*+-/=?^_`{|}~", c));
 }
 
 static bool is_domain(char c)
 {
-	return is_letter(c) || is_digit(c) || c == '-' || c == '.' || c == '_';
+	return is_letter(c) || is_digit(c) || is_8bit(c) || c == '-' || c == '.' || c == '_';
 }
 
 static bool is_literal(char c)
@@ -98,7 +105,7 @@ static size_t quoted_length(struct span s)
 			return i + 1;
 		if (s.p[i] == '\\' && ++i == s.n)
 			return 0;
-		if (s.p[i] < ' ' || s.p[i] == 0x7f)
+		if ((unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f)
 			return 0;
 	}
 	return 0;
@@ -152,7 +159,7 @@ static bool take_mailbox(struct span *in, struct smtp_path *out)
 static bool has_8bit(struct span s)
 {
 	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] >= 0x80)
+		if (is_8bit(s.p[i]))
 			return true;
 	return false;
 }
@@ -170,16 +177,16 @@ enum smtp_answer smtp_path_take(struct span *args, struct span keyword, struct s
 	if (!in.n || *in.p != '<')
 		return SMTP_SYNTAX;
 	take(&in, 1);
-	struct span start = in;
 	struct smtp_path path = { .given = span_sub(in, 0, 0) };
 	bool null = in.n && *in.p == '>';
 	if (!null && (!skip_route(&in) || !take_mailbox(&in, &path) || !in.n || *in.p != '>'))
-		return has_8bit(start) ? SMTP_8BIT : SMTP_BAD_ADDRESS;
+		return SMTP_BAD_ADDRESS;
 	take(&in, 1);
 	if (in.n && *in.p != ' ' && *in.p != '\t')
 		return SMTP_SYNTAX;
-	if (has_8bit(path.given))
-		return SMTP_8BIT;
+	path.utf8 = has_8bit(path.given);
+	if (path.utf8 && !utf8_valid(path.given))
+		return SMTP_BAD_ADDRESS;
 	skip_blanks(&in);
 	*args = in;
 	*out = path;
@@ -221,5 +228,17 @@ enum smtp_answer smtp_param_take(struct span *args, struct smtp_param *out)
 	skip_blanks(&in);
 	*args = in;
 	*out = param;
+	return SMTP_OK;
+}
+
+enum smtp_answer smtp_chunk_parse(struct span args, struct smtp_chunk *out)
+{
+	ssize_t blank = span_find(args, ' ');
+	struct span size = blank < 0 ? args : span_sub(args, 0, (size_t)blank);
+	struct span rest = span_trim(span_sub(args, size.n, args.n));
+	struct smtp_chunk c = { .last = rest.n > 0 };
+	if (!span_u64(size, INT64_MAX, &c.size) || (c.last && !span_ieq(rest, SPAN("LAST"))))
+		return SMTP_SYNTAX;
+	*out = c;
 	return SMTP_OK;
 }

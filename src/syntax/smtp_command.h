@@ -1,4 +1,4 @@
-/* Command lines of SMTP and LMTP (RFC 5321, 4.1; RFC 2033). Pure: spans point into the line. */
+/* Command lines of SMTP and LMTP (RFC 5321, 4.1; RFC 2033; RFC 6531 for addresses in UTF-8). Pure: spans point into the line. */
 #ifndef SMTP_COMMAND_H
 #define SMTP_COMMAND_H
 
@@ -23,13 +23,13 @@ struct smtp_path {
 	struct span given;  /* as sent, without brackets and source route; empty for <> */
 	struct span local;  /* as sent: perhaps quoted, see smtp_local_write() */
 	struct span domain; /* empty when there is none */
+	bool utf8;          /* has other letters than ASCII: only within SMTPUTF8 (RFC 6531) */
 };
 
 enum smtp_answer {
 	SMTP_OK,
 	SMTP_SYNTAX,      /* not `KEYWORD:<...>` at all */
 	SMTP_BAD_ADDRESS, /* what stands between the brackets is no address */
-	SMTP_8BIT,        /* an address with bytes that only SMTPUTF8 would allow */
 };
 /* Takes `FROM:<path>` off the front of *args; keyword is "FROM" or "TO". A source route (`@a,@b:`) is skipped, as
    RFC 5321 (4.1.1.3) wants it. */
@@ -45,5 +45,12 @@ struct smtp_param {
 };
 /* Takes one parameter off *args: SMTP_OK, or SMTP_SYNTAX when what comes next is none. Not to be asked of empty args. */
 enum smtp_answer smtp_param_take(struct span *args, struct smtp_param *out);
+
+/* What follows BDAT (RFC 3030): the number of octets, and whether they are the last. */
+struct smtp_chunk {
+	uint64_t size;
+	bool last;
+};
+enum smtp_answer smtp_chunk_parse(struct span args, struct smtp_chunk *out);
 
 #endif

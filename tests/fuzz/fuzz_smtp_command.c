@@ -13,6 +13,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 			continue;
 		struct smtp_command command = smtp_command_parse(line);
 		struct smtp_path path;
+		struct smtp_chunk chunk;
+		smtp_chunk_parse(command.args, &chunk);
 		if (smtp_path_take(&command.args, command.word.n % 2 ? SPAN("TO") : SPAN("FROM"), &path) != SMTP_OK)
 			continue;
 		char *local = malloc(path.local.n + 1);

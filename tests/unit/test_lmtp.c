@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "buffer.h"
-#include "directory.h"
+#include "route.h"
 #include "fail.h"
 #include "lmtp.h"
 #include "lmtp_private.h"
@@ -77,7 +77,7 @@ int deliver(struct service *s, struct incoming *in, struct span sender, struct r
 	return OK;
 }
 
-int directory_find(struct identity *i, struct span address, struct account *out)
+static int find_account(struct span address, struct account *out)
 {
 	static const struct { const char *name; int64_t id; } known[] = {
 		{ "a@d", 1 }, { "b@d", 2 }, { "boss@d", 3 }, { "full@d", 108 }, { "quota@d", 107 }, { "gone@d", 101 }, { "limit@d", 106 },
@@ -93,32 +93,43 @@ int directory_find(struct identity *i, struct span address, struct account *out)
 	return ERR_NOT_FOUND;
 }
 
-int directory_find_recipient(struct identity *i, struct span address, struct account *out, struct span *detail)
+/* "a+x@d" is a's folder x; "all@d" leads to three, "away@d" elsewhere too, "ring@d" in a circle; postmaster to 3. */
+int route_find(struct identity *i, struct span address, struct route *out)
 {
+	static struct route_target targets[4];
+	struct account account = { 0 };
 	ssize_t plus = span_find(address, '+'), at = span_find(address, '@');
-	*detail = SPAN("");
-	if (plus < 0 || at < plus)
-		return directory_find(i, address, out);
 	char plain[100];
-	snprintf(plain, sizeof plain, "%.*s%.*s", (int)plus, address.p, (int)(address.n - (size_t)at), address.p + at);
-	*detail = span_sub(address, (size_t)plus + 1, (size_t)(at - plus - 1));
-	return directory_find(i, span_of(plain), out);
+	*out = (struct route){ .list = targets, .n = 1 };
+	if (span_eq(address, SPAN("all@d")) || span_eq(address, SPAN("away@d"))) {
+		*out = (struct route){ .list = targets, .n = 3 };
+		targets[0] = (struct route_target){ .account = 1, .detail = SPAN("") };
+		targets[1] = (struct route_target){ .account = address.n == 6 ? 0 : 107, .detail = SPAN("") };
+		targets[2] = (struct route_target){ .account = 2, .detail = SPAN("") };
+		return OK;
+	}
+	if (span_eq(address, SPAN("ring@d")))
+		return fail_with(ERR_CANNOT, "in a circle");
+	if (span_istarts(address, SPAN("postmaster")))
+		address = SPAN("boss@d");
+	targets[0].detail = SPAN("");
+	if (plus >= 0 && at > plus) {
+		snprintf(plain, sizeof plain, "%.*s%.*s", (int)plus, address.p, (int)(address.n - (size_t)at), address.p + at);
+		targets[0].detail = span_sub(address, (size_t)plus + 1, (size_t)(at - plus - 1));
+		address = span_of(plain);
+	}
+	int rc = find_account(address, &account);
+	targets[0].account = account.id;
+	return rc;
+}
+
+void route_free(struct route *r)
+{
 }
 
 int settings_of(struct identity *i, int64_t account, struct settings *out)
 {
-	*out = (struct settings){ .message_max = 1000, .postmaster = "boss@d" };
-	return OK;
-}
-
-int settings_of_domain(struct identity *i, struct span domain, struct settings *out)
-{
-	return settings_of(i, 0, out);
-}
-
-int domain_complete(struct span domain, char out[ADDRESS_MAX])
-{
-	snprintf(out, ADDRESS_MAX, "%.*s", SPAN_ARG(domain));
+	*out = (struct settings){ .message_max = account == 2 ? 500 : 1000 };
 	return OK;
 }
 
@@ -226,8 +237,9 @@ static const struct talk {
 	  ">A+My/Folder@D[My/Folder]1 \"a+x y\"@d[x y]1 \"a\"@d[]1 :|" },
 	{ LHLO MAIL "RCPT TO:<postmaster>\r\nRCPT TO:<PostMaster@d>\r\nRCPT TO:<a>\r\nDATA\r\n.\r\n",
 	  HELLO "250/2.1.0 250/2.1.5 250/2.1.5 550/5.1.1 354 250/2.0.0 250/2.0.0", "s@x>postmaster[]3 PostMaster@d[]3 :|" },
-	{ LHLO "MAIL FROM:s@x\r\nMAIL FROM:<s x>\r\nMAIL TO:<s@x>\r\nMAIL\r\nMAIL FROM:<\xc3\xa4@x>\r\n",
-	  HELLO "501/5.5.4 501/5.1.7 501/5.5.4 501/5.5.4 553/5.6.7", "" },
+	{ LHLO "MAIL FROM:s@x\r\nMAIL FROM:<s x>\r\nMAIL TO:<s@x>\r\nMAIL\r\nMAIL FROM:<\xc3\xa4@x>\r\n"
+	  "MAIL FROM:<\xff@x> SMTPUTF8\r\n",
+	  HELLO "501/5.5.4 501/5.1.7 501/5.5.4 501/5.5.4 553/5.6.7 501/5.1.7", "" },
 	{ LHLO MAIL "RCPT TO:a@d\r\nRCPT TO:<>\r\nRCPT TO:<a@@d>\r\nRCPT FROM:<a@d>\r\nRCPT TO:<a@d> NOTIFY=NEVER\r\n",
 	  HELLO "250/2.1.0 501/5.5.4 501/5.1.3 501/5.1.3 501/5.5.4 555/5.5.4", "" },
 	/* parameters */
@@ -235,8 +247,27 @@ static const struct talk {
 	{ LHLO "mail from:<s@x> body=7bit size=0\r\n", HELLO "250/2.1.0", "" },
 	{ LHLO "MAIL FROM:<s@x> SIZE=1001\r\nMAIL FROM:<s@x> SIZE=x\r\nMAIL FROM:<s@x> SIZE\r\nMAIL FROM:<s@x> SIZE=1 SIZE=1\r\n",
 	  HELLO "552/5.3.4 501/5.5.4 501/5.5.4 501/5.5.4", "" },
-	{ LHLO "MAIL FROM:<s@x> BODY=BINARYMIME\r\nMAIL FROM:<s@x> SMTPUTF8\r\nMAIL FROM:<s@x> AUTH=<>\r\nMAIL FROM:<s@x> =\r\n",
-	  HELLO "501/5.5.4 555/5.5.4 555/5.5.4 501/5.5.4", "" },
+	{ LHLO "MAIL FROM:<s@x> BODY=BINARYMIME\r\nMAIL FROM:<s@x> SMTPUTF8=1\r\nMAIL FROM:<s@x> AUTH=<>\r\nMAIL FROM:<s@x> =\r\n",
+	  HELLO "501/5.5.4 501/5.5.4 555/5.5.4 501/5.5.4", "" },
+	/* sizes: each account has its own bound */
+	{ LHLO "MAIL FROM:<s@x> SIZE=600\r\nRCPT TO:<a@d>\r\nRCPT TO:<b@d>\r\nRCPT TO:<all@d>\r\n",
+	  HELLO "250/2.1.0 250/2.1.5 552/5.3.4 552/5.3.4", "" },
+	/* SMTPUTF8 */
+	{ LHLO "MAIL FROM:<\xc3\xa4@\xc3\xb6> SMTPUTF8\r\nRCPT TO:<\xc3\xa4@d>\r\nRCPT TO:<a+\xc3\xa4@d>\r\nDATA\r\n\xc3\xa4\r\n.\r\n",
+	  HELLO "250/2.1.0 550/5.1.1 250/2.1.5 354 250/2.0.0", "\xc3\xa4@\xc3\xb6>a+\xc3\xa4@d[\xc3\xa4]1 :\xc3\xa4\r\n|" },
+	{ LHLO MAIL "RCPT TO:<a+\xc3\xa4@d>\r\nRCPT TO:<a+\xc3@d>\r\n", HELLO "250/2.1.0 553/5.6.7 501/5.1.3", "" },
+	/* aliases: one reply for each RCPT, the worst of its accounts */
+	{ LHLO MAIL "RCPT TO:<all@d>\r\nRCPT TO:<away@d>\r\nRCPT TO:<ring@d>\r\nRCPT TO:<b@d>\r\nDATA\r\n.\r\n",
+	  HELLO "250/2.1.0 250/2.1.5 451/4.3.5 451/4.4.6 250/2.1.5 354 552/5.2.2 250/2.0.0",
+	  "s@x>all@d[]1 all@d[]107 all@d[]2 b@d[]2 :|" },
+	/* BDAT */
+	{ LHLO MAIL "RCPT TO:<a@d>\r\nRCPT TO:<b@d>\r\nBDAT 3\r\n.\r\nBDAT 2 LAST\r\nxyNOOP\r\n",
+	  HELLO "250/2.1.0 250/2.1.5 250/2.1.5 250/2.0.0 250/2.0.0 250/2.0.0 250/2.0.0", "s@x>a@d[]1 b@d[]2 :.\r\nxy|" },
+	{ LHLO MAIL "RCPT TO:<a@d>\r\nBDAT 0 LAST\r\n", HELLO "250/2.1.0 250/2.1.5 250/2.0.0", "s@x>a@d[]1 :|" },
+	{ LHLO "BDAT 4 LAST\r\nQUIT" MAIL "BDAT 2\r\nhiRCPT TO:<a@d>\r\nBDAT 1 LAST\r\nz",
+	  HELLO "503/5.5.1 250/2.1.0 503/5.5.1 250/2.1.5 250/2.0.0", "s@x>a@d[]1 :z|" },
+	{ LHLO MAIL "RCPT TO:<a@d>\r\nBDAT 1\r\nxDATA\r\nRCPT TO:<b@d>\r\nRSET\r\nBDAT 1 LAST\r\nx",
+	  HELLO "250/2.1.0 250/2.1.5 250/2.0.0 503/5.5.1 503/5.5.1 250/2.0.0 503/5.5.1", "" },
 	/* order */
 	{ "MAIL FROM:<a@b>\r\nRCPT TO:<a@d>\r\nDATA\r\n" LHLO "RCPT TO:<a@d>\r\nDATA\r\n" MAIL MAIL "DATA\r\n",
 	  "220 503/5.5.1 503/5.5.1 503/5.5.1 250 503/5.5.1 503/5.5.1 250/2.1.0 503/5.5.1 503/5.5.1", "" },

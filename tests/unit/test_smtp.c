@@ -83,9 +83,13 @@ static void paths(void **state)
 		{ "TO:<\"a@b>", SMTP_BAD_ADDRESS, 0, 0, 0, 0 },
 		{ "TO:<\"a\\", SMTP_BAD_ADDRESS, 0, 0, 0, 0 },
 		{ "TO:<\"a\tb\"@c>", SMTP_BAD_ADDRESS, 0, 0, 0, 0 },
-		{ "TO:<\xc3\xa4@b>", SMTP_8BIT, 0, 0, 0, 0 },
-		{ "TO:<\"\xc3\xa4\"@b>", SMTP_8BIT, 0, 0, 0, 0 },
-		{ "TO:<a@\xc3\xa4>", SMTP_8BIT, 0, 0, 0, 0 },
+		{ "TO:<\xc3\xa4@b>", SMTP_OK, "\xc3\xa4@b", "\xc3\xa4", "b", "" },
+		{ "TO:<\"\xc3\xa4 x\"@b>", SMTP_OK, "\"\xc3\xa4 x\"@b", "\xc3\xa4 x", "b", "" },
+		{ "TO:<a@\xc3\xa4.x> Y", SMTP_OK, "a@\xc3\xa4.x", "a", "\xc3\xa4.x", "Y" },
+		{ "TO:<a@\xc3>", SMTP_BAD_ADDRESS, 0, 0, 0, 0 },
+		{ "TO:<\xff@b>", SMTP_BAD_ADDRESS, 0, 0, 0, 0 },
+		{ "TO:<\"\xc3\"@b>", SMTP_BAD_ADDRESS, 0, 0, 0, 0 },
+		{ "TO:<\xed\xa0\x80@b>", SMTP_BAD_ADDRESS, 0, 0, 0, 0 },
 	};
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct span args = span_of(cases[i].args);
@@ -102,7 +106,24 @@ static void paths(void **state)
 		assert_true(span_eq(path.given, span_of(cases[i].given)));
 		assert_true(span_eq(span_from(local, smtp_local_write(path.local, local)), span_of(cases[i].local)));
 		assert_true(span_eq(path.domain, span_of(cases[i].domain)));
+		assert_int_equal(path.utf8, strchr(cases[i].given, 0xc3) != NULL);
 		assert_true(span_eq(args, span_of(cases[i].rest)));
+	}
+}
+
+static void chunks(void **state)
+{
+	static const struct { const char *args; enum smtp_answer answer; uint64_t size; bool last; } cases[] = {
+		{ "0", SMTP_OK, 0, false }, { "0 LAST", SMTP_OK, 0, true }, { "86 last", SMTP_OK, 86, true },
+		{ "9223372036854775807", SMTP_OK, INT64_MAX, false }, { "9223372036854775808", SMTP_SYNTAX, 0, false },
+		{ "", SMTP_SYNTAX, 0, false }, { "LAST", SMTP_SYNTAX, 0, false }, { "1 LAST 2", SMTP_SYNTAX, 0, false },
+		{ "-1", SMTP_SYNTAX, 0, false }, { "1x", SMTP_SYNTAX, 0, false }, { "1 x", SMTP_SYNTAX, 0, false },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct smtp_chunk c = { 0 };
+		assert_int_equal(smtp_chunk_parse(span_of(cases[i].args), &c), cases[i].answer);
+		assert_int_equal(c.size, cases[i].size);
+		assert_int_equal(c.last, cases[i].last);
 	}
 }
 
@@ -237,7 +258,7 @@ static void dots_round_trip(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(lines), cmocka_unit_test(commands), cmocka_unit_test(paths), cmocka_unit_test(params),
+		cmocka_unit_test(lines), cmocka_unit_test(commands), cmocka_unit_test(paths), cmocka_unit_test(params), cmocka_unit_test(chunks),
 		cmocka_unit_test(dots), cmocka_unit_test(dots_round_trip),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

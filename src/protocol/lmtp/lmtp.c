@@ -30,10 +30,13 @@ void lmtp_reset(struct lmtp_session *s)
 {
 	incoming_free(&s->incoming);
 	free(s->to);
+	free(s->rcpt);
 	s->to = NULL;
-	s->to_n = s->to_cap = 0;
+	s->rcpt = NULL;
+	s->to_n = s->to_cap = s->rcpt_n = s->rcpt_cap = 0;
 	s->sender = (struct span){ 0 };
-	s->has_mail = false;
+	s->has_mail = s->chunked = false;
+	s->refused = NULL;
 	arena_free(&s->arena); /* an idle session keeps no memory for its next transaction */
 }
 
@@ -122,7 +125,7 @@ static void lmtp_close(struct conn *c)
 	struct lmtp_session *s = c->session;
 	if (!s)
 		return;
-	if (s->state == lmtp_state_body)
+	if (s->state == lmtp_state_body || s->chunked)
 		log_line(LOG_WARN, "lmtp-dropped", "session=%lld peer=%s size=%llu", (long long)c->id, c->peer,
 		         (unsigned long long)s->size);
 	lmtp_reset(s);

@@ -1,11 +1,11 @@
 #include <stdlib.h>
 
 #include "clock.h"
-#include "directory.h"
 #include "fail.h"
 #include "lmtp_private.h"
 #include "log.h"
 #include "metric.h"
+#include "route.h"
 #include "settings.h"
 #include "tls.h"
 
@@ -15,6 +15,7 @@ enum {
 	TRANSACTION = 2,   /* after MAIL */
 	NO_TRANSACTION = 4,
 	NO_ARGS = 8,
+	WHOLE = 16,        /* not between two BDAT */
 };
 
 struct command {
@@ -42,7 +43,8 @@ static enum lmtp_step cmd_lhlo(struct lmtp_session *s, struct span args)
 	s->message_max = (uint64_t)cluster.message_max;
 	bool tls = !s->conn->tls && s->node->tls && tls_ready(s->node->tls);
 	buffer_printf(&s->conn->out,
-	              "250-%s\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n%s250 SIZE %llu\r\n",
+	              "250-%s\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n250-ENHANCEDSTATUSCODES\r\n"
+	              "%s250 SIZE %llu\r\n",
 	              s->node->host, tls ? "250-STARTTLS\r\n" : "", (unsigned long long)s->message_max);
 	return LMTP_AGAIN;
 }
@@ -66,8 +68,8 @@ static enum lmtp_step cmd_helo(struct lmtp_session *s, struct span args)
 	return lmtp_mistake(s, "500 5.5.1 This is LMTP: say LHLO");
 }
 
-/* The parameters of MAIL; size is left alone where there is none. NULL, or the line that refuses them. */
-static const char *parse_mail_params(struct span args, uint64_t *size)
+/* The parameters of MAIL; what is not there is left alone. NULL, or the line that refuses them. */
+static const char *parse_mail_params(struct span args, uint64_t *size, bool *utf8)
 {
 	bool has_size = false, has_body = false;
 	for (struct smtp_param p; args.n;) {
@@ -81,11 +83,17 @@ static const char *parse_mail_params(struct span args, uint64_t *size)
 			if (has_body || (!span_ieq(p.value, SPAN("7BIT")) && !span_ieq(p.value, SPAN("8BITMIME"))))
 				return "501 5.5.4 BODY is 7BIT or 8BITMIME";
 			has_body = true;
+		} else if (span_ieq(p.name, SPAN("SMTPUTF8"))) {
+			if (*utf8 || p.has_value)
+				return "501 5.5.4 SMTPUTF8 stands alone";
+			*utf8 = true;
 		} else
 			return "555 5.5.4 Unknown parameter";
 	}
 	return NULL;
 }
+
+static const char needs_utf8[] = "553 5.6.7 An address with such letters needs SMTPUTF8";
 
 static enum lmtp_step cmd_mail(struct lmtp_session *s, struct span args)
 {
@@ -94,10 +102,12 @@ static enum lmtp_step cmd_mail(struct lmtp_session *s, struct span args)
 	case SMTP_OK: break;
 	case SMTP_SYNTAX: return lmtp_mistake(s, "501 5.5.4 Syntax: MAIL FROM:<address>");
 	case SMTP_BAD_ADDRESS: return lmtp_mistake(s, "501 5.1.7 Wrong syntax of address");
-	case SMTP_8BIT: return lmtp_mistake(s, "553 5.6.7 An address has ASCII letters only");
 	}
 	uint64_t size = 0;
-	const char *refusal = parse_mail_params(args, &size);
+	bool utf8 = false;
+	const char *refusal = parse_mail_params(args, &size, &utf8);
+	if (!refusal && path.utf8 && !utf8)
+		refusal = needs_utf8;
 	if (refusal)
 		return lmtp_mistake(s, refusal);
 	if (size > s->message_max)
@@ -106,6 +116,8 @@ static enum lmtp_step cmd_mail(struct lmtp_session *s, struct span args)
 	if (!s->sender.p)
 		return done(s, lmtp_status(ERR_UNAVAILABLE));
 	s->has_mail = true;
+	s->utf8 = utf8;
+	s->declared = size;
 	return done(s, "250 2.1.0 OK");
 }
 
@@ -124,28 +136,6 @@ static struct span plain_address(struct lmtp_session *s, const struct smtp_path 
 	return span_from(out, n);
 }
 
-/* Whoever account.postmaster names for that domain: a domain must have one (RFC 5321, 4.5.1). */
-static int find_postmaster(struct lmtp_session *s, struct span domain, struct account *out, struct span *detail)
-{
-	char lower[ADDRESS_MAX];
-	struct settings settings;
-	int rc = domain.n && domain_complete(domain, lower) == OK
-		? settings_of_domain(s->node->identity, span_of(lower), &settings)
-		: settings_of(s->node->identity, 0, &settings);
-	if (rc == OK && !*settings.postmaster)
-		return ERR_NOT_FOUND;
-	*detail = SPAN("");
-	return rc ? rc : directory_find(s->node->identity, span_of(settings.postmaster), out);
-}
-
-static int find_account(struct lmtp_session *s, const struct smtp_path *path, struct span address, struct account *out,
-                        struct span *detail)
-{
-	int rc = directory_find_recipient(s->node->identity, address, out, detail);
-	bool postmaster = span_ieq(path->local, SPAN("postmaster"));
-	return rc == ERR_NOT_FOUND && postmaster ? find_postmaster(s, path->domain, out, detail) : rc;
-}
-
 static void log_failed_lookup(const struct lmtp_session *s, struct span given, int error)
 {
 	char rcpt[256], detail[256];
@@ -154,39 +144,79 @@ static void log_failed_lookup(const struct lmtp_session *s, struct span given, i
 	         log_quote(detail, sizeof detail, span_of(fail_detail())));
 }
 
-static bool room_for_recipient(struct lmtp_session *s)
+/* Room for one more element in an array. */
+static bool grow(void **list, size_t n, size_t *cap, size_t size)
 {
-	if (s->to_n == s->node->recipients_max)
-		return false;
-	if (s->to_n < s->to_cap)
+	if (n < *cap)
 		return true;
-	size_t cap = s->to_cap ? s->to_cap * 2 : 4;
-	struct recipient *to = realloc(s->to, cap * sizeof *to);
-	if (!to)
+	size_t more = *cap ? *cap * 2 : 4;
+	void *p = realloc(*list, more * size);
+	if (!p)
 		return false;
-	s->to = to;
-	s->to_cap = cap;
+	*list = p;
+	*cap = more;
 	return true;
 }
 
 static const char too_many[] = "452 4.5.3 Too many recipients";
 
+/* NULL, or why the account gets no message of the declared size. */
+static const char *check_size(struct lmtp_session *s, int64_t account)
+{
+	struct settings settings;
+	int rc = settings_of(s->node->identity, account, &settings);
+	if (rc)
+		return lmtp_status(rc);
+	return s->declared > (uint64_t)settings.message_max ? lmtp_too_big : NULL;
+}
+
+/* NULL, or the reply. An alias that leads elsewhere too is for the transfer agent to follow; until it does, the mail
+   waits there. */
+static const char *add_target(struct lmtp_session *s, struct span given, const struct route_target *t)
+{
+	if (!t->account)
+		return "451 4.3.5 The alias leads elsewhere too: virtual_alias_maps must follow it";
+	const char *refusal = s->declared ? check_size(s, t->account) : NULL;
+	if (refusal)
+		return refusal;
+	struct span detail = t->detail.n ? arena_copy(&s->arena, t->detail) : SPAN("");
+	if (!detail.p || s->to_n == LMTP_ACCOUNTS_MAX || !grow((void **)&s->to, s->to_n, &s->to_cap, sizeof *s->to))
+		return too_many;
+	s->to[s->to_n++] = (struct recipient){ .account = t->account, .address = given, .folder = detail };
+	return NULL;
+}
+
+/* All the accounts it leads to, or none. */
+static const char *add_route(struct lmtp_session *s, struct span given, const struct route *r)
+{
+	size_t first = s->to_n;
+	const char *refusal = NULL;
+	for (size_t i = 0; !refusal && i < r->n; i++)
+		refusal = add_target(s, given, &r->list[i]);
+	if (refusal)
+		s->to_n = first;
+	else
+		s->rcpt[s->rcpt_n++] = (struct lmtp_rcpt){ given, first, r->n };
+	return refusal;
+}
+
 static enum lmtp_step add_recipient(struct lmtp_session *s, const struct smtp_path *path)
 {
-	struct account account;
-	struct span detail = { 0 };
-	if (!room_for_recipient(s))
+	struct route route;
+	if (s->rcpt_n == s->node->recipients_max || !grow((void **)&s->rcpt, s->rcpt_n, &s->rcpt_cap, sizeof *s->rcpt))
 		return done(s, too_many);
 	struct span given = arena_copy(&s->arena, path->given), address = plain_address(s, path);
 	if (!given.p || !address.p)
 		return done(s, too_many);
-	int rc = find_account(s, path, address, &account, &detail);
+	int rc = route_find(s->node->identity, address, &route);
 	if (rc && rc != ERR_NOT_FOUND)
 		log_failed_lookup(s, path->given, rc);
 	if (rc)
-		return done(s, lmtp_status(rc));
-	s->to[s->to_n++] = (struct recipient){ .account = account.id, .address = given, .folder = detail };
-	return done(s, "250 2.1.5 OK");
+		return done(s, rc == ERR_CANNOT ? "451 4.4.6 The alias leads nowhere: its aliases are in a circle, or too many"
+		                                : lmtp_status(rc));
+	const char *refusal = add_route(s, given, &route);
+	route_free(&route);
+	return done(s, refusal ? refusal : "250 2.1.5 OK");
 }
 
 static enum lmtp_step cmd_rcpt(struct lmtp_session *s, struct span args)
@@ -196,10 +226,13 @@ static enum lmtp_step cmd_rcpt(struct lmtp_session *s, struct span args)
 	case SMTP_OK: break;
 	case SMTP_SYNTAX: return lmtp_mistake(s, "501 5.5.4 Syntax: RCPT TO:<address>");
 	case SMTP_BAD_ADDRESS: return lmtp_mistake(s, "501 5.1.3 Wrong syntax of address");
-	case SMTP_8BIT: return lmtp_mistake(s, "553 5.6.7 An address has ASCII letters only");
 	}
+	if (path.utf8 && !s->utf8)
+		return lmtp_mistake(s, needs_utf8);
 	if (!path.given.n)
 		return lmtp_mistake(s, "501 5.1.3 A recipient has an address");
+	if (path.given.n >= ADDRESS_MAX)
+		return lmtp_mistake(s, "501 5.1.3 The address is too long");
 	if (args.n)
 		return lmtp_mistake(s, "555 5.5.4 Unknown parameter");
 	return add_recipient(s, &path);
@@ -207,9 +240,18 @@ static enum lmtp_step cmd_rcpt(struct lmtp_session *s, struct span args)
 
 static enum lmtp_step cmd_data(struct lmtp_session *s, struct span args)
 {
-	if (!s->to_n)
+	if (!s->rcpt_n)
 		return lmtp_mistake(s, "503 5.5.1 No valid recipients"); /* RFC 2033, 4.2 */
 	return lmtp_data(s);
+}
+
+/* RFC 3030. What follows is no command, whatever is wrong with this one: without its length there is no going on. */
+static enum lmtp_step cmd_bdat(struct lmtp_session *s, struct span args)
+{
+	struct smtp_chunk chunk;
+	if (smtp_chunk_parse(args, &chunk) != SMTP_OK)
+		return lmtp_goodbye(s, "501 5.5.4 Syntax: BDAT size [LAST]", "wrong-bdat");
+	return lmtp_chunk(s, chunk, !s->has_mail ? "503 5.5.1 Say MAIL first" : !s->rcpt_n ? "503 5.5.1 No valid recipients" : NULL);
 }
 
 static enum lmtp_step cmd_rset(struct lmtp_session *s, struct span args)
@@ -230,7 +272,7 @@ static enum lmtp_step cmd_vrfy(struct lmtp_session *s, struct span args)
 
 static enum lmtp_step cmd_help(struct lmtp_session *s, struct span args)
 {
-	return done(s, "214 2.0.0 LHLO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT: see RFC 2033");
+	return done(s, "214 2.0.0 LHLO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT: see RFC 2033");
 }
 
 static enum lmtp_step cmd_quit(struct lmtp_session *s, struct span args)
@@ -240,9 +282,10 @@ static enum lmtp_step cmd_quit(struct lmtp_session *s, struct span args)
 }
 
 static const struct command commands[] = {
-	{ SPAN("RCPT"), cmd_rcpt, GREETED | TRANSACTION },
+	{ SPAN("RCPT"), cmd_rcpt, GREETED | TRANSACTION | WHOLE },
 	{ SPAN("MAIL"), cmd_mail, GREETED | NO_TRANSACTION },
-	{ SPAN("DATA"), cmd_data, GREETED | TRANSACTION | NO_ARGS },
+	{ SPAN("DATA"), cmd_data, GREETED | TRANSACTION | NO_ARGS | WHOLE },
+	{ SPAN("BDAT"), cmd_bdat, 0 },
 	{ SPAN("QUIT"), cmd_quit, NO_ARGS },
 	{ SPAN("LHLO"), cmd_lhlo, 0 },
 	{ SPAN("STARTTLS"), cmd_starttls, GREETED | NO_ARGS },
@@ -286,6 +329,8 @@ static const char *check_flags(const struct lmtp_session *s, const struct comman
 		return "503 5.5.1 Say MAIL first";
 	if ((c->flags & NO_TRANSACTION) && s->has_mail)
 		return "503 5.5.1 There is a MAIL already";
+	if ((c->flags & WHOLE) && s->chunked)
+		return "503 5.5.1 A message is on its way by BDAT";
 	if ((c->flags & NO_ARGS) && args.n)
 		return "501 5.5.4 That command stands alone";
 	return NULL;

@@ -3,22 +3,47 @@
 #include "log.h"
 #include "metric.h"
 
-enum lmtp_step lmtp_data(struct lmtp_session *s)
+/* NULL, or the line that says why no message can be taken now. */
+static const char *begin(struct lmtp_session *s)
 {
 	int rc = incoming_new(s->node->service, &s->incoming);
 	if (rc) {
 		log_line(LOG_WARN, "lmtp-data", "session=%lld result=%s", (long long)s->conn->id, fail_name(rc));
-		lmtp_reset(s);
-		lmtp_reply(s, lmtp_status(rc));
-		return LMTP_AGAIN;
+		return lmtp_status(rc);
 	}
 	s->dot = (struct smtp_dot){ 0 };
 	s->refused = NULL;
 	s->size = 0;
 	s->begun = clock_mono();
 	s->messages++;
+	return NULL;
+}
+
+enum lmtp_step lmtp_data(struct lmtp_session *s)
+{
+	const char *why = begin(s);
+	if (why) {
+		lmtp_reset(s);
+		lmtp_reply(s, why);
+		return LMTP_AGAIN;
+	}
 	s->state = lmtp_state_body;
 	lmtp_reply(s, "354 Go on, end with CRLF.CRLF");
+	return LMTP_AGAIN;
+}
+
+enum lmtp_step lmtp_chunk(struct lmtp_session *s, struct smtp_chunk chunk, const char *refused)
+{
+	if (!refused && !s->chunked)
+		refused = begin(s);
+	if (refused)
+		s->begun = clock_mono();
+	else
+		s->chunked = true;
+	s->chunk = chunk.size;
+	s->last = chunk.last;
+	s->chunk_refused = refused;
+	s->state = lmtp_state_chunk;
 	return LMTP_AGAIN;
 }
 
@@ -81,15 +106,34 @@ static void count_delivery(const struct lmtp_session *s, const struct recipient 
 	metric_add(s->node->metrics, METRIC_DELIVERIES, r->duplicate && !result ? DUPLICATE : result, 1);
 }
 
+/* Which of two replies an alias gets whose accounts have different ones: trying again does no harm to those who have it
+   already, and a refusal must be heard of. */
+static bool is_worse(const char *a, const char *b)
+{
+	return *b != '4' && (*a == '4' || (*a == '5' && *b == '2'));
+}
+
+static const char *answer_to(const struct lmtp_session *s, const struct lmtp_rcpt *r)
+{
+	const char *line = lmtp_status(s->to[r->first].result);
+	for (size_t i = 1; i < r->n; i++) {
+		const char *other = lmtp_status(s->to[r->first + i].result);
+		if (is_worse(other, line))
+			line = other;
+	}
+	return line;
+}
+
 /* RFC 2033, 4.2: one reply for each RCPT that was accepted, in their order. */
 static void answer_recipients(struct lmtp_session *s)
 {
-	for (size_t i = 0; i < s->to_n; i++) {
-		const struct recipient *r = &s->to[i];
-		const char *line = s->refused ? s->refused : lmtp_status(r->result);
+	for (size_t i = 0; i < s->rcpt_n; i++) {
+		const char *line = s->refused ? s->refused : answer_to(s, &s->rcpt[i]);
 		buffer_printf(&s->conn->out, "%s (%llx-%u)\r\n", line, (unsigned long long)s->conn->id, s->messages);
-		log_delivery(s, r);
-		count_delivery(s, r);
+	}
+	for (size_t i = 0; i < s->to_n; i++) {
+		log_delivery(s, &s->to[i]);
+		count_delivery(s, &s->to[i]);
 	}
 }
 
@@ -128,4 +172,34 @@ enum lmtp_step lmtp_state_body(struct lmtp_session *s)
 		return wait_for_more(s);
 	end_message(s);
 	return LMTP_AGAIN;
+}
+
+/* The chunk is whole. */
+static enum lmtp_step end_chunk(struct lmtp_session *s)
+{
+	s->state = lmtp_state_command;
+	conn_timeout(s->conn, LMTP_IDLE_US);
+	if (s->chunk_refused)
+		return lmtp_mistake(s, s->chunk_refused);
+	if (s->last) {
+		end_message(s);
+	} else if (s->refused) {
+		lmtp_reply(s, s->refused);
+		lmtp_reset(s);
+	} else {
+		lmtp_reply(s, "250 2.0.0 Go on");
+	}
+	return LMTP_AGAIN;
+}
+
+enum lmtp_step lmtp_state_chunk(struct lmtp_session *s)
+{
+	struct span run = s->conn->in;
+	if (run.n > s->chunk)
+		run.n = (size_t)s->chunk;
+	if (run.n && !s->chunk_refused)
+		take_run(s, run);
+	s->chunk -= run.n;
+	conn_consume(s->conn, run.n);
+	return s->chunk ? wait_for_more(s) : end_chunk(s);
 }

@@ -15,7 +15,8 @@ enum {
 	LMTP_SKIP_MAX = 1 << 20,        /* bytes of a longer one that are thrown away before the client is */
 	LMTP_ERRORS_MAX = 20,           /* mistakes between two deliveries */
 	LMTP_COMMANDS_MAX = 10000,      /* commands between two deliveries, besides a full set of RCPT */
-	LMTP_ENVELOPE_MAX = 1 << 20,    /* bytes of sender and recipients */
+	LMTP_ENVELOPE_MAX = 8 << 20,    /* bytes of sender, recipients and what aliases make of them */
+	LMTP_ACCOUNTS_MAX = 10000,      /* that the recipients of one message may lead to */
 };
 #define LMTP_IDLE_US (300 * SECOND_US)  /* RFC 5321, 4.5.3.2.7 */
 #define LMTP_DATA_US (3600 * SECOND_US) /* a whole message, however slow its sender */
@@ -25,6 +26,12 @@ enum lmtp_step {
 	LMTP_MORE,  /* the input is dry */
 	LMTP_TLS,   /* TLS begins when the output is sent */
 	LMTP_CLOSE,
+};
+
+/* A recipient as given, and the accounts it leads to: n of `to`, from first on. */
+struct lmtp_rcpt {
+	struct span given;
+	size_t first, n;
 };
 
 struct lmtp_session {
@@ -40,13 +47,21 @@ struct lmtp_session {
 	/* The transaction. */
 	bool has_mail;
 	struct arena arena; /* what the spans below point to */
+	bool utf8;          /* SMTPUTF8: addresses may have any letters */
+	uint64_t declared;  /* the size MAIL spoke of; 0 for none */
 	struct span sender;
+	struct lmtp_rcpt *rcpt;
+	size_t rcpt_n, rcpt_cap;
 	struct recipient *to;
 	size_t to_n, to_cap;
 
-	/* Between DATA and the end of the message. */
+	/* Between DATA or the first BDAT and the end of the message. */
+	bool chunked;              /* it comes by BDAT */
 	struct incoming *incoming; /* NULL once the message is refused */
 	struct smtp_dot dot;
+	uint64_t chunk;            /* octets of this BDAT that are still to come */
+	bool last;                 /* and no other BDAT */
+	const char *chunk_refused; /* the reply when they are thrown away */
 	const char *refused;       /* the reply, when it is */
 	uint64_t size;
 	int64_t begun;             /* clock_mono() */
@@ -56,11 +71,14 @@ struct lmtp_session {
 enum lmtp_step lmtp_state_command(struct lmtp_session *s);
 enum lmtp_step lmtp_state_skip(struct lmtp_session *s);
 enum lmtp_step lmtp_state_body(struct lmtp_session *s);
+enum lmtp_step lmtp_state_chunk(struct lmtp_session *s);
 
 /* Runs one command line. */
 enum lmtp_step lmtp_command(struct lmtp_session *s, struct span line);
 /* Begins to take a message: the reply is 354, or why not. */
 enum lmtp_step lmtp_data(struct lmtp_session *s);
+/* Takes a chunk of one; refused: the octets are read and thrown away, then that is the reply. */
+enum lmtp_step lmtp_chunk(struct lmtp_session *s, struct smtp_chunk chunk, const char *refused);
 /* Forgets the transaction. */
 void lmtp_reset(struct lmtp_session *s);
 

@@ -1,4 +1,5 @@
-/* Quantities as people write them, and settings: of the cluster, a domain, an account. */
+/* Quantities as people write them; settings of the cluster, a domain, an account, and what they bound; domains; where mail
+   goes. */
 #include "unit.h"
 
 #include <ftw.h>
@@ -15,6 +16,7 @@
 #include "import.h"
 #include "message.h"
 #include "quantity.h"
+#include "route.h"
 #include "settings.h"
 #include "store.h"
 #include "view.h"
@@ -424,7 +426,7 @@ static void parallel_deliveries_never_cross_it(void **state)
 
 /* ---- Domains */
 
-static int collect(void *ctx, struct span domain)
+static int collect(void *ctx, struct span domain, struct span settings)
 {
 	buffer_printf(ctx, "%.*s ", SPAN_ARG(domain));
 	return 0;
@@ -456,6 +458,149 @@ static void domains(void **state)
 	domains_are(w, "b.test sub.a_b.test ");
 }
 
+/* ---- Where mail goes */
+
+static int try_alias(struct world *w, const char *alias, const char *target)
+{
+	char kept[ADDRESS_MAX];
+	int e = route_check(w->i, span_of(alias), span_of(target), kept);
+	struct span one = span_of(kept);
+	return e ? e : alias_add(w->s, span_of(alias), &one, 1, &tester);
+}
+
+/* Past the checks, as two commands at once might. */
+static void force_alias(struct world *w, const char *alias, const char *target)
+{
+	struct span one = span_of(target);
+	assert_int_equal(alias_add(w->s, span_of(alias), &one, 1, &tester), OK);
+}
+
+/* "account[detail] ..." or "elsewhere", or the error. */
+static const char *route_of(struct world *w, const char *address)
+{
+	static struct buffer out;
+	struct route r;
+	buffer_reset(&out);
+	int e = route_find(w->i, span_of(address), &r);
+	for (size_t i = 0; !e && i < r.n; i++) {
+		const struct route_target *t = &r.list[i];
+		struct account a = { 0 };
+		if (t->account)
+			assert_int_equal(directory_find_id(w->i, t->account, &a), OK);
+		if (t->account && t->detail.n)
+			buffer_printf(&out, "%s[%.*s] ", a.address, SPAN_ARG(t->detail));
+		else
+			buffer_printf(&out, "%s%.*s ", t->account ? "" : "> ", SPAN_ARG(t->address));
+	}
+	if (!e)
+		route_free(&r);
+	else
+		buffer_printf(&out, "%s", fail_name(e));
+	buffer_putc(&out, 0);
+	return out.p;
+}
+
+static void routes(void **state)
+{
+	struct world *w = *state;
+	add(w, "anna@here.test");
+	add(w, "anna+list@here.test");
+	add(w, "bob@two.test");
+	add(w, "j\xc3\xbcrgen@b\xc3\xbc" "cher.test");
+	set_cluster(w, "account.postmaster", "anna");
+	set_domain(w, "two.test", "account.postmaster", "bob@two.test");
+	assert_int_equal(try_alias(w, "info@here.test", "anna"), OK);
+	assert_int_equal(try_alias(w, "info@here.test", "Bob@two.test"), OK);
+	assert_int_equal(try_alias(w, "all@here.test", "info@here.test"), OK);
+	assert_int_equal(try_alias(w, "all@here.test", "anna@here.test"), OK);
+	assert_int_equal(try_alias(w, "lists@here.test", "anna+lists@here.test"), OK);
+	assert_int_equal(try_alias(w, "away@here.test", "someone@else.test"), OK);
+	assert_int_equal(try_alias(w, "away@here.test", "anna@here.test"), OK);
+	assert_int_equal(try_alias(w, "@two.test", "bob@two.test"), OK);
+	assert_int_equal(try_alias(w, "@old.test", "@two.test"), OK);
+	assert_int_equal(try_alias(w, "@xn--bcher-kva.test", "@b\xc3\xbc" "cher.test"), OK);
+	static const struct { const char *address, *route; } cases[] = {
+		{ "anna", "anna@here.test " }, { "ANNA@Here.Test", "anna@here.test " }, { "anna+Work/Big", "anna@here.test[Work/Big] " },
+		{ "anna+list", "anna+list@here.test " }, { "anna+list+x@here.test", "anna@here.test[list+x] " }, { "anna+@here.test", "anna@here.test " },
+		{ "nobody@here.test", "not-found" }, { "anna@nowhere.test", "not-found" }, { "", "not-found" }, { "@", "not-found" },
+		{ "@here.test", "not-found" }, { "anna@", "not-found" }, { "anna' OR 1=1 --", "not-found" },
+		{ "anna+\xff\x01@here.test", "anna@here.test[\xff\x01] " }, { "anna@here.test+x@nowhere", "not-found" },
+		{ "info@here.test", "anna@here.test bob@two.test " }, { "INFO+x@here.test", "anna@here.test[x] bob@two.test[x] " },
+		{ "all", "anna@here.test bob@two.test " }, { "lists", "anna@here.test[lists] " }, { "lists+y", "anna@here.test[lists] " },
+		{ "away", "> someone@else.test anna@here.test " }, { "away+z", "> someone+z@else.test anna@here.test[z] " },
+		{ "any.body@two.test", "bob@two.test " }, { "any+x@two.test", "bob@two.test " }, { "a b \"c\"@two.test", "bob@two.test " },
+		{ "bob+x@old.test", "bob@two.test[x] " }, { "nobody@old.test", "bob@two.test " },
+		{ "postmaster", "anna@here.test " }, { "PostMaster@two.test", "bob@two.test " }, { "postmaster@old.test", "anna@here.test " },
+		{ "j\xc3\xbcrgen@b\xc3\xbc" "cher.test", "j\xc3\xbcrgen@b\xc3\xbc" "cher.test " },
+		{ "j\xc3\xbcrgen+x@xn--bcher-kva.test", "j\xc3\xbcrgen@b\xc3\xbc" "cher.test[x] " },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++)
+		assert_string_equal(route_of(w, cases[i].address), cases[i].route);
+}
+
+static void wrong_aliases(void **state)
+{
+	struct world *w = *state;
+	add(w, "anna@here.test");
+	assert_int_equal(try_alias(w, "info@here.test", "nobody@here.test"), ERR_INVALID);
+	assert_int_equal(try_alias(w, "info@here.test", "a b@c"), ERR_INVALID);
+	assert_int_equal(try_alias(w, "info@here.test", "info@here.test"), ERR_INVALID);
+	assert_int_equal(try_alias(w, "info@here.test", "@else.test"), ERR_INVALID);
+	assert_int_equal(try_alias(w, "anna@here.test", "x@else.test"), ERR_EXISTS);
+	assert_int_equal(try_alias(w, "a@here.test", "anna@here.test"), OK);
+	assert_int_equal(try_alias(w, "b@here.test", "a@here.test"), OK);
+	assert_int_equal(try_alias(w, "a@here.test", "b+x@here.test"), ERR_INVALID);
+	assert_non_null(strstr(fail_detail(), "leads back to a@here.test"));
+	assert_int_equal(try_alias(w, "@one.test", "@two.test"), OK);
+	assert_int_equal(try_alias(w, "@two.test", "@one.test"), ERR_INVALID);
+	assert_int_equal(try_alias(w, "@two.test", "who@one.test"), ERR_INVALID);
+	struct span taken = SPAN("a@here.test");
+	assert_int_equal(account_add(w->s, &taken, 1, SPAN("none"), &tester), ERR_EXISTS);
+}
+
+static void circles_end(void **state)
+{
+	struct world *w = *state;
+	char from[40], to[40];
+	add(w, "anna@here.test");
+	force_alias(w, "a@here.test", "b@here.test");
+	force_alias(w, "b@here.test", "a@here.test");
+	assert_string_equal(route_of(w, "a@here.test"), "cannot");
+	assert_string_equal(route_of(w, "a+x@here.test"), "cannot");
+	force_alias(w, "b@here.test", "anna@here.test"); /* who can be reached is */
+	assert_string_equal(route_of(w, "a@here.test"), "anna@here.test ");
+	force_alias(w, "@one.test", "@two.test");
+	force_alias(w, "@two.test", "@one.test");
+	assert_string_equal(route_of(w, "x@one.test"), "cannot");
+	for (int i = 0; i < ROUTE_STEPS_MAX + 1; i++) {
+		snprintf(from, sizeof from, "n%d@here.test", i);
+		snprintf(to, sizeof to, i < ROUTE_STEPS_MAX ? "n%d@here.test" : "anna@here.test", i + 1);
+		force_alias(w, from, to);
+	}
+	assert_string_equal(route_of(w, "n0@here.test"), "cannot");
+	assert_string_equal(route_of(w, "n900@here.test"), "anna@here.test ");
+}
+
+static void aliases_change(void **state)
+{
+	struct world *w = *state;
+	struct span two[] = { SPAN("bob@two.test"), SPAN("x@else.test") };
+	int64_t a = add(w, "anna@here.test");
+	add(w, "bob@two.test");
+	assert_int_equal(try_alias(w, "info@new.test", "anna@here.test"), OK);
+	assert_int_equal(alias_add(w->s, SPAN("info@new.test"), two, 2, &tester), OK);
+	assert_int_equal(alias_add(w->s, SPAN("info@new.test"), two, 2, &tester), OK);
+	assert_string_equal(route_of(w, "info@new.test"), "anna@here.test bob@two.test > x@else.test ");
+	assert_int_equal(alias_remove(w->s, SPAN("info@new.test"), two + 1, 1, &tester), OK);
+	assert_int_equal(account_remove(w->s, a, &tester), OK);
+	assert_string_equal(route_of(w, "info@new.test"), "bob@two.test "); /* who is gone is passed over */
+	assert_int_equal(domain_remove(w->s, SPAN("new.test"), &tester), ERR_CANNOT);
+	assert_int_equal(alias_remove(w->s, SPAN("info@new.test"), NULL, 0, &tester), OK);
+	assert_int_equal(alias_remove(w->s, SPAN("info@new.test"), NULL, 0, &tester), ERR_NOT_FOUND);
+	assert_string_equal(route_of(w, "info@new.test"), "not-found");
+	assert_int_equal(domain_remove(w->s, SPAN("new.test"), &tester), OK);
+}
+
 #define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -474,6 +619,10 @@ int main(void)
 		WITH_STORE(same_account_by_many_names),
 		WITH_STORE(parallel_deliveries_never_cross_it),
 		WITH_STORE(domains),
+		WITH_STORE(routes),
+		WITH_STORE(wrong_aliases),
+		WITH_STORE(circles_end),
+		WITH_STORE(aliases_change),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

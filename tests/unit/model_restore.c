@@ -153,7 +153,8 @@ static void check_entries(struct world *w, const struct restore_case *r, const s
 	       "%s: another UIDVALIDITY or UIDNEXT", was->name);
 	for (size_t i = 0; i < was->c->n; i++) {
 		const struct m_entry *e = &was->c->e[i], *now = m_entry(is, e->uid);
-		const struct m_entry *t = then && in_scope(r, then) && !r->into[0] ? m_entry(then, e->uid) : NULL;
+		bool stays = !r->into[0] || !strcmp(r->into, r->folder); /* into itself is into where it was */
+		const struct m_entry *t = then && in_scope(r, then) && stays ? m_entry(then, e->uid) : NULL;
 		uint64_t flags = e->flags | (t && wanted(r, t) ? t->flags & ~(uint64_t)FLAG_DELETED : 0);
 		unsigned keywords = e->keywords | (t && wanted(r, t) ? t->keywords : 0);
 		expect(w, now && now->email == e->email && now->date == e->date, "%s: uid %u is lost", was->name,

@@ -7,6 +7,7 @@
 #include "instant.h"
 #include "message.h"
 #include "restore.h"
+#include "purge.h"
 #include "verify.h"
 
 const struct actor tester = { "tester", 7, "test" };
@@ -72,10 +73,16 @@ void open_world(struct world *w)
 	assert_int_equal(store_open(&o, &w->store), OK);
 	assert_int_equal(service_open(w->store, &w->s), OK);
 	assert_int_equal(restore_resume(w->s, NULL, NULL), OK);
+	struct identity_options io = { .meta = w->store->meta };
+	assert_int_equal(identity_open(&io, &w->identity), OK);
+	struct purge_options po = { w->s, w->identity, 0 };
+	assert_int_equal(purge_open(&po, &w->purge), OK);
 }
 
 void close_world(struct world *w)
 {
+	purge_close(&w->purge);
+	identity_close(&w->identity);
 	service_close(&w->s);
 	store_close(&w->store);
 }
@@ -357,11 +364,14 @@ void compare_present(struct world *w)
 	compare_fresh(w, any_folder(w));
 }
 
-/* The state right after change n, or NULL. */
+/* The state right after change n, or NULL: it is not known, or purged. */
 static struct m_state *state_at(struct world *w, int64_t n)
 {
 	struct m_state *s = &w->kept[n % KEPT];
-	return n > 0 && s->change == n ? s : NULL;
+	bool shown = n >= w->floor;
+	for (size_t i = 0; !shown && i < SNAPSHOTS; i++)
+		shown = w->snapshots[i].change == n;
+	return n > 0 && s->change == n && shown ? s : NULL;
 }
 
 void keep_state(struct world *w)
@@ -513,6 +523,7 @@ void sync_session(struct world *w, struct session *s, bool expunges)
 	view_delta_free(&d);
 	expect(w, view_change(s->v) == f->change, "the view is at %lld instead of %lld", (long long)view_change(s->v),
 	       (long long)f->change);
+	s->told = expunges ? f->change : s->told;
 	compare_session(w, s, f, expunges);
 }
 
@@ -525,6 +536,7 @@ static void open_session(struct world *w, struct session *s)
 		return;
 	expect_code(w, open_view(w, path, 0, &s->v), OK, path);
 	s->folder = f->id;
+	s->told = f->change;
 	size_t recent = 0;
 	for (size_t i = 0; i < f->c->n; i++)
 		recent += f->recent >= 0 && f->c->e[i].uid >= f->recent;

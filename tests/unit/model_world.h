@@ -28,6 +28,7 @@ struct session {
 	int64_t folder;
 	struct picture *p;
 	size_t n;
+	int64_t told; /* the folder's change when it was last told of everything */
 };
 
 struct delivered {
@@ -39,6 +40,9 @@ struct world {
 	char dir[64];
 	struct store *store;
 	struct service *s;
+	struct identity *identity;
+	struct purge *purge;
+	int64_t floor; /* the past before that change is purged, but for snapshots */
 	int64_t account, other;
 	int64_t others; /* messages delivered to the other account */
 	uint64_t seed, random;
@@ -102,7 +106,7 @@ int open_view(struct world *w, const char *path, int flags, struct view **v);
 /* The account as it is now; folders, counters, subscriptions, some contents. */
 void compare_account(struct world *w);
 void compare_present(struct world *w);
-/* An instant of the last KEPT changes. */
+/* An instant of the last KEPT changes that can still be seen. */
 void compare_past(struct world *w);
 void keep_state(struct world *w);
 struct m_state *any_past(struct world *w);
@@ -119,6 +123,8 @@ void sync_session(struct world *w, struct session *s, bool expunges);
 /* NULL when the folder it tried cannot be selected. */
 struct session *any_session(struct world *w);
 
+/* One purge, up to whatever state. */
+void purge_at_random(struct world *w);
 /* One restore of whatever kind, compared with what it promises; the model goes on from the outcome. */
 void restore_at_random(struct world *w);
 

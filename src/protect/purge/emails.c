@@ -75,15 +75,6 @@ static int next_past(struct meta_txn *t, void *arg)
 }
 
 /* A dry run leaves everything there: what would have gone shows nothing. */
-static bool is_dying(const struct roots *k, int64_t collection)
-{
-	const int64_t *id = (const int64_t *)(void *)k->dying.p;
-	for (size_t i = 0; i < k->dying.n / sizeof *id; i++)
-		if (id[i] == collection)
-			return true;
-	return false;
-}
-
 static bool stays(const struct roots *k, int64_t begin, int64_t end)
 {
 	return !k->run->q->dry_run || end > k->floor || roots_cover(k, begin, end);
@@ -148,7 +139,7 @@ static int look_through(struct search *s, meta_fn *next, meta_fn *look)
 			return e;
 		s->end = s->uid = 0;
 		s->viewer = -1;
-		if (is_dying(s->k, s->collection))
+		if (purge_dying(s->k, s->collection))
 			continue;
 		do
 			e = purge_read(s->k->run, look, s);

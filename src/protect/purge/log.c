@@ -408,6 +408,15 @@ int purge_journal(struct roots *k, int64_t after, int64_t before)
 
 /* --- All of it --- */
 
+bool purge_dying(const struct roots *k, int64_t collection)
+{
+	const int64_t *id = (const int64_t *)(void *)k->dying.p;
+	for (size_t i = 0; i < k->dying.n / sizeof *id; i++)
+		if (id[i] == collection)
+			return true;
+	return false;
+}
+
 struct next {
 	int64_t account, after, collection;
 };
@@ -430,7 +439,7 @@ static int purge_all_versions(struct roots *k, int64_t from)
 	int64_t upto = k->run->q->dry_run ? INT64_MAX : k->floor; /* a dry run also counts what stays */
 	for (;;) {
 		int e = purge_read(k->run, read_next, &next);
-		if (!e && next.collection)
+		if (!e && next.collection && !purge_dying(k, next.collection))
 			e = purge_versions(k, next.collection, from, upto, false);
 		if (e || !next.collection)
 			return e;

@@ -95,6 +95,8 @@ int purge_emails(struct roots *k);
 int purge_emails_count(struct roots *k);
 /* Rows of a collection, all of them. */
 int purge_collection(struct roots *k, int64_t collection);
+/* In a dry run: would the collection go as a whole? */
+bool purge_dying(const struct roots *k, int64_t collection);
 int purge_journal(struct roots *k, int64_t after, int64_t before);
 
 /* Is the account gone for good? Then all of it goes. */

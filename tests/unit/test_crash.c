@@ -33,9 +33,11 @@
 #include "fail.h"
 #include "failing.h"
 #include "flags.h"
+#include "identity.h"
 #include "instant.h"
 #include "message.h"
 #include "meta_failing.h"
+#include "purge.h"
 #include "restore.h"
 #include "store.h"
 #include "store_inside.h"
@@ -116,6 +118,15 @@ static int sqlite_truncate(int fd, off_t size)
 	int r = __real_ftruncate64(fd, size);
 	leave_call(n);
 	return r;
+}
+
+/* Purge is told another time than it is. */
+static int64_t stopped_at; /* us; 0: the clock goes */
+int64_t __real_clock_now(void);
+int64_t __wrap_clock_now(void);
+int64_t __wrap_clock_now(void)
+{
+	return stopped_at ? stopped_at : __real_clock_now();
 }
 
 static void wrap_sqlite(void)
@@ -456,6 +467,7 @@ static uint64_t state_of(struct world *w, int64_t account, int64_t at)
 
 static char template[128];
 static char stations[COUNT(steps)][128]; /* the store as each step finds it */
+static char finished[128];               /* the store after the last of them */
 static int64_t ends[COUNT(steps) + 1][ACCOUNTS]; /* change numbers after so many steps */
 static uint64_t known[ACCOUNTS][CHANGES_MAX];    /* states by change number; the system log has none */
 
@@ -514,7 +526,7 @@ static void run_undisturbed(void)
 	for (size_t i = 0; i <= COUNT(steps); i++) /* what was is what is seen of it later */
 		assert_int_equal(live[i], known[ANNA][ends[i][ANNA] - start]);
 	close_world(&w);
-	remove_world(&w);
+	strcpy(finished, w.dir);
 }
 
 /* The power is cut in our drivers, so a disk only costs time. */
@@ -732,6 +744,214 @@ static void power_cuts(void **state)
 	}
 	print_message("%ld calls change files; killed at %ld of them%s\n", n, tried, full ? ", before and after each" : "");
 	free(kind);
+}
+
+/* --- Purge --- */
+
+#define WINDOW_US (30 * 86400 * SECOND_US)
+
+static int64_t stamp_at(struct world *w, int64_t change)
+{
+	struct instant at;
+	char when[32];
+	snprintf(when, sizeof when, "@%lld", (long long)change);
+	assert_int_equal(instant_resolve(w->s, ANNA, span_of(when), &at), OK);
+	return at.stamp;
+}
+
+/* As if it were run when the window ends right after that time. */
+static int purge_up_to(struct world *w, int64_t stamp, struct purge_report *out)
+{
+	struct identity_options io = { .meta = w->store->meta };
+	struct identity *identity = NULL;
+	struct purge *p = NULL;
+	struct purge_request q = { .clock_is_right = true };
+	int e = identity_open(&io, &identity);
+	struct purge_options o = { w->s, identity, 0 };
+	if (!e)
+		e = purge_open(&o, &p);
+	stopped_at = stamp + WINDOW_US;
+	if (!e)
+		e = purge_run(p, &q, out);
+	stopped_at = 0;
+	purge_close(&p);
+	identity_close(&identity);
+	return e;
+}
+
+/* What there is to purge, in stages: up to the deletion of a folder, with a snapshot before it; all the rest of the past,
+   without; then folders with most messages, whose bodies leave a pack mostly dead; and that pack. */
+static int64_t floor_stamp, cut; /* of the first purge */
+
+static int purge_some(struct world *w)
+{
+	struct purge_report r;
+	return purge_up_to(w, floor_stamp, &r);
+}
+
+static int forget_snapshot(struct world *w)
+{
+	int e = snapshot_remove(w->s, SPAN("monday"), &tester);
+	return e == ERR_NOT_FOUND ? OK : e;
+}
+
+static int lose_most(struct world *w)
+{
+	static const char *const folders[] = { "big", "again", "Trash" };
+	int e = OK;
+	for (size_t i = 0; !e && i < COUNT(folders); i++) {
+		e = folder_delete(w->s, ANNA, span_of(folders[i]), &tester);
+		e = e == ERR_NOT_FOUND ? OK : e;
+	}
+	return e;
+}
+
+static int64_t head_stamp(struct world *w)
+{
+	struct account_info i = { 0 };
+	account_show(w->s, ANNA, &i);
+	return i.stamp; /* 0 when the store fails: then nothing is old enough */
+}
+
+static int purge_all(struct world *w)
+{
+	struct purge_report r;
+	return purge_up_to(w, head_stamp(w), &r);
+}
+
+static int (*const stages[])(struct world *w) = { purge_some, forget_snapshot, purge_some, lose_most, purge_all, purge_all };
+
+/* What the store holds of all that purge removes, in rows. */
+static int64_t rows_of(struct world *w)
+{
+	static const char *const tables[] = { "past", "collection_past", "journal", "email", "body", "body_use", "delivery", "doomed" };
+	char path[200], sql[100];
+	sqlite3 *db;
+	sqlite3_stmt *s;
+	int64_t digest = 0;
+	snprintf(path, sizeof path, "%s/meta.db", w->dir);
+	assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+	for (size_t i = 0; i < COUNT(tables); i++) {
+		snprintf(sql, sizeof sql, "SELECT COUNT(*) FROM %s", tables[i]);
+		assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &s, NULL), SQLITE_OK);
+		assert_int_equal(sqlite3_step(s), SQLITE_ROW);
+		digest = digest * 10007 + sqlite3_column_int64(s, 0);
+		sqlite3_finalize(s);
+	}
+	sqlite3_close(db);
+	return digest;
+}
+
+/* Whatever purge was at: nothing above the floor looks different, nor what the snapshot shows while there is one. */
+static void assert_kept(struct world *w, const char *when)
+{
+	struct instant at;
+	size_t all = COUNT(steps);
+	for (int64_t n = cut; n <= ends[all][ANNA]; n++) {
+		char number[32];
+		snprintf(number, sizeof number, "@%lld", (long long)n);
+		if (instant_resolve(w->s, ANNA, span_of(number), &at)) /* the later purge has gone past it */
+			continue;
+		if (state_of(w, ANNA, n) != known[ANNA][n - start]) {
+			print_message("%s: @%lld looks different\n", when, (long long)n);
+			assert_true(false);
+		}
+	}
+	if (instant_resolve(w->s, ANNA, SPAN("monday"), &at) == OK)
+		assert_int_equal(state_of(w, ANNA, at.change), known[ANNA][at.change - start]);
+}
+
+static void run_stages(struct world *w, size_t from, const char *when)
+{
+	for (size_t i = from; i < COUNT(stages); i++) {
+		int e = stages[i](w);
+		if (e)
+			print_message("%s: stage %zu: %s\n", when, i, fail_detail());
+		assert_int_equal(e, OK);
+	}
+}
+
+static int64_t purged_rows; /* what is left of an undisturbed one */
+
+static void prepare_purge(void)
+{
+	struct world w;
+	copy_world(finished, &w);
+	open_world(&w);
+	cut = ends[13][ANNA];
+	floor_stamp = stamp_at(&w, cut);
+	struct purge_report r;
+	assert_int_equal(purge_some(&w), OK);
+	assert_kept(&w, "undisturbed");
+	assert_sound(&w, "undisturbed");
+	for (size_t i = 1; i + 2 < COUNT(stages); i++)
+		assert_int_equal(stages[i](&w), OK);
+	assert_int_equal(purge_up_to(&w, head_stamp(&w), &r), OK);
+	assert_true(r.counts.versions && r.counts.folders && r.counts.changes && r.counts.emails && r.counts.bodies && r.counts.rewritten);
+	assert_int_equal(purge_up_to(&w, head_stamp(&w), &r), OK);
+	assert_true(r.counts.packs);
+	assert_sound(&w, "undisturbed");
+	assert_int_equal(purge_up_to(&w, floor_stamp, &r), OK); /* nothing is left to do */
+	assert_int_equal(r.counts.versions + r.counts.emails + r.counts.bodies + r.counts.packs + r.counts.rewritten, 0);
+	purged_rows = rows_of(&w);
+	close_world(&w);
+	remove_world(&w);
+}
+
+static void die_while_purging(long call, bool after, unsigned seed)
+{
+	struct world w;
+	int status;
+	char when[100], meta[64], blob[64];
+	copy_world(finished, &w);
+	atomic_store(&ledger->acknowledged, 0);
+	atomic_store(&ledger->failed, 0);
+	atomic_store(&ledger->calls, 0);
+	ledger->die_at = call;
+	ledger->after = after;
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (!child) {
+		snprintf(meta, sizeof meta, "sqlite:meta.db?powercut=1&seed=%u", seed);
+		snprintf(blob, sizeof blob, "file:blobs?powercut=1&seed=%u", seed);
+		armed = true;
+		if (open_world_at(&w, meta, blob))
+			fall(0);
+		for (size_t i = 0; i < COUNT(stages); i++) {
+			if (stages[i](&w))
+				fall((int)i);
+			atomic_store(&ledger->acknowledged, (int)i + 1);
+		}
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	snprintf(when, sizeof when, "killed %s call %ld, seed %u, in stage %d of purge", after ? "after" : "before", call, seed,
+	         atomic_load(&ledger->acknowledged));
+	if (atomic_load(&ledger->failed))
+		print_message("%s: %s\n", when, ledger->why);
+	assert_int_equal(atomic_load(&ledger->failed), 0);
+	open_world(&w);
+	assert_sound(&w, when);
+	assert_kept(&w, when);
+	run_stages(&w, 0, when);
+	assert_sound(&w, when);
+	if (rows_of(&w) != purged_rows)
+		print_message("%s: something else is left\n", when);
+	assert_int_equal(rows_of(&w), purged_rows);
+	assert_usable(&w);
+	close_world(&w);
+	remove_world(&w);
+}
+
+static void purge_cuts(void **state)
+{
+	bool full = getenv("PERDURA_CRASH_FULL");
+	prepare_purge();
+	die_while_purging(0, false, 0);
+	long n = atomic_load(&ledger->calls), tried = 0, stride = full ? 1 : n / 100 + 1;
+	for (long i = 1; i <= n; i += stride, tried++)
+		die_while_purging(i, i & 1, tried % 3 ? (unsigned)i : 0);
+	print_message("%ld calls change files; killed at %ld of them\n", n, tried);
 }
 
 /* --- Errors instead of death --- */
@@ -959,11 +1179,44 @@ static void errors(void **state)
 	print_message("%zu calls failed\n", tried);
 }
 
+/* A purge that a store cut short leaves everything sound; the next one does the rest. */
+static void purge_errors(void **state)
+{
+	struct world w;
+	char when[160];
+	size_t tried = 0;
+	prepare_purge();
+	for (size_t k = 0; k < COUNT(faults); k++) {
+		bool struck_once = true;
+		for (long at = 1; struck_once; at += at / 3 + (faults[k].meta == META_FAILING_NONE ? 1 : 40)) {
+			snprintf(when, sizeof when, "purge, %s at %ld", faults[k].name, at);
+			copy_world(finished, &w);
+			assert_int_equal(open_world_at(&w, "failing:sqlite:meta.db", "failing:file:blobs"), OK);
+			plan(&w, &faults[k], at);
+			int e = OK;
+			for (size_t i = 0; !e && i < COUNT(stages); i++)
+				e = stages[i](&w);
+			struck_once = e;
+			tried += struck_once;
+			plan(&w, &none, 1);
+			assert_sound(&w, when);
+			assert_kept(&w, when);
+			run_stages(&w, 0, when);
+			assert_sound(&w, when);
+			assert_int_equal(rows_of(&w), purged_rows);
+			leave_station(&w);
+		}
+	}
+	print_message("%zu purges failed\n", tried);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(errors),
 		cmocka_unit_test(power_cuts),
+		cmocka_unit_test(purge_cuts),
+		cmocka_unit_test(purge_errors),
 	};
 	if (argc > 1) /* "power_cuts" alone */
 		cmocka_set_test_filter(argv[1]);

@@ -11,6 +11,7 @@
 #include "system.h"
 
 #define PAUSE_MAX_US (50 * 1000)
+#define SWEEP_US (86400 * SECOND_US)
 
 int purge_open(const struct purge_options *o, struct purge **out)
 {
@@ -267,6 +268,29 @@ static int end_expired(struct run *r)
 
 /* --- A run --- */
 
+static int read_doomed_packs(struct meta_txn *t, void *arg)
+{
+	struct meta_rows r;
+	int e = meta_one(t, &r, META_PURGE_DOOMED, "iiii", (int64_t)DOOM_PACK, (int64_t)0, (int64_t)0, (int64_t)1);
+	*(bool *)arg = !e;
+	if (!e)
+		meta_done(&r);
+	return e == ERR_NOT_FOUND ? OK : e;
+}
+
+/* All rows of bodies are counted for it: so when some went, when packs wait for their end, and once a day. */
+static int sweep_packs(struct run *r)
+{
+	bool wait = false;
+	int e = purge_read(r, read_doomed_packs, &wait);
+	if (e || !(wait || r->q->dry_run || r->report.counts.bodies || !r->p->swept || r->now > r->p->swept + SWEEP_US))
+		return e;
+	e = purge_packs(r);
+	if (!e && !r->q->dry_run)
+		r->p->swept = r->now;
+	return e;
+}
+
 static int run_all(struct run *r)
 {
 	int e = purge_clock_check(r);
@@ -282,10 +306,8 @@ static int run_all(struct run *r)
 		e = purge_dirty(r);
 	if (!e)
 		e = purge_bodies(r);
-	if (!e && (r->q->dry_run || r->report.counts.bodies || !r->p->swept))
-		e = purge_packs(r);
-	if (!e && !r->q->dry_run)
-		r->p->swept = true;
+	if (!e)
+		e = sweep_packs(r);
 	return e;
 }
 

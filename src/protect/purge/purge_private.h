@@ -25,7 +25,7 @@ struct purge {
 	struct purge_options o;
 	pthread_mutex_t running, lock; /* lock: stats */
 	struct purge_stats stats;
-	bool swept; /* packs were looked at since the start */
+	int64_t swept; /* when all packs were looked at last, us; 0: not since the start */
 };
 
 struct run {

@@ -1,6 +1,7 @@
 """Room that is held for the day the disk is full: mail is refused then, what makes room goes on."""
 import os
 import subprocess
+import time
 
 import pytest
 from node import PopulatedNode
@@ -120,3 +121,33 @@ def test_a_disk_that_never_had_room(tmp_path, disk):
         served(node, 'crowded')
         (disk / 'filler').unlink()
         soon(lambda: status(node) == (0, HELD))
+
+
+def test_purge_makes_room(node, disk):
+    """Nobody frees a byte of the full disk but purge, and it has what it needs for that."""
+    node.stop()
+    node.settings['purge.grace'] = '0'
+    node.start()
+    node.perdura('set', 'retention.window=1s', 'lmtp.duplicate.window=0')
+    assert deliver(node, 'kept', noise(100_000)).startswith('250')
+    for i in range(60):
+        assert deliver(node, f'lost-{i}', noise(200_000)).startswith('250')
+    for i in range(4):
+        assert deliver(node, f'large-{i}', noise(4_000_000)).startswith('250')
+    with login(node) as m:
+        m.ok('STORE 2:* +FLAGS.SILENT (\\Deleted)')
+        m.ok('EXPUNGE')
+    node.stop()  # closes the pack
+    node.start()
+    time.sleep(2)
+    fill(disk)
+    soon(lambda: status(node) == (1, 0))
+    assert deliver(node, 'full').startswith('452 4.3.1')
+    for _ in range(3):  # bodies are condemned by one run and removed by the next
+        node.perdura('purge')
+    soon(lambda: status(node) == (0, HELD))
+    assert deliver(node, 'after').startswith('250')
+    with login(node) as m:
+        assert [f['ENVELOPE'][1] for _, f in m.fetch('1:* (ENVELOPE)')] == [b'kept', b'after']
+        assert len(m.fetch('1:* (BODY.PEEK[])')) == 2
+    checks(node)

@@ -3,7 +3,6 @@
 #include <stdio.h>
 
 #include "change.h"
-#include "clock.h"
 #include "fail.h"
 #include "past.h"
 #include "service_private.h"
@@ -102,7 +101,7 @@ static int resolve_stamp(struct meta_txn *t, void *arg)
 
 int instant_stamp(struct service *s, int64_t account, struct span when, int64_t *stamp)
 {
-	struct request q = { .account = account, .now = clock_now() };
+	struct request q = { .account = account, .now = service_now(s) };
 	int e = when_parse(when, &q.when);
 	if (!e)
 		e = meta_read(s->store->meta, resolve_stamp, &q);
@@ -143,7 +142,7 @@ static int resolve(struct meta_txn *t, void *arg)
 
 int instant_resolve(struct service *s, int64_t account, struct span when, struct instant *out)
 {
-	struct request q = { .account = account, .now = clock_now() };
+	struct request q = { .account = account, .now = service_now(s) };
 	int e = when_parse(when, &q.when);
 	if (!e && q.when.kind == WHEN_AGE && q.when.us > q.now)
 		e = fail_with(ERR_INVALID, "that is before the account existed");

@@ -542,6 +542,101 @@ static void failed_copies_leave_nothing(void **state)
 	assert_int_equal(messages_in(w, "INBOX"), 1300);
 }
 
+/* --- A body that moves while it is read --- */
+
+enum { LARGE = 700000 };
+
+/* Bytes that depend on where they are alone, and do not compress. */
+static char *large_text(void)
+{
+	char *p = malloc(LARGE);
+	uint64_t x = 88172645463325252u;
+	memcpy(p, "Subject: large\r\n\r\n", 18);
+	for (size_t i = 18; i < LARGE; i++) {
+		x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+		p[i] = (char)('0' + x % 64);
+	}
+	return p;
+}
+
+static int64_t put_large(struct world *w, const char *text)
+{
+	struct incoming *in;
+	struct append_result r;
+	struct arena a = { 0 };
+	struct entry e;
+	assert_int_equal(incoming_new(w->s, &in), OK);
+	assert_int_equal(incoming_write(in, span_from(text, LARGE)), OK);
+	assert_int_equal(incoming_finish(in), OK);
+	assert_int_equal(append(w->s, w->account, SPAN("INBOX"), in, 0, SPAN(""), 0, &tester, &r), OK);
+	incoming_free(&in);
+	struct view *v = look(w, "INBOX");
+	read_one(v, r.uid, &e, &a);
+	int64_t email = e.email;
+	arena_free(&a);
+	view_close(&v);
+	return email;
+}
+
+struct move {
+	struct blob_stage *stage;
+	int64_t body, pack, offset;
+};
+
+static int only_body(struct meta_txn *t, void *arg)
+{
+	struct move *m = arg;
+	struct meta_rows r;
+	int e = meta_one(t, &r, META_PURGE_BODIES, "ii", (int64_t)0, (int64_t)1);
+	if (e)
+		return e;
+	m->body = meta_int(&r, 0);
+	m->pack = meta_int(&r, 1);
+	m->offset = meta_int(&r, 2);
+	meta_done(&r);
+	return OK;
+}
+
+static int lead(struct meta_txn *t, void *arg)
+{
+	struct move *m = arg;
+	struct blob_location to;
+	int e = blob_stage_result(m->stage, &to);
+	return e ? e : meta_do(t, META_PURGE_BODY_MOVE, "iiiiii", to.pack, to.offset, to.stored, m->body, m->pack, m->offset);
+}
+
+/* It is read on from where it lies now; when it is nowhere, that is said. */
+static void a_body_moves_while_it_is_read(void **state)
+{
+	struct world *w = *state;
+	char *text = large_text();
+	struct message *m;
+	struct span piece;
+	struct move k = { 0 };
+	int64_t email = put_large(w, text);
+	assert_int_equal(message_open(w->s, email, &m), OK);
+	assert_int_equal(message_at(m, 0, &piece), OK);
+	assert_int_equal(meta_read(w->store->meta, only_body, &k), OK);
+	assert_int_equal(blob_stage_new(w->store->blob, &k.stage), OK);
+	assert_int_equal(blob_stage_write(k.stage, span_from(text, LARGE)), OK);
+	assert_int_equal(blob_stage_finish(k.stage), OK);
+	assert_int_equal(store_commit(w->store, &k.stage, 1, lead, &k), OK);
+	blob_stage_free(&k.stage);
+	assert_int_equal(blob_remove_pack(w->store->blob, k.pack), OK);
+	for (size_t at = piece.n; at < LARGE; at += piece.n) {
+		assert_int_equal(message_at(m, at, &piece), OK);
+		assert_memory_equal(piece.p, text + at, piece.n);
+	}
+	message_close(&m);
+	assert_int_equal(message_open(w->s, email, &m), OK);
+	assert_int_equal(meta_read(w->store->meta, only_body, &k), OK);
+	assert_int_equal(blob_remove_pack(w->store->blob, k.pack), OK);
+	assert_int_equal(message_at(m, LARGE - 1, &piece), ERR_CORRUPT);
+	message_close(&m);
+	assert_int_equal(message_open(w->s, email, &m), ERR_CORRUPT);
+	free(text);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -551,6 +646,7 @@ int main(void)
 		TEST(folders), TEST(move_and_reopen),
 		TEST(expunged_messages_come_back), TEST(deleted_folders_come_back_as_themselves), TEST(taken_names_are_joined),
 		TEST(renamed_and_moved_come_back), TEST(large_operations_are_resumed), TEST(failed_copies_leave_nothing),
+		TEST(a_body_moves_while_it_is_read),
 	};
 	return cmocka_run_group_tests_name("mailbox", tests, NULL, NULL);
 }

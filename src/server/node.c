@@ -218,12 +218,15 @@ static int open_listeners(struct node *n)
 	n->imap = (struct imap_node){ .service = n->service, .identity = n->identity, .host = n->host,
 		.version = PERDURA_VERSION, .tls = n->tls, .metrics = n->metrics };
 	n->http = (struct http_node){ node_routes, NODE_ROUTES, n };
+	n->socketmap = (struct socketmap_node){ n->identity };
 	if ((r = listen_on(n, "listen.lmtp", c->listen_lmtp, &lmtp_protocol, &n->lmtp, NULL)) ||
 	    (r = listen_on(n, "listen.imap", c->listen_imap, &imap_protocol, &n->imap, NULL)) ||
 	    (r = listen_on(n, "listen.imaps", c->listen_imaps, &imap_protocol, &n->imap, n->tls)) ||
+	    (r = listen_on(n, "listen.socketmap", c->listen_socketmap, &socketmap_protocol, &n->socketmap, NULL)) ||
 	    (r = listen_on(n, "listen.http", c->listen_http, &http_protocol, &n->http, NULL)))
 		return r;
 	loop_limit(n->loop, &http_protocol, HTTP_CONNECTIONS);
+	loop_limit(n->loop, &socketmap_protocol, SOCKETMAP_CONNECTIONS);
 	use_settings(n);
 	return OK;
 }

@@ -13,6 +13,7 @@
 #include "loop.h"
 #include "purge_job.h"
 #include "service.h"
+#include "socketmap.h"
 #include "tls.h"
 
 struct ballast;
@@ -40,6 +41,7 @@ struct node {
 	struct lmtp_node lmtp;
 	struct imap_node imap;
 	struct http_node http;
+	struct socketmap_node socketmap;
 	struct metrics *metrics;
 	struct health *health;
 	struct tls *tls;        /* the certificates */

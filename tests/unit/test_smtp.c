@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "buffer.h"
+#include "netstring.h"
 #include "smtp_command.h"
 #include "smtp_dot.h"
 
@@ -124,6 +125,31 @@ static void chunks(void **state)
 		assert_int_equal(smtp_chunk_parse(span_of(cases[i].args), &c), cases[i].answer);
 		assert_int_equal(c.size, cases[i].size);
 		assert_int_equal(c.last, cases[i].last);
+	}
+}
+
+static void netstrings(void **state)
+{
+	static const struct { const char *in; enum netstring_answer answer; const char *out, *rest; } cases[] = {
+		{ "0:,", NETSTRING_OK, "", "" }, { "5:hello,x", NETSTRING_OK, "hello", "x" }, { "3:a,b,4:", NETSTRING_OK, "a,b", "4:" },
+		{ "", NETSTRING_MORE, 0, 0 }, { "5", NETSTRING_MORE, 0, 0 }, { "5:", NETSTRING_MORE, 0, 0 }, { "5:hello", NETSTRING_MORE, 0, 0 },
+		{ "20:", NETSTRING_MORE, 0, 0 }, { "21:", NETSTRING_BAD, 0, 0 }, { "21", NETSTRING_BAD, 0, 0 }, { "05:hello,", NETSTRING_BAD, 0, 0 },
+		{ "5:hellox", NETSTRING_BAD, 0, 0 }, { ":", NETSTRING_BAD, 0, 0 }, { "-1:", NETSTRING_BAD, 0, 0 }, { "5 :hello,", NETSTRING_BAD, 0, 0 },
+		{ "99999999999999999999", NETSTRING_BAD, 0, 0 }, { "x", NETSTRING_BAD, 0, 0 }, { "4294967301:hello,", NETSTRING_BAD, 0, 0 },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct span in = span_of(cases[i].in), out;
+		assert_int_equal(netstring_next(&in, 20, &out), cases[i].answer);
+		if (cases[i].answer != NETSTRING_OK) {
+			assert_true(span_eq(in, span_of(cases[i].in)));
+			continue;
+		}
+		assert_true(span_eq(out, span_of(cases[i].out)));
+		assert_true(span_eq(in, span_of(cases[i].rest)));
+		struct buffer b = { 0 };
+		netstring_put(&b, out);
+		assert_true(span_eq(buffer_span(&b), span_sub(span_of(cases[i].in), 0, b.n)));
+		buffer_free(&b);
 	}
 }
 
@@ -258,7 +284,7 @@ static void dots_round_trip(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(lines), cmocka_unit_test(commands), cmocka_unit_test(paths), cmocka_unit_test(params), cmocka_unit_test(chunks),
+		cmocka_unit_test(lines), cmocka_unit_test(commands), cmocka_unit_test(paths), cmocka_unit_test(params), cmocka_unit_test(netstrings), cmocka_unit_test(chunks),
 		cmocka_unit_test(dots), cmocka_unit_test(dots_round_trip),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,10 +16,15 @@ check:
 	@scripts/build $(BUILD) -Dtests=true
 	@scripts/check $(BUILD)
 
+# The Debian package, in build-deb.
+deb:
+	@scripts/packages build deb
+	@scripts/deb build-deb
+
 install: all
 	meson install -C $(BUILD) --no-rebuild
 
 clean:
-	rm -rf $(BUILD)
+	rm -rf $(BUILD) build-deb build-roots
 
-.PHONY: all run check install clean
+.PHONY: all run check deb install clean

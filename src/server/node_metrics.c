@@ -13,13 +13,16 @@
 #include "purge.h"
 #include "store.h"
 
+static const struct conn_protocol *const protocols[] = { &lmtp_protocol, &imap_protocol, &http_protocol,
+	&socketmap_protocol };
+enum { PROTOCOLS = sizeof protocols / sizeof *protocols };
+
 static void read_loop(struct node *n)
 {
 	struct loop_stats s;
 	loop_stats(n->loop, &s);
-	metric_set(n->metrics, METRIC_CONNECTIONS, 0, loop_conns(n->loop, &lmtp_protocol));
-	metric_set(n->metrics, METRIC_CONNECTIONS, 1, loop_conns(n->loop, &imap_protocol));
-	metric_set(n->metrics, METRIC_CONNECTIONS, 2, loop_conns(n->loop, &http_protocol));
+	for (unsigned i = 0; i < PROTOCOLS; i++)
+		metric_set(n->metrics, METRIC_CONNECTIONS, i, loop_conns(n->loop, protocols[i]));
 	metric_set(n->metrics, METRIC_ACCEPTED, 0, s.accepted);
 	metric_set(n->metrics, METRIC_REFUSED, 0, s.refused);
 	metric_set(n->metrics, METRIC_WORKERS, 0, s.workers > s.waiting ? s.workers - s.waiting : 0);
@@ -130,9 +133,8 @@ int node_metrics_new(struct node *n)
 		return r;
 	metric_name(n->metrics, METRIC_BUILD, 0, PERDURA_VERSION);
 	metric_set(n->metrics, METRIC_BUILD, 0, 1);
-	metric_name(n->metrics, METRIC_CONNECTIONS, 0, "lmtp");
-	metric_name(n->metrics, METRIC_CONNECTIONS, 1, "imap");
-	metric_name(n->metrics, METRIC_CONNECTIONS, 2, "http");
+	for (unsigned i = 0; i < PROTOCOLS; i++)
+		metric_name(n->metrics, METRIC_CONNECTIONS, i, protocols[i]->name);
 	imap_metrics(n->metrics);
 	lmtp_metrics(n->metrics);
 	return OK;

@@ -150,6 +150,28 @@ def test_damaged_database(node, damage):
         assert m.search('SUBJECT kept') == [1]
 
 
+def test_deleted_log(node):
+    """What was answered last stood there: a start without it would be silent loss."""
+    assert deliver(node, 'answered').startswith('250')
+    node.kill()
+    log = node.data / 'meta.db-wal'
+    whole = log.read_bytes()
+    log.unlink()
+    refused_start(node, 'meta.db-wal is missing', 'meta.db-lock')
+    refused_start(node, 'meta.db-wal is missing')
+    log.write_bytes(whole)
+    node.start()
+    with login(node) as m:
+        assert m.search('SUBJECT answered') == [1]
+    assert node.stop() == 0 and not log.exists()
+    node.start()  # after a stop in order there is none
+    node.kill()
+    log.unlink()
+    (node.data / 'meta.db-lock').unlink()  # as the line says
+    node.start()
+    checks(node)
+
+
 def pack_of(node, size):
     """Where the record of the message that is largest lies: (path, offset, length)."""
     with sqlite3.connect(f'file:{node.data}/meta.db?immutable=1', uri=True) as db:

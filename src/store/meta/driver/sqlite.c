@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "durable_file.h"
 #include "fail.h"
 #include "gather_vfs.h"
 #include "powercut_vfs.h"
@@ -51,6 +52,43 @@ static int lock_database(struct sqlite_meta *m)
 	if (errno == EWOULDBLOCK)
 		return fail_with(ERR_UNAVAILABLE, "%s is in use by another perdurad", m->path);
 	return fail_errno("lock", path);
+}
+
+/* The lock file says "open" from when the log is there until the database is closed in order: a log that is missing then was
+   taken away, and with it what was answered last. */
+static int check_log(const struct sqlite_meta *m)
+{
+	char log[PATH_MAX + 8];
+	struct stat st;
+	snprintf(log, sizeof log, "%s-wal", m->path);
+	if (fstat(m->lock, &st))
+		return fail_errno("stat", m->path);
+	if (!st.st_size || !stat(log, &st))
+		return OK;
+	if (errno != ENOENT)
+		return fail_errno("stat", log);
+	return fail_with(ERR_INVALID, "%s is missing, and %s was not closed in order: what was answered last stood there. Put it "
+		"back; to go on without it, remove %s-lock", log, m->path, m->path);
+}
+
+/* The sync of the folder makes the log's name durable too. */
+static int mark_open(const struct sqlite_meta *m)
+{
+	char dir[PATH_MAX];
+	snprintf(dir, sizeof dir, "%s", m->path);
+	char *slash = strrchr(dir, '/');
+	if (slash)
+		slash[slash == dir] = 0;
+	int r = file_write_at(m->lock, "open\n", 5, 0, m->path);
+	if (!r && fsync(m->lock))
+		r = fail_errno("sync", m->path);
+	return r ? r : durable_dir_sync(slash ? dir : ".");
+}
+
+static void mark_closed(const struct sqlite_meta *m)
+{
+	if (ftruncate(m->lock, 0) == 0)
+		fsync(m->lock);
 }
 
 /* SQLite would make it readable for all. */
@@ -111,8 +149,10 @@ static void close_sqlite(struct meta *base)
 	struct sqlite_meta *m = of(base);
 	committer_stop(&m->committer);
 	readers_close(&m->readers);
-	if (m->writer.db) /* clean: the log is emptied and removed */
+	if (m->writer.db) { /* clean: the log is emptied and removed */
+		mark_closed(m);
 		sqlite3_db_config(m->writer.db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+	}
 	conn_close(&m->writer);
 	gather_free(&m->gather);
 	powercut_free(&m->powercut);
@@ -176,11 +216,15 @@ static int open_database(struct sqlite_meta *m)
 {
 	int r = create_private(m->path);
 	if (!r)
+		r = check_log(m);
+	if (!r)
 		r = check_length(m);
 	if (!r)
 		r = conn_open_writer(&m->writer, m->path, gather_name(m->gather));
 	if (!r)
 		r = check_schema(m);
+	if (!r)
+		r = mark_open(m);
 	return r != ERR_CORRUPT ? r : fail_with(ERR_CORRUPT, "%s is damaged, put back a copy of it (%s)", m->path, fail_detail());
 }
 

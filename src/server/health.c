@@ -10,12 +10,12 @@
 #include "fail.h"
 #include "log.h"
 #include "loop.h"
-#include "meta.h"
 #include "notify.h"
+#include "store.h"
 
 #define PERIOD_US (2 * SECOND_US)
 #define HUNG_US (10 * SECOND_US)    /* a try that takes longer */
-#define DISK_LEAST (UINT64_C(16) << 20) /* bytes: less is full */
+#define DISK_LEAST (UINT64_C(1) << 20) /* bytes: less is full, also for a node without a ballast */
 
 static const char ok[] = "ok", stopping[] = "stopping", hung[] = "the store does not answer in time",
 	no_read[] = "the store cannot be read", no_commit[] = "the store takes no changes", full[] = "the disk is full",
@@ -47,18 +47,18 @@ static int change_nothing(struct meta_txn *t, void *arg)
 	return OK;
 }
 
-static bool disk_full(const char *dir)
+static bool disk_full(const struct health_options *o)
 {
 	struct statvfs v;
-	return statvfs(dir, &v) == 0 && (uint64_t)v.f_bavail * v.f_frsize < DISK_LEAST;
+	return o->store->full || (statvfs(o->dir, &v) == 0 && (uint64_t)v.f_bavail * v.f_frsize < DISK_LEAST);
 }
 
 static const char *try_all(struct health *h, bool served)
 {
-	int r = meta_run(h->opt.meta, change_nothing, NULL, NULL);
-	if (meta_read(h->opt.meta, read_something, NULL))
+	int r = meta_run(h->opt.store->meta, change_nothing, NULL, NULL);
+	if (meta_read(h->opt.store->meta, read_something, NULL))
 		return no_read;
-	if (disk_full(h->opt.dir))
+	if (disk_full(&h->opt))
 		return full;
 	if (r)
 		return no_commit;

@@ -9,11 +9,11 @@
 
 struct health;
 struct loop;
-struct meta;
+struct store;
 
 struct health_options {
 	const char *dir; /* of the data; its file system is looked at */
-	struct meta *meta;
+	struct store *store;
 	struct loop *loop;
 };
 

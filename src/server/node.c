@@ -243,7 +243,7 @@ static int open_admin(struct node *n)
 
 static int open_health(struct node *n)
 {
-	const struct health_options o = { n->opt.dir, n->store->meta, n->loop };
+	const struct health_options o = { n->opt.dir, n->store, n->loop };
 	return health_start(&o, &n->health);
 }
 

@@ -511,6 +511,40 @@ static void test_blocked_workers(void **state)
 	stop(&f);
 }
 
+static bool beats(const struct fixture *f)
+{
+	loop_beat(f->loop);
+	for (int i = 0; i < 50; i++) {
+		usleep(2000);
+		if (loop_beat(f->loop))
+			return true;
+	}
+	return false;
+}
+
+/* All workers stuck: nobody takes up work any more. */
+static void test_beat(void **state)
+{
+	struct fixture f;
+	start(&f, 2, 100);
+	int one = dial(&f), two = dial(&f);
+	hear(one, "hello\n");
+	hear(two, "hello\n");
+	assert_true(beats(&f));
+	say(one, "M\n");
+	say(two, "M\n");
+	while (f.world.meeting < 2)
+		usleep(1000);
+	loop_beat(f.loop);
+	assert_false(beats(&f));
+	f.world.meeting = 30;
+	hear(one, "M\n");
+	assert_true(beats(&f));
+	close(one);
+	close(two);
+	stop(&f);
+}
+
 static void read_big(int fd)
 {
 	static char t[65536];
@@ -717,6 +751,7 @@ int main(void)
 		cmocka_unit_test(test_echo),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_blocked_workers),
+		cmocka_unit_test(test_beat),
 		cmocka_unit_test(test_slow_readers),
 		cmocka_unit_test(test_timeout),
 		cmocka_unit_test(test_limit),

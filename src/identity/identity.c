@@ -44,7 +44,8 @@ static int open_parts(const struct identity_options *o, struct identity *i)
 	i->cache = login_cache_new(CACHE_SETS);
 	i->memo = memo_new();
 	i->mac = keyed_mac();
-	if (!i->cache || !i->memo || !i->mac)
+	i->guard = i->mac ? login_guard_new(i->mac) : NULL;
+	if (!i->cache || !i->memo || !i->guard)
 		return fail_with(ERR_UNAVAILABLE, "identity: no memory or random bytes");
 	return hash_pool_new(o->hash_parallel, o->hash_queue, &i->pool);
 }
@@ -68,6 +69,7 @@ void identity_close(struct identity **i)
 		return;
 	hash_pool_free(&(*i)->pool);
 	login_cache_free(&(*i)->cache);
+	login_guard_free(&(*i)->guard);
 	memo_free(&(*i)->memo);
 	EVP_MAC_CTX_free((*i)->mac);
 	free(*i);

@@ -7,6 +7,7 @@
 #include "hash_pool.h"
 #include "identity.h"
 #include "login_cache.h"
+#include "login_guard.h"
 #include "memo.h"
 
 struct identity {
@@ -15,6 +16,7 @@ struct identity {
 	struct metrics *metrics;
 	struct hash_pool *pool;
 	struct login_cache *cache;
+	struct login_guard *guard;
 	struct memo *memo;
 	EVP_MAC_CTX *mac;      /* HMAC-SHA256 with the key of this process; copied for each use, never changed */
 	int64_t remember;      /* us */

@@ -61,6 +61,18 @@ static int make_tag(struct identity *i, const struct credentials *c, struct span
 	return made ? OK : fail_with(ERR_UNAVAILABLE, "login: no memory");
 }
 
+/* The attempt's turn: OK when it is now. */
+static int admit(struct identity *i, struct span account, struct span peer, struct login_pass *pass)
+{
+	if (pass->waited)
+		return OK;
+	pass->wait = login_guard_admit(i->guard, peer, account, clock_mono());
+	if (pass->wait < 0)
+		return fail_with(ERR_LIMIT, "Too many failed logins, try again later");
+	pass->waited = true;
+	return pass->wait ? LOGIN_WAIT : OK;
+}
+
 static int hash_and_compare(struct identity *i, struct span text, struct span password, struct span peer)
 {
 	int rc = hash_pool_enter(i->pool, peer);
@@ -71,33 +83,38 @@ static int hash_and_compare(struct identity *i, struct span text, struct span pa
 	return rc;
 }
 
-static int check(struct identity *i, const struct credentials *c, struct span password, struct span peer)
+static int check(struct identity *i, const struct credentials *c, struct span password, struct span peer,
+	struct login_pass *pass)
 {
 	unsigned char tag[LOGIN_TAG];
-	if (password.n > PASSWORD_MAX)
-		return fail_with(ERR_DENIED, "a password that nobody can have");
+	struct span account = span_of(c->address);
 	int rc = make_tag(i, c, password, tag);
 	if (rc || login_cache_has(i->cache, tag, clock_mono()))
 		return rc;
+	if ((rc = admit(i, account, peer, pass)))
+		return rc;
 	rc = hash_and_compare(i, buffer_span(&c->text), password, peer);
+	if (rc == OK || rc == ERR_DENIED)
+		login_guard_ended(i->guard, peer, account, rc == OK, clock_mono());
 	if (rc == OK && i->remember)
 		login_cache_put(i->cache, tag, clock_mono() + i->remember);
 	return rc == ERR_DENIED && !c->known ? fail_with(ERR_DENIED, "no such account") : rc;
 }
 
 int identity_login_plain(struct identity *i, struct span user, struct span password, struct span peer,
-	struct account *out)
+	struct login_pass *pass, struct account *out)
 {
 	struct credentials c = { .account = -1, .text.limit = CREDENTIALS_MAX };
 	int rc = find_credentials(i, user, &c);
 	if (rc == OK)
-		rc = check(i, &c, password, peer);
+		rc = check(i, &c, password, peer, pass);
 	if (rc == OK) {
 		out->id = c.account;
 		out->tenant = c.tenant;
 		memcpy(out->address, c.address, sizeof c.address);
 	}
 	buffer_free(&c.text);
-	metric_add(i->metrics, METRIC_LOGINS, metric_result(rc), 1);
+	if (rc != LOGIN_WAIT)
+		metric_add(i->metrics, METRIC_LOGINS, metric_result(rc), 1);
 	return rc;
 }

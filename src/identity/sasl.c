@@ -4,7 +4,6 @@
 
 #include "fail.h"
 #include "identity_private.h"
-#include "login.h"
 #include "strict_base64.h"
 
 struct sasl_mechanism {
@@ -88,7 +87,7 @@ int sasl_login(struct sasl *s, struct identity *i, struct span peer, struct acco
 {
 	if (!is_itself(s->authorize, s->user, span_of(i->domain)))
 		return fail_with(ERR_DENIED, "a login may act as itself only");
-	return identity_login_plain(i, s->user, s->password, peer, out);
+	return identity_login_plain(i, s->user, s->password, peer, &s->pass, out);
 }
 
 void sasl_end(struct sasl *s)

@@ -2,14 +2,14 @@
  *
  *   sasl_begin(&s, mechanism);
  *   do { send sasl_challenge(&s); line = read; } while ((rc = sasl_answer(&s, line)) == SASL_MORE);
- *   if (rc == OK) rc = sasl_login(&s, identity, peer, &account);
+ *   if (rc == OK) rc = sasl_login(&s, identity, peer, &account);   // again, after s.pass.wait, while it is LOGIN_WAIT
  *   sasl_end(&s);
  *
  * An initial response (SASL-IR) is an answer that comes before the first challenge was sent. */
 #ifndef SASL_H
 #define SASL_H
 
-#include "identity.h"
+#include "login.h"
 
 enum { SASL_MORE = 1, SASL_TEXT = 2048, SASL_LINE_MAX = (SASL_TEXT + 2) / 3 * 4 };
 
@@ -21,6 +21,7 @@ struct sasl {
 	int step;
 	struct span authorize, user, password;
 	size_t used;
+	struct login_pass pass;
 	char text[SASL_TEXT];
 };
 

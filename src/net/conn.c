@@ -90,6 +90,16 @@ int conn_start_tls(struct conn *c, struct tls *t)
 	return OK;
 }
 
+struct span conn_address(const struct conn *c)
+{
+	struct span all = span_of(c->peer);
+	const char *colon = strrchr(c->peer, ':');
+	if (!colon)
+		return all;
+	struct span host = span_sub(all, 0, (size_t)(colon - c->peer));
+	return host.p[0] == '[' ? span_sub(host, 1, host.n - 2) : host;
+}
+
 bool conn_flush_if_over(struct conn *c, size_t bytes)
 {
 	struct slot *s = SLOT_OF(c);

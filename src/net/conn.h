@@ -75,6 +75,8 @@ struct conn {
 void conn_consume(struct conn *c, size_t n);
 /* From now on, us microseconds until timeout() is called; it stays until set anew or over. 0: never. */
 void conn_timeout(struct conn *c, int64_t us);
+/* The peer's address without its port: "127.0.0.1", "::1", "unix". Lives in c. */
+struct span conn_address(const struct conn *c);
 /* Sends what it can when more than `bytes` are unsent; true if still more are: the handler should save its place and
    return CONN_DRAIN, so that a slow peer holds no worker. */
 bool conn_flush_if_over(struct conn *c, size_t bytes);

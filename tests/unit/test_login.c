@@ -14,6 +14,7 @@
 #include "directory.h"
 #include "fail.h"
 #include "hash_pool.h"
+#include "identity_private.h"
 #include "login.h"
 #include "login_cache.h"
 #include "meta.h"
@@ -346,7 +347,8 @@ static void directory(void **state)
 
 static int login(struct fixture *f, const char *user, const char *password, struct account *a)
 {
-	return identity_login_plain(f->identity, span_of(user), span_of(password), SPAN("127.0.0.1"), a);
+	struct login_pass not_slowed = { .waited = true };
+	return identity_login_plain(f->identity, span_of(user), span_of(password), SPAN("127.0.0.1"), &not_slowed, a);
 }
 
 static void logins(void **state)
@@ -452,6 +454,117 @@ static void sasl_logins(void **state)
 		assert_int_equal(sasl_one(&s, SPAN("PLAIN"), cases[i].in), OK);
 		assert_int_equal(sasl_login(&s, f->identity, SPAN("::1"), &a), cases[i].rc);
 		sasl_end(&s);
+	}
+}
+
+static int64_t admitted(struct login_guard *g, const char *address, const char *account, int64_t now)
+{
+	return login_guard_admit(g, span_of(address), span_of(account), now);
+}
+
+static void wrong(struct login_guard *g, const char *address, const char *account, int n, int64_t now)
+{
+	while (n-- > 0)
+		login_guard_ended(g, span_of(address), span_of(account), false, now);
+}
+
+static void guard(void **state)
+{
+	struct fixture *f = *state;
+	struct login_guard *g = f->identity->guard;
+	const int64_t now = 1000 * SECOND_US;
+	int64_t waits[20];
+	/* An address: some are free, then the time between two doubles, then it is sent away; others are not concerned. */
+	wrong(g, "192.0.2.1", "a", LOGIN_FREE, now);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(admitted(g, "192.0.2.1", "a", now), 0);
+	wrong(g, "192.0.2.1", "b", 1, now);
+	assert_int_equal(admitted(g, "192.0.2.1", "c", now), 0);
+	assert_int_equal(admitted(g, "192.0.2.1", "d", now), LOGIN_SPACING_MIN);
+	assert_int_equal(admitted(g, "192.0.2.1", "e", now), 2 * LOGIN_SPACING_MIN);
+	wrong(g, "192.0.2.1", "f", 1, now + 2 * SECOND_US);
+	assert_int_equal(admitted(g, "192.0.2.1", "e", now + 2 * SECOND_US), 0);
+	assert_int_equal(admitted(g, "192.0.2.1", "e", now + 2 * SECOND_US), 2 * LOGIN_SPACING_MIN);
+	assert_int_equal(admitted(g, "192.0.2.2", "e", now), 0);
+	wrong(g, "192.0.2.1", "z", 100, now);
+	for (size_t i = 0; i < COUNT(waits); i++)
+		waits[i] = admitted(g, "192.0.2.1", "e", now + 60 * SECOND_US);
+	assert_int_equal(waits[0], 0);
+	assert_int_equal(waits[1], LOGIN_SPACING_MAX);
+	assert_int_equal(waits[2], LOGIN_WAIT_MAX);
+	assert_int_equal(waits[3], -1);
+	assert_int_equal(waits[19], -1);
+	/* It is forgotten in time. */
+	assert_int_equal(admitted(g, "192.0.2.1", "e", now + 20 * LOGIN_FORGET_US), 0);
+	assert_int_equal(admitted(g, "192.0.2.1", "e", now + 20 * LOGIN_FORGET_US), 0);
+	/* Of IPv6 the network counts. */
+	wrong(g, "2001:db8::1", "g", 9, now);
+	admitted(g, "2001:db8::2", "h", now);
+	assert_int_equal(admitted(g, "2001:db8::3", "i", now), LOGIN_SPACING_MAX);
+	assert_int_equal(admitted(g, "2001:db8:0:1::3", "i", now), 0);
+	/* This machine's own addresses are not slowed, the account is. */
+	for (int i = 0; i < 50; i++)
+		wrong(g, i % 2 ? "127.0.0.1" : "unix", i < 25 ? "j" : "k", 1, now);
+	assert_int_equal(admitted(g, "127.0.0.1", "l", now), 0);
+	assert_int_equal(admitted(g, "127.0.0.1", "l", now), 0);
+	admitted(g, "::1", "j", now);
+	assert_int_equal(admitted(g, "192.0.2.77", "j", now), LOGIN_SPACING_MAX);
+}
+
+static void guard_and_known_pairs(void **state)
+{
+	struct fixture *f = *state;
+	struct login_guard *g = f->identity->guard;
+	const int64_t now = 1000 * SECOND_US;
+	login_guard_ended(g, SPAN("192.0.2.9"), SPAN("owner"), true, now);
+	wrong(g, "192.0.2.66", "owner", 50, now);
+	wrong(g, "192.0.2.9", "other", 50, now);
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(admitted(g, "192.0.2.9", "owner", now), 0);
+	assert_int_equal(admitted(g, "192.0.2.66", "owner", now), 0);
+	assert_int_equal(admitted(g, "192.0.2.66", "owner", now), LOGIN_SPACING_MAX);
+	/* A known pair's own mistakes count for itself alone. */
+	wrong(g, "192.0.2.9", "owner", 50, now);
+	admitted(g, "192.0.2.9", "owner", now);
+	assert_int_equal(admitted(g, "192.0.2.9", "owner", now), LOGIN_SPACING_MAX);
+	login_guard_ended(g, SPAN("192.0.2.9"), SPAN("owner"), true, now);
+	assert_int_equal(admitted(g, "192.0.2.9", "owner", now), 0);
+	/* Any number of names and addresses takes the same memory. */
+	for (int i = 0; i < 100000; i++) {
+		char account[32], address[32];
+		snprintf(account, sizeof account, "user%d", i);
+		snprintf(address, sizeof address, "10.%d.%d.%d", i >> 16, i >> 8 & 255, i & 255);
+		wrong(g, address, account, 1, now + i);
+	}
+	assert_int_equal(admitted(g, "198.51.100.1", "owner", now + SECOND_US), 0);
+}
+
+static void slowed_logins(void **state)
+{
+	struct fixture *f = *state;
+	struct account a;
+	struct login_pass pass = { 0 };
+	const struct span there = SPAN("192.0.2.1"), else_where = SPAN("192.0.2.2");
+	put_account(f, 3, "alice@example.org", SPAN("{PLAIN}one\n"));
+	assert_int_equal(identity_login_plain(f->identity, SPAN("alice"), SPAN("one"), else_where, &pass, &a), OK);
+	int rc = ERR_DENIED;
+	for (int i = 0; i < 20 && rc == ERR_DENIED; i++) {
+		pass = (struct login_pass){ 0 };
+		rc = identity_login_plain(f->identity, SPAN("alice"), SPAN("two"), there, &pass, &a);
+	}
+	assert_int_equal(rc, LOGIN_WAIT);
+	assert_true(pass.wait > 0 && pass.wait <= LOGIN_SPACING_MAX && pass.waited);
+	assert_int_equal(identity_login_plain(f->identity, SPAN("alice"), SPAN("two"), there, &pass, &a), ERR_DENIED);
+	/* The right password of a moment ago, and its address, are not slowed. */
+	pass = (struct login_pass){ 0 };
+	assert_int_equal(identity_login_plain(f->identity, SPAN("alice"), SPAN("one"), there, &pass, &a), OK);
+	set_password(f, 3, 9, SPAN("{PLAIN}three\n"));
+	pass = (struct login_pass){ 0 };
+	assert_int_equal(identity_login_plain(f->identity, SPAN("alice"), SPAN("three"), else_where, &pass, &a), OK);
+	for (rc = 0; rc != ERR_LIMIT;) {
+		pass = (struct login_pass){ 0 };
+		rc = identity_login_plain(f->identity, SPAN("nobody"), SPAN("x"), there, &pass, &a);
+		assert_true(rc == LOGIN_WAIT || rc == ERR_LIMIT || rc == ERR_DENIED);
 	}
 }
 
@@ -578,7 +691,7 @@ int main(void)
 		cmocka_unit_test(addresses), cmocka_unit_test(splitting), cmocka_unit_test(sasl_plain), cmocka_unit_test(sasl_lines),
 		cmocka_unit_test(cache), cmocka_unit_test(pool_is_fair), cmocka_unit_test(pool_is_bounded),
 		WITH_STORE(directory), WITH_STORE(logins), WITH_STORE(changes_count_at_once), WITH_STORE(times),
-		WITH_STORE(sasl_logins), WITH_STORE(store_is_down), WITH_STORE(many_threads), WITH_STORE(thousand_wrong_logins),
+		WITH_STORE(sasl_logins), WITH_STORE(guard), WITH_STORE(guard_and_known_pairs), WITH_STORE(slowed_logins), WITH_STORE(store_is_down), WITH_STORE(many_threads), WITH_STORE(thousand_wrong_logins),
 	};
 	return cmocka_run_group_tests_name("login", tests, NULL, NULL);
 }

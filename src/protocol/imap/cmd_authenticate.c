@@ -3,31 +3,43 @@
 #include "login_end.h"
 #include "sasl.h"
 
+static struct sasl *sasl_of(const struct command *c)
+{
+	return &((struct login_job *)c->job)->sasl;
+}
+
 static void forget(struct command *c)
 {
-	sasl_end(c->job);
+	sasl_end(sasl_of(c));
 }
 
 static enum imap_step challenge(struct command *c)
 {
 	buffer_puts(c->out, "+ ");
-	buffer_put_span(c->out, sasl_challenge(c->job));
+	buffer_put_span(c->out, sasl_challenge(sasl_of(c)));
 	buffer_puts(c->out, "\r\n");
 	return IMAP_MORE;
 }
 
+static int attempt(struct command *c, struct span peer, struct account *who)
+{
+	struct login_job *job = c->job;
+	int rc = sasl_login(&job->sasl, c->session->node->identity, peer, who);
+	job->pass = job->sasl.pass;
+	return rc;
+}
+
 static enum imap_step take_answer(struct command *c, struct span line)
 {
-	struct sasl *sasl = c->job;
-	struct imap_session *s = c->session;
-	struct account who;
-	int rc = sasl_answer(sasl, line);
+	struct login_job *job = c->job;
+	int rc = sasl_answer(&job->sasl, line);
 	if (rc == SASL_MORE)
 		return challenge(c);
 	if (rc != OK)
 		return reply_bad(c, span_eq(line, SPAN("*")) ? "Authentication cancelled" : "No answer to the challenge");
-	rc = sasl_login(sasl, s->node->identity, login_peer(s), &who);
-	return login_end(c, rc, &who, sasl->user);
+	job->user = job->sasl.user;
+	job->attempt = attempt;
+	return login_try(c);
 }
 
 static enum imap_step read_line(struct command *c)
@@ -55,9 +67,9 @@ enum imap_step cmd_authenticate(struct command *c)
 		return reply_bad_args(c);
 	if (!session_plaintext(c->session))
 		return login_refuse_plaintext(c);
-	if (!command_job(c, sizeof(struct sasl)))
+	if (!command_job(c, sizeof(struct login_job)))
 		return IMAP_DONE;
-	if (sasl_begin(c->job, mechanism) != OK)
+	if (sasl_begin(sasl_of(c), mechanism) != OK)
 		return reply_no(c, "[CANNOT] Only PLAIN and LOGIN are spoken here");
 	c->cleanup = forget;
 	c->resume = read_line;

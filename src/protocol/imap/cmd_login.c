@@ -1,16 +1,24 @@
-#include "login.h"
 #include "login_end.h"
+
+static int attempt(struct command *c, struct span peer, struct account *who)
+{
+	struct login_job *job = c->job;
+	return identity_login_plain(c->session->node->identity, job->user, job->password, peer, &job->pass, who);
+}
 
 enum imap_step cmd_login(struct command *c)
 {
 	struct span user, password;
-	struct account who;
-	struct imap_session *s = c->session;
 	if (!imap_sp(&c->args) || !imap_astring(&c->args, &user) || !imap_sp(&c->args) ||
 	    !imap_astring(&c->args, &password) || !imap_end(&c->args))
 		return reply_bad_args(c);
-	if (!session_plaintext(s))
+	if (!session_plaintext(c->session))
 		return login_refuse_plaintext(c);
-	int rc = identity_login_plain(s->node->identity, user, password, login_peer(s), &who);
-	return login_end(c, rc, &who, user);
+	struct login_job *job = command_job(c, sizeof *job);
+	if (!job)
+		return IMAP_DONE;
+	job->user = user;
+	job->password = password;
+	job->attempt = attempt;
+	return login_try(c);
 }

@@ -6,12 +6,6 @@
 
 #define WRONG_DELAY_US (2 * SECOND_US)
 
-struct span login_peer(const struct imap_session *s)
-{
-	const char *colon = strrchr(s->conn->peer, ':');
-	return span_from(s->conn->peer, colon ? (size_t)(colon - s->conn->peer) : strlen(s->conn->peer));
-}
-
 enum imap_step login_refuse_plaintext(struct command *c)
 {
 	return reply_no(c, "[PRIVACYREQUIRED] Passwords are not taken on this connection without TLS");
@@ -21,9 +15,9 @@ static void log_login(const struct command *c, const char *event, struct span us
 {
 	const struct imap_session *s = c->session;
 	char text[256];
-	log_line(LOG_INFO, event, "session=%lld account=%lld peer=%s user=%s result=%s", (long long)s->conn->id,
-	         (long long)s->account, s->conn->peer, log_quote(text, sizeof text, user),
-	         result ? fail_name(result) : "ok");
+	log_line(LOG_INFO, event, "proto=imap session=%lld account=%lld peer=%s tls=%s user=%s result=%s",
+	         (long long)s->conn->id, (long long)s->account, s->conn->peer, s->conn->tls ? s->conn->tls : "none",
+	         log_quote(text, sizeof text, user), result ? fail_name(result) : "ok");
 }
 
 static enum imap_step enter(struct command *c, const struct account *who, struct span user)
@@ -33,7 +27,7 @@ static enum imap_step enter(struct command *c, const struct account *who, struct
 	s->account = who->id;
 	s->state = STATE_USER;
 	conn_tell(s->conn, CONN_USER, span_of(who->address));
-	log_login(c, "imap-login", user, OK);
+	log_login(c, "login", user, OK);
 	reply_ok(c, "[CAPABILITY ");
 	put_capabilities(&c->reply, s);
 	buffer_puts(&c->reply, "] Logged in");
@@ -62,16 +56,29 @@ static enum imap_step refuse(struct command *c)
 	return reply_no(c, "[AUTHENTICATIONFAILED] Wrong user or password");
 }
 
-enum imap_step login_end(struct command *c, int result, const struct account *who, struct span user)
+static enum imap_step end(struct command *c, int result, const struct account *who, struct span user)
 {
 	if (result == OK)
 		return enter(c, who, user);
-	log_login(c, "imap-login-failed", user, result);
+	log_login(c, "login-failed", user, result);
 	c->result = result;
 	if (result != ERR_DENIED) /* said after the delay too: who asks at once again makes it worse */
 		reply_failure(c, result);
 	conn_timeout(c->session->conn, WRONG_DELAY_US);
 	c->resume = wait;
 	c->timeout = refuse;
+	return IMAP_MORE;
+}
+
+enum imap_step login_try(struct command *c)
+{
+	struct login_job *job = c->job;
+	struct account who;
+	int rc = job->attempt(c, conn_address(c->session->conn), &who);
+	if (rc != LOGIN_WAIT)
+		return end(c, rc, &who, job->user);
+	conn_timeout(c->session->conn, job->pass.wait);
+	c->resume = wait;
+	c->timeout = login_try;
 	return IMAP_MORE;
 }

@@ -2,14 +2,20 @@
 #ifndef LOGIN_END_H
 #define LOGIN_END_H
 
-#include "identity.h"
 #include "reply.h"
+#include "sasl.h"
 
-/* The end of a login: the session's account is set, or the refusal is held back for some seconds without holding a
-   worker; too many refusals end the session. */
-enum imap_step login_end(struct command *c, int result, const struct account *who, struct span user);
-/* Who asks, as the address without its port. */
-struct span login_peer(const struct imap_session *s);
+/* A login under way: the c->job of both. */
+struct login_job {
+	struct sasl sasl;           /* AUTHENTICATE */
+	struct login_pass pass;     /* LOGIN, with what it says: */
+	struct span user, password;
+	int (*attempt)(struct command *c, struct span peer, struct account *who); /* may be LOGIN_WAIT: made again then */
+};
+
+/* Makes the attempt and ends the command: the session's account is set, or the refusal is held back for some seconds. It
+   waits for its turn, and for that, without holding a worker; too many refusals end the session. */
+enum imap_step login_try(struct command *c);
 /* NO [PRIVACYREQUIRED] */
 enum imap_step login_refuse_plaintext(struct command *c);
 

@@ -13,6 +13,14 @@
 #include "system.h"
 
 enum { CREDENTIALS_MAX = 64 * 1024 };
+#define BUSY_WAIT_MIN (SECOND_US / 10)
+#define BUSY_WAIT_MAX SECOND_US
+#define BUSY_MAX (30 * SECOND_US)
+
+bool login_may_be_plain(enum login_plaintext allowed, bool tls, bool local)
+{
+	return tls || allowed == LOGIN_PLAINTEXT_ALWAYS || (allowed == LOGIN_PLAINTEXT_LOOPBACK && local);
+}
 
 struct credentials {
 	char address[ADDRESS_MAX];
@@ -73,11 +81,24 @@ static int admit(struct identity *i, struct span account, struct span peer, stru
 	return pass->wait ? LOGIN_WAIT : OK;
 }
 
-static int hash_and_compare(struct identity *i, struct span text, struct span password, struct span peer)
+/* As many passwords are hashed or wait for that as may hold a thread: this one waits without. */
+static int wait_for_others(struct login_pass *pass)
+{
+	int64_t now = clock_mono();
+	pass->busy = pass->busy ? pass->busy : now;
+	int64_t waited = now - pass->busy;
+	if (waited > BUSY_MAX)
+		return ERR_UNAVAILABLE;
+	pass->wait = waited < BUSY_WAIT_MIN ? BUSY_WAIT_MIN : waited < BUSY_WAIT_MAX ? waited : BUSY_WAIT_MAX;
+	return LOGIN_WAIT;
+}
+
+static int hash_and_compare(struct identity *i, struct span text, struct span password, struct span peer,
+	struct login_pass *pass)
 {
 	int rc = hash_pool_enter(i->pool, peer);
 	if (rc)
-		return rc;
+		return wait_for_others(pass);
 	rc = password_verify(text, password);
 	hash_pool_leave(i->pool);
 	return rc;
@@ -93,7 +114,7 @@ static int check(struct identity *i, const struct credentials *c, struct span pa
 		return rc;
 	if ((rc = admit(i, account, peer, pass)))
 		return rc;
-	rc = hash_and_compare(i, buffer_span(&c->text), password, peer);
+	rc = hash_and_compare(i, buffer_span(&c->text), password, peer, pass);
 	if (rc == OK || rc == ERR_DENIED)
 		login_guard_ended(i->guard, peer, account, rc == OK, clock_mono());
 	if (rc == OK && i->remember)

@@ -6,10 +6,16 @@
 
 enum { LOGIN_WAIT = 1 };
 
+/* Where passwords may travel without TLS (login.plaintext). */
+enum login_plaintext { LOGIN_PLAINTEXT_LOOPBACK, LOGIN_PLAINTEXT_ALWAYS, LOGIN_PLAINTEXT_NEVER };
+/* May one be taken that came with TLS or not, from this machine or not? */
+bool login_may_be_plain(enum login_plaintext allowed, bool tls, bool local);
+
 /* One attempt; zeroed at first. */
 struct login_pass {
-	bool waited;
+	bool waited;  /* its turn came */
 	int64_t wait; /* us */
+	int64_t busy; /* clock_mono() since when too many others have their passwords hashed; 0: not */
 };
 
 /* Is this the user's password? peer: who asks, an address as text (without its port); it only matters when many wait.
@@ -20,9 +26,9 @@ struct login_pass {
  * The store is asked each time, so a changed password or a removed account counts at once; only the hash (45 ms) is
  * spared for some minutes after a success.
  *
- * Guessing is slowed (login_guard.h): LOGIN_WAIT says that this attempt's turn comes in pass->wait us; hold no thread
- * meanwhile and make it again then, with the same pass. ERR_LIMIT: too many wait already. A password that was right lately
- * does not wait. */
+ * Guessing is slowed (login_guard.h), and so are all when many come at once: LOGIN_WAIT says that this attempt's turn comes in
+ * pass->wait us; hold no thread meanwhile and make it again then, with the same pass. ERR_LIMIT: too many wait already. A
+ * password that was right lately does not wait. */
 int identity_login_plain(struct identity *i, struct span user, struct span password, struct span peer,
 	struct login_pass *pass, struct account *out);
 

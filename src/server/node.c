@@ -26,6 +26,7 @@
 enum {
 	DESCRIPTORS_KEPT = 128,  /* for the stores, when connections take all they can get */
 	HTTP_CONNECTIONS = 100,
+	AUTH_CONNECTIONS = 5000, /* each process of a mail server may hold one */
 };
 
 /* A path below the data folder, unless it is absolute. */
@@ -83,7 +84,7 @@ static void use_settings(struct node *n)
 {
 	const struct config *c = &n->config;
 	n->lmtp.recipients_max = (unsigned)c->lmtp_recipients_max;
-	n->imap.plaintext = (enum imap_plaintext)c->login_plaintext;
+	n->imap.plaintext = n->auth.plaintext = (enum login_plaintext)c->login_plaintext;
 	loop_limit(n->loop, &lmtp_protocol, (int)c->lmtp_connections);
 	loop_limit(n->loop, &imap_protocol, (int)c->imap_connections);
 }
@@ -217,16 +218,19 @@ static int open_listeners(struct node *n)
 		.tls = n->tls, .metrics = n->metrics };
 	n->imap = (struct imap_node){ .service = n->service, .identity = n->identity, .host = n->host,
 		.version = PERDURA_VERSION, .tls = n->tls, .metrics = n->metrics };
+	n->auth = (struct auth_node){ .identity = n->identity };
 	n->http = (struct http_node){ node_routes, NODE_ROUTES, n };
 	n->socketmap = (struct socketmap_node){ n->identity };
 	if ((r = listen_on(n, "listen.lmtp", c->listen_lmtp, &lmtp_protocol, &n->lmtp, NULL)) ||
 	    (r = listen_on(n, "listen.imap", c->listen_imap, &imap_protocol, &n->imap, NULL)) ||
 	    (r = listen_on(n, "listen.imaps", c->listen_imaps, &imap_protocol, &n->imap, n->tls)) ||
+	    (r = listen_on(n, "listen.auth", c->listen_auth, &auth_protocol, &n->auth, NULL)) ||
 	    (r = listen_on(n, "listen.socketmap", c->listen_socketmap, &socketmap_protocol, &n->socketmap, NULL)) ||
 	    (r = listen_on(n, "listen.http", c->listen_http, &http_protocol, &n->http, NULL)))
 		return r;
 	loop_limit(n->loop, &http_protocol, HTTP_CONNECTIONS);
 	loop_limit(n->loop, &socketmap_protocol, SOCKETMAP_CONNECTIONS);
+	loop_limit(n->loop, &auth_protocol, AUTH_CONNECTIONS);
 	use_settings(n);
 	return OK;
 }

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "admin.h"
+#include "auth.h"
 #include "config.h"
 #include "http.h"
 #include "identity.h"
@@ -40,6 +41,7 @@ struct node {
 	struct ballast *ballast;
 	struct lmtp_node lmtp;
 	struct imap_node imap;
+	struct auth_node auth;
 	struct http_node http;
 	struct socketmap_node socketmap;
 	struct metrics *metrics;

@@ -4,14 +4,12 @@
 #define IMAP_H
 
 #include "conn.h"
+#include "login.h"
 
 struct service;
 struct identity;
 struct metrics;
 struct tls;
-
-/* Where passwords may travel without TLS (login.plaintext). */
-enum imap_plaintext { IMAP_PLAINTEXT_LOOPBACK, IMAP_PLAINTEXT_ALWAYS, IMAP_PLAINTEXT_NEVER };
 
 /* The `service` of every IMAP listener (loop_listen); not freed while it is served; what is _Atomic
    may change meanwhile. */
@@ -21,7 +19,7 @@ struct imap_node {
 	const char *host;    /* how the node calls itself in its greeting */
 	const char *version; /* for ID */
 	struct tls *tls;     /* for STARTTLS */
-	_Atomic enum imap_plaintext plaintext;
+	_Atomic enum login_plaintext plaintext;
 	struct metrics *metrics; /* NULL: nothing is counted */
 };
 

@@ -50,8 +50,7 @@ void session_set_client(struct imap_session *s, struct span name, struct span ve
 
 bool session_plaintext(const struct imap_session *s)
 {
-	enum imap_plaintext allowed = s->node->plaintext;
-	return s->conn->tls || allowed == IMAP_PLAINTEXT_ALWAYS || (allowed == IMAP_PLAINTEXT_LOOPBACK && s->conn->local);
+	return login_may_be_plain(s->node->plaintext, s->conn->tls, s->conn->local);
 }
 
 bool session_input_full(const struct imap_session *s)

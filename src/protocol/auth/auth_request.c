@@ -1,0 +1,121 @@
+#include "auth_request.h"
+
+#include <stdio.h>
+
+#include "clock.h"
+#include "fail.h"
+#include "log.h"
+
+static const char unprotected[] = "Passwords are not taken without TLS";
+
+static int wait_until(struct auth_request *r, int64_t us, int (*go_on)(struct auth_request *r))
+{
+	r->due = clock_mono() + us;
+	r->go_on = go_on;
+	r->answering = false;
+	return REQUEST_WAITS;
+}
+
+void auth_put_failure(struct conn *c, uint32_t id, struct span user, bool later, const char *reason)
+{
+	buffer_printf(&c->out, "FAIL\t%u", id);
+	if (user.n) {
+		buffer_puts(&c->out, "\tuser=");
+		auth_put_escaped(&c->out, user);
+	}
+	if (reason)
+		buffer_printf(&c->out, "\treason=%s", reason);
+	buffer_puts(&c->out, later ? "\ttemp\tcode=temp_fail\n" : "\n");
+}
+
+static int refuse(struct auth_request *r)
+{
+	auth_put_failure(r->conn, r->id, r->sasl.user, r->later, r->later ? "Temporary authentication failure" : NULL);
+	return REQUEST_DONE;
+}
+
+static struct span asker(const struct auth_request *r)
+{
+	return *r->remote ? span_of(r->remote) : conn_address(r->conn);
+}
+
+static void log_end(const struct auth_request *r, int result, int64_t account)
+{
+	char user[256], service[64];
+	struct span peer = asker(r);
+	log_line(LOG_INFO, result ? "login-failed" : "login",
+		"proto=auth session=%lld account=%lld service=%s peer=%.*s user=%s result=%s", (long long)r->conn->id,
+		(long long)account, log_quote(service, sizeof service, span_of(r->service)), SPAN_ARG(peer),
+		log_quote(user, sizeof user, r->sasl.user), result ? fail_name(result) : "ok");
+}
+
+static int try_login(struct auth_request *r)
+{
+	const struct auth_node *node = r->conn->service;
+	struct account who;
+	int rc = sasl_login(&r->sasl, node->identity, asker(r), &who);
+	r->answer_by = r->answer_by ? r->answer_by : clock_mono() + AUTH_TURN_MAX;
+	if (rc == LOGIN_WAIT && clock_mono() + r->sasl.pass.wait <= r->answer_by)
+		return wait_until(r, r->sasl.pass.wait, try_login);
+	if (rc == LOGIN_WAIT)
+		rc = ERR_LIMIT;
+	log_end(r, rc, rc ? 0 : who.id);
+	if (rc) {
+		r->later = rc != ERR_DENIED;
+		return wait_until(r, AUTH_REFUSAL_US, refuse);
+	}
+	buffer_printf(&r->conn->out, "OK\t%u\tuser=", r->id);
+	auth_put_escaped(&r->conn->out, span_of(who.address));
+	buffer_putc(&r->conn->out, '\n');
+	return REQUEST_DONE;
+}
+
+static int wait_for_answer(struct auth_request *r)
+{
+	struct span challenge = sasl_challenge(&r->sasl);
+	buffer_printf(&r->conn->out, "CONT\t%u\t%.*s\n", r->id, SPAN_ARG(challenge));
+	wait_until(r, AUTH_ANSWER_US, refuse);
+	r->answering = true;
+	return REQUEST_WAITS;
+}
+
+int auth_request_answer(struct auth_request *r, struct span line)
+{
+	int rc = sasl_answer(&r->sasl, line);
+	if (rc == OK)
+		return try_login(r);
+	return rc == SASL_MORE ? wait_for_answer(r) : refuse(r);
+}
+
+/* Text that goes to logs and into look-ups of addresses. */
+static void keep(char *out, size_t cap, struct span s)
+{
+	size_t n = s.n < cap ? s.n : 0;
+	for (size_t i = 0; i < n; i++)
+		out[i] = s.p[i] > ' ' && s.p[i] < 0x7f ? s.p[i] : '?';
+	out[n] = 0;
+}
+
+static bool is_loopback(const struct auth_request *r)
+{
+	struct span a = asker(r);
+	return *r->remote ? span_eq(a, SPAN("::1")) || span_istarts(a, SPAN("127.")) : r->conn->local;
+}
+
+int auth_request_begin(struct auth_request *r, struct conn *c, const struct auth_ask *ask)
+{
+	const struct auth_node *node = c->service;
+	r->conn = c;
+	r->id = ask->id;
+	keep(r->service, sizeof r->service, ask->service);
+	keep(r->remote, sizeof r->remote, ask->remote);
+	const char *reason = NULL;
+	if (!login_may_be_plain(node->plaintext, ask->secured, is_loopback(r)))
+		reason = unprotected;
+	else if (sasl_begin(&r->sasl, ask->mechanism))
+		reason = "Only PLAIN and LOGIN are spoken here";
+	if (!reason)
+		return ask->has_response ? auth_request_answer(r, ask->response) : wait_for_answer(r);
+	auth_put_failure(c, r->id, (struct span){ 0 }, false, reason);
+	return REQUEST_DONE;
+}

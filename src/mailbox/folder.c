@@ -21,6 +21,7 @@ struct request {
 	struct span path, to;
 	const struct actor *actor;
 	bool on;
+	int64_t special;
 	/* renaming INBOX, a chunk of messages at a time: UIDs from..last (0: not begun) go to target */
 	uint32_t from, last;
 	int64_t target, changeset;
@@ -113,22 +114,54 @@ static int run(struct job *j)
 	return e;
 }
 
+static bool has_special(const struct tree *tree, int64_t special)
+{
+	for (size_t i = 0; i < tree->n; i++)
+		if (tree->list[i].attributes & special)
+			return true;
+	return false;
+}
+
+static int give_special(struct change *c, struct request *q)
+{
+	struct collection *k;
+	int e = change_collection(c, q->made, &k);
+	return e ? e : change_collection_define(c, k->id, k->parent, k->name, q->special, q->path, q->path);
+}
+
 static int do_create(struct change *c, const struct tree *tree, struct request *q)
 {
-	int64_t id;
 	struct folder *f = tree_find(tree, q->path);
 	if (f && !(f->attributes & FOLDER_NOSELECT)) /* a name left behind by a deletion becomes a folder again */
 		return fail_with(ERR_EXISTS, "there is such a folder already");
-	return folder_ensure_selectable(c, tree, q->path, &id);
+	if (has_special(tree, q->special))
+		return fail_with(ERR_DENIED, "another folder has that special use");
+	int e = folder_ensure_selectable(c, tree, q->path, &q->made);
+	return e || !q->special ? e : give_special(c, q);
+}
+
+int folder_create_for(struct service *s, int64_t account, struct span path, int64_t special, const struct actor *a, int64_t *id)
+{
+	struct job j = { { .s = s, .account = account, .path = path, .actor = a, .special = special }, CHANGE_CREATE, do_create };
+	if (path.n && path.p[path.n - 1] == '/') /* "foo/" says that foo will have children (RFC 3501, 6.3.3) */
+		j.q.path.n--;
+	int e = check_name(j.q.path);
+	if (!e)
+		e = run(&j);
+	if (!e)
+		*id = j.q.made;
+	return e;
 }
 
 int folder_create(struct service *s, int64_t account, struct span path, const struct actor *a)
 {
-	struct job j = { { .s = s, .account = account, .path = path, .actor = a }, CHANGE_CREATE, do_create };
-	if (path.n && path.p[path.n - 1] == '/') /* "foo/" says that foo will have children (RFC 3501, 6.3.3) */
-		j.q.path.n--;
-	int e = check_name(j.q.path);
-	return e ? e : run(&j);
+	int64_t id;
+	return folder_create_for(s, account, path, 0, a, &id);
+}
+
+void folder_objectid(int64_t account, int64_t id, char out[FOLDER_OBJECTID])
+{
+	snprintf(out, FOLDER_OBJECTID, "m%llx-%llx", (unsigned long long)account, (unsigned long long)id);
 }
 
 /* The children of a folder that ends get a new parent: a name alone, in its place. */

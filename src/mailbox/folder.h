@@ -15,7 +15,9 @@ enum folder_attribute {
 	FOLDER_JUNK = 64,
 	FOLDER_TRASH = 128,
 	FOLDER_ARCHIVE = 256,
+	FOLDER_SPECIAL = 496, /* the five above: what a folder is used for */
 };
+enum { FOLDER_OBJECTID = 64 /* room for a MAILBOXID */ };
 
 struct folder {
 	int64_t id, parent;
@@ -50,9 +52,17 @@ void tree_free(struct tree *t);
 
 /* Counters of one folder at a change (at > 0): *f gets messages, unseen, bytes. */
 int folder_count(struct service *s, int64_t account, int64_t at, struct folder *f);
+/* What an EXPUNGE would take: the living messages with \Deleted, and their bytes. */
+int folder_count_deleted(struct service *s, int64_t account, int64_t id, int64_t *messages, int64_t *bytes);
+/* How many of a living folder's messages are \Recent to who looks now. */
+int folder_count_recent(struct service *s, int64_t account, const struct folder *f, uint32_t *messages);
+/* The MAILBOXID of a living folder (RFC 8474), for as long as it has its UIDVALIDITY. */
+void folder_objectid(int64_t account, int64_t id, char out[FOLDER_OBJECTID]);
 
 /* Creates missing parents. ERR_EXISTS, ERR_INVALID (a bad name; the detail says why), ERR_LIMIT. */
 int folder_create(struct service *s, int64_t account, struct span path, const struct actor *a);
+/* The same for a special use, attributes out of FOLDER_SPECIAL (0: none); *id is set. ERR_DENIED: another folder has it. */
+int folder_create_for(struct service *s, int64_t account, struct span path, int64_t special, const struct actor *a, int64_t *id);
 /* The folder as it is, messages and all, ends by one row; open views of it see ERR_NOT_FOUND. With children it stays
    as a name that cannot be selected. INBOX: ERR_CANNOT. */
 int folder_delete(struct service *s, int64_t account, struct span path, const struct actor *a);

@@ -3,6 +3,7 @@
 
 #include "change.h"
 #include "fail.h"
+#include "recent.h"
 #include "service_private.h"
 #include "tree_private.h"
 
@@ -226,4 +227,59 @@ int folder_count(struct service *s, int64_t account, int64_t at, struct folder *
 {
 	struct count_request q = { account, at, f };
 	return meta_read(s->store->meta, count_at, &q);
+}
+
+struct recent_request {
+	int64_t account, id;
+	uint32_t from, messages;
+};
+
+static int count_recent(struct meta_txn *t, void *arg)
+{
+	struct recent_request *q = arg;
+	struct meta_rows r;
+	int e = meta_one(t, &r, META_LIVE_COUNT_FROM, "iii", q->account, q->id, (int64_t)q->from);
+	if (e)
+		return e;
+	q->messages = (uint32_t)meta_int(&r, 0);
+	meta_done(&r);
+	return OK;
+}
+
+int folder_count_recent(struct service *s, int64_t account, const struct folder *f, uint32_t *messages)
+{
+	struct recent_request q = { .account = account, .id = f->id };
+	q.from = recent_mark(s->recent, account, f->id, f->recent, f->uidnext, false);
+	int e = q.from < f->uidnext ? meta_read(s->store->meta, count_recent, &q) : OK;
+	if (!e)
+		*messages = q.messages;
+	return e;
+}
+
+struct deleted_request {
+	int64_t account, id, messages, bytes;
+};
+
+static int count_deleted(struct meta_txn *t, void *arg)
+{
+	struct deleted_request *q = arg;
+	struct meta_rows r;
+	int e = meta_one(t, &r, META_LIVE_SUM_DELETED, "ii", q->account, q->id);
+	if (e)
+		return e;
+	q->messages = meta_int(&r, 0);
+	q->bytes = meta_int(&r, 1);
+	meta_done(&r);
+	return OK;
+}
+
+int folder_count_deleted(struct service *s, int64_t account, int64_t id, int64_t *messages, int64_t *bytes)
+{
+	struct deleted_request q = { account, id, 0, 0 };
+	int e = meta_read(s->store->meta, count_deleted, &q);
+	if (!e) {
+		*messages = q.messages;
+		*bytes = q.bytes;
+	}
+	return e;
 }

@@ -53,7 +53,7 @@ static int open_present(struct view *v, struct span path, int flags)
 		f->uidnext = (int64_t)v->map->uid[v->map->n - 1] + 1;
 	v->info.read_only = flags & VIEW_READ_ONLY;
 	v->info.recent_from = recent_mark(v->s->recent, v->account, f->id, f->recent, f->uidnext, !v->info.read_only);
-	snprintf(v->info.id, sizeof v->info.id, "m%llx-%llx", (unsigned long long)v->account, (unsigned long long)f->id);
+	folder_objectid(v->account, f->id, v->info.id);
 	return OK;
 }
 
@@ -75,7 +75,7 @@ static int open_past(struct view *v, struct span when, struct span path)
 	v->change = v->expunged = v->info.at.change;
 	v->info.folder.messages = v->map->n;
 	v->info.folder.uidnext = v->map->n ? (int64_t)v->map->uid[v->map->n - 1] + 1 : 1; /* later UIDs are not of then */
-	snprintf(v->info.id, sizeof v->info.id, "p%llx-%llx-%llx", (unsigned long long)v->account & 0xfffff,
+	snprintf(v->info.id, sizeof v->info.id, "p%llx-%llx-%llx", (unsigned long long)v->account,
 	         (unsigned long long)v->info.folder.id, (unsigned long long)v->info.at.change);
 	return OK;
 }
@@ -138,6 +138,11 @@ int64_t view_account(const struct view *v)
 int64_t view_change(const struct view *v)
 {
 	return v->change;
+}
+
+int64_t view_settled(const struct view *v)
+{
+	return v->expunged < v->change ? v->expunged : v->change;
 }
 
 uint32_t view_count(const struct view *v)
@@ -254,7 +259,7 @@ static void take_flagged(const struct view *v, const struct uidmap *now, struct 
 /* Message numbers that vanish on the way from old to now, as they are to be announced. */
 static int take_expunged(const struct uidmap *old, const struct uidmap *now, struct view_delta *out)
 {
-	uint32_t *numbers = NULL;
+	struct view_gone *gone = NULL;
 	size_t n = 0, cap = 0;
 	uint32_t j = 0;
 	for (uint32_t i = 0; i < old->n; i++) {
@@ -264,17 +269,17 @@ static int take_expunged(const struct uidmap *old, const struct uidmap *now, str
 			continue;
 		if (n == cap) {
 			cap = cap ? cap * 2 : 64;
-			uint32_t *more = realloc(numbers, cap * sizeof *more);
+			struct view_gone *more = realloc(gone, cap * sizeof *more);
 			if (!more) {
-				free(numbers);
+				free(gone);
 				return fail_with(ERR_UNAVAILABLE, "no memory");
 			}
-			numbers = more;
+			gone = more;
 		}
-		numbers[n] = i + 1 - (uint32_t)n;
+		gone[n] = (struct view_gone){ i + 1 - (uint32_t)n, old->uid[i] };
 		n++;
 	}
-	out->expunged = numbers;
+	out->expunged = gone;
 	out->n_expunged = n;
 	return OK;
 }

@@ -25,7 +25,7 @@ struct view_info {
 	bool past, read_only;
 	struct instant at;      /* when past */
 	uint32_t recent_from;   /* UIDs from here on are \Recent in this session */
-	char id[24];            /* MAILBOXID; differs between past and present */
+	char id[FOLDER_OBJECTID]; /* MAILBOXID; differs between past and present */
 };
 const struct view_info *view_info(const struct view *v);
 int64_t view_account(const struct view *v);
@@ -44,7 +44,10 @@ int view_first_unseen(struct view *v, uint32_t *number);
    numbers until a later call. ERR_NOT_FOUND: the mailbox itself is gone, or the view has lagged behind for so long that what
    it stands on is purged (the session ends with BYE). */
 struct view_delta {
-	uint32_t *expunged; /* message numbers, in the order to announce them (each as numbered after those before it) */
+	struct view_gone {
+		uint32_t number; /* as numbered after those before it are gone */
+		uint32_t uid;
+	} *expunged;        /* in the order to announce them: ascending */
 	size_t n_expunged;
 	uint32_t *changed;  /* UIDs whose flags changed since, ascending; without new messages */
 	size_t n_changed;
@@ -52,8 +55,19 @@ struct view_delta {
 };
 int view_sync(struct view *v, bool expunges, struct view_delta *out);
 void view_delta_free(struct view_delta *d);
-/* The change number the view was last brought to. */
+/* The change number the view was last brought to, expunges aside; and with them: all up to there was told. */
 int64_t view_change(const struct view *v);
+int64_t view_settled(const struct view *v);
+
+/* What became different since a change number that a client remembers, as the view shows it (RFC 7162). changed may name
+   more messages than did change: pass over those whose entry's change is not over since. vanished: which UIDs among
+   these are not in the view because they were expunged since; below the account's purge floor, or where it was too
+   much to tell apart, all that are not in it. Not for the past. */
+struct view_resync {
+	struct imap_set changed, vanished;
+};
+int view_resync(struct view *v, int64_t since, const struct imap_set *among, struct view_resync *out);
+void view_resync_free(struct view_resync *r);
 
 /* "#at/WHEN/path" in its parts; path and when are empty where they are missing. False for any other name. */
 bool past_split(struct span name, struct span *when, struct span *path);
@@ -84,10 +98,12 @@ struct store_request {
 	struct span keywords;        /* canonical text (flags.h) */
 	bool has_unchanged_since;    /* only entries whose change is <= unchanged_since */
 	int64_t unchanged_since;
+	bool others_may_change;      /* or, with ADD and REMOVE, whose flags that are asked for are as they were then */
 };
 struct store_result {
 	int64_t first, last;         /* change numbers it took; 0 when nothing changed */
 	int64_t changes;             /* how many of those are its own: all, unless somebody came between */
+	bool others_changed;         /* some entry was stored to because of others_may_change */
 	uint32_t *modified;          /* UIDs that failed the condition, ascending; free() */
 	size_t n_modified;
 };

@@ -35,6 +35,7 @@ void bulk_plan_write(const struct bulk *b, struct buffer *out)
 	varint_put_span(out, b->store.keywords);
 	varint_put(out, b->store.has_unchanged_since);
 	varint_put(out, (uint64_t)b->store.unchanged_since);
+	varint_put(out, b->store.others_may_change);
 	varint_put(out, (uint64_t)b->target);
 	varint_put_span(out, span_of(b->actor->name));
 	varint_put(out, (uint64_t)b->actor->session);
@@ -66,13 +67,13 @@ static bool get_text(struct span *in, struct arena *a, const char **out)
 
 int bulk_plan_read(struct span in, struct arena *arena, struct bulk_plan *out)
 {
-	uint64_t version, kind, collection, expunged, at, op, flags, conditional, since, target, session;
+	uint64_t version, kind, collection, expunged, at, op, flags, conditional, since, others, target, session;
 	struct span keywords;
 	*out = (struct bulk_plan){ 0 };
 	if (!varint_get(&in, &version) || version != PLAN_VERSION || !varint_get(&in, &kind) || !varint_get(&in, &collection) ||
 	    !varint_get(&in, &expunged) || !varint_get(&in, &at) || !varint_get(&in, &op) || op > STORE_REMOVE ||
 	    !varint_get(&in, &flags) || !varint_get_span(&in, &keywords) || !varint_get(&in, &conditional) ||
-	    !varint_get(&in, &since) || !varint_get(&in, &target) || !get_text(&in, arena, &out->actor.name) ||
+	    !varint_get(&in, &since) || !varint_get(&in, &others) || !varint_get(&in, &target) || !get_text(&in, arena, &out->actor.name) ||
 	    !varint_get(&in, &session) || !get_text(&in, arena, &out->actor.client) || !get_uids(&in, out)) {
 		free(out->uids);
 		return fail_with(ERR_CORRUPT, "the plan of an unfinished operation is damaged");
@@ -85,7 +86,8 @@ int bulk_plan_read(struct span in, struct arena *arena, struct bulk_plan *out)
 	out->bulk.uids = out->uids;
 	out->bulk.target = (int64_t)target;
 	out->bulk.store = (struct store_request){ .op = (enum store_op)op, .flags = flags, .keywords = keywords,
-		                                  .has_unchanged_since = conditional, .unchanged_since = (int64_t)since };
+		                                  .has_unchanged_since = conditional, .unchanged_since = (int64_t)since,
+		                                  .others_may_change = others };
 	return OK;
 }
 

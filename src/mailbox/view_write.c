@@ -25,7 +25,12 @@ struct step {
 	int64_t target, uidvalidity;
 	uint32_t modified[BULK_CHUNK], from[BULK_CHUNK], to[BULK_CHUNK];
 	size_t n_modified, n_copied;
+	bool knows_then, others_changed;
+	struct version *then; /* with a condition: versions as of then, of entries that were changed since */
+	size_t n_then;
 };
+
+enum { THEN_MAX = 5000 /* versions that are looked through for those */ };
 
 /* The living versions of some UIDs, ascending; fewer than asked for when some are gone. */
 struct selection {
@@ -96,13 +101,66 @@ static int new_keywords(struct change *c, const struct store_request *q, const s
 	return e;
 }
 
+static int read_then(struct change *c, const struct collection *in, struct step *k)
+{
+	struct meta_rows r;
+	struct buffer rows = { 0 };
+	int64_t since = k->b->store.unchanged_since;
+	int e = meta_query(c->t, &r, META_PAST_THEN, "iiiiiii", c->account, in->id, since, (int64_t)THEN_MAX, since,
+	                   (int64_t)k->uids[0], (int64_t)k->uids[k->n - 1]);
+	if (e)
+		return e;
+	while ((e = meta_next(&r)) > 0) {
+		struct version v;
+		version_from_row(&r, &v);
+		v.keywords = v.keywords.n ? arena_copy(&c->arena, v.keywords) : (struct span){ 0 };
+		buffer_put(&rows, &v, sizeof v);
+	}
+	meta_done(&r);
+	k->n_then = rows.n / sizeof *k->then;
+	k->then = (struct version *)(uintptr_t)arena_copy(&c->arena, buffer_span(&rows)).p;
+	k->knows_then = true;
+	if (!e && (!k->then || !buffer_ok(&rows)))
+		e = fail_with(ERR_UNAVAILABLE, "no memory");
+	buffer_free(&rows);
+	return e;
+}
+
+static bool same_keywords(struct span asked, struct span then, struct span now)
+{
+	struct span name;
+	while (keywords_next(&asked, &name))
+		if (keywords_contains(then, name) != keywords_contains(now, name))
+			return false;
+	return true;
+}
+
+/* Somebody changed the entry since, but not what is asked for now (RFC 7162, 3.1.12)? */
+static int only_others_changed(struct change *c, const struct collection *in, const struct version *v, struct step *k, bool *out)
+{
+	const struct store_request *q = &k->b->store;
+	*out = false;
+	if (!q->others_may_change || q->op == STORE_REPLACE || v->created > q->unchanged_since)
+		return OK;
+	int e = k->knows_then ? OK : read_then(c, in, k);
+	for (size_t i = 0; !e && i < k->n_then; i++)
+		if (k->then[i].uid == v->uid)
+			*out = ((k->then[i].flags ^ v->flags) & q->flags) == 0 && same_keywords(q->keywords, k->then[i].keywords, v->keywords);
+	k->others_changed = k->others_changed || *out;
+	return e;
+}
+
 static int store_one(struct change *c, struct collection *in, struct version *v, struct step *k)
 {
 	const struct store_request *q = &k->b->store;
 	struct span keywords;
 	if (q->has_unchanged_since && v->change > q->unchanged_since) {
-		k->modified[k->n_modified++] = v->uid;
-		return OK;
+		bool others;
+		int e = only_others_changed(c, in, v, k, &others);
+		if (e || !others) {
+			k->modified[k->n_modified++] = v->uid;
+			return e;
+		}
 	}
 	uint64_t flags = q->op == STORE_REPLACE ? q->flags : q->op == STORE_ADD ? v->flags | q->flags : v->flags & ~q->flags;
 	int e = new_keywords(c, q, v, &keywords);
@@ -274,6 +332,7 @@ static int run_step(struct meta_txn *t, void *arg)
 	struct step *k = arg;
 	struct change c;
 	k->n_modified = k->n_copied = 0;
+	k->knows_then = k->others_changed = false;
 	int e = change_begin(&c, k->b->v->s, t, k->b->v->account, k->b->kind, k->b->actor, k->b->changeset);
 	if (!e) /* else the entries that were read may lead to emails that are no more */
 		e = view_stands(k->b->v);
@@ -332,6 +391,7 @@ static int note_result(struct step *k)
 		s->changes++;
 	}
 	if (s) {
+		s->others_changed = s->others_changed || k->others_changed;
 		e = append_uids(&s->modified, s->n_modified, k->modified, k->n_modified);
 		s->n_modified += e ? 0 : k->n_modified;
 	}

@@ -249,7 +249,7 @@ static bool take_modifiers(struct imap_args *a, struct imap_fetch *f)
 	while (imap_list_next(a)) {
 		if (imap_take_word(a, SPAN("VANISHED")))
 			f->vanished = true;
-		else if (!imap_take_word(a, SPAN("CHANGEDSINCE")))
+		else if (f->changedsince || !imap_take_word(a, SPAN("CHANGEDSINCE")))
 			return imap_bad(a, "CHANGEDSINCE expected");
 		else if (!imap_sp(a) || !imap_number64(a, &f->modseq))
 			return false;

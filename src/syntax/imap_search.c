@@ -62,7 +62,7 @@ struct parser {
 	struct imap_args *a;
 	size_t keys;
 	int depth;
-	bool modseq;
+	bool modseq, numbers;
 };
 
 static bool parse_key(struct parser *p, struct imap_search **out);
@@ -211,6 +211,7 @@ static bool parse_all(struct parser *p, char end, struct imap_search **out)
 static bool parse_set(struct parser *p, struct imap_search **out)
 {
 	struct imap_search *s = new_node(p, SEARCH_SET);
+	p->numbers = true;
 	if (!s || !imap_set(p->a, &s->set))
 		return false;
 	*out = s;
@@ -239,15 +240,39 @@ static bool parse_key(struct parser *p, struct imap_search **out)
 	return ok;
 }
 
+/* RETURN (MIN COUNT), with the blank behind it. */
+static bool take_returns(struct imap_args *a, unsigned *out)
+{
+	static const char *const names[] = { "MIN", "MAX", "ALL", "COUNT" };
+	struct span word;
+	if (!imap_sp(a) || !imap_list_open(a))
+		return false;
+	while (imap_list_next(a)) {
+		size_t i = 0;
+		if (!imap_atom(a, &word))
+			return false;
+		while (i < 4 && !span_ieq(word, span_of(names[i])))
+			i++;
+		if (i == 4)
+			return imap_bad(a, "MIN, MAX, ALL or COUNT expected");
+		*out |= 1u << i;
+	}
+	*out = *out ? *out : SEARCH_RETURN_ALL;
+	return imap_sp(a);
+}
+
 bool imap_search_parse(struct imap_args *a, struct imap_search_query *out)
 {
 	struct parser p = { .a = a };
 	struct imap_search_query q = { 0 };
+	if (imap_take_word(a, SPAN("RETURN")) && !take_returns(a, &q.returns))
+		return false;
 	if (imap_take_word(a, SPAN("CHARSET")) && (!imap_sp(a) || !imap_astring(a, &q.charset) || !imap_sp(a)))
 		return false;
 	if (!parse_all(&p, 0, &q.root) || !imap_end(a))
 		return false;
 	q.modseq = p.modseq;
+	q.numbers = p.numbers;
 	*out = q;
 	return true;
 }

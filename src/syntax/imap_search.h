@@ -1,4 +1,4 @@
-/* SEARCH keys as a tree in the arena (RFC 3501, 6.4.4; RFC 5032, 7162, 8474). Keys that say the same in other words
+/* SEARCH keys as a tree in the arena (RFC 3501, 6.4.4; RFC 4731, 5032, 7162, 8474). Keys that say the same in other words
    are gone: UNSEEN is NOT Seen, FROM is a header field, ON is a range of days. */
 #ifndef IMAP_SEARCH_H
 #define IMAP_SEARCH_H
@@ -41,10 +41,20 @@ struct imap_search {
 	struct imap_set set;
 };
 
+/* What the reply is to hold (RFC 4731). */
+enum imap_search_return {
+	SEARCH_RETURN_MIN = 1,
+	SEARCH_RETURN_MAX = 2,
+	SEARCH_RETURN_ALL = 4,
+	SEARCH_RETURN_COUNT = 8,
+};
+
 struct imap_search_query {
+	unsigned returns;    /* 0: a plain SEARCH */
 	struct span charset; /* as sent; empty when none was. The caller refuses those it does not know. */
 	struct imap_search *root;
-	bool modseq; /* MODSEQ was asked: the reply names the highest mod-sequence */
+	bool modseq;  /* MODSEQ was asked: the reply names the highest mod-sequence */
+	bool numbers; /* message numbers are among the keys */
 };
 
 /* Everything behind "SEARCH ", to the end of the command. */

@@ -142,6 +142,22 @@ uint32_t imap_set_next(const struct imap_set *s, uint64_t from)
 	return s->ranges[i].first > from ? s->ranges[i].first : (uint32_t)from;
 }
 
+void imap_set_intersect(const struct imap_set *a, const struct imap_set *b, struct imap_set *out)
+{
+	size_t i = 0, j = 0;
+	out->n = 0;
+	while (i < a->n && j < b->n) {
+		struct imap_range x = a->ranges[i], y = b->ranges[j];
+		struct imap_range r = { x.first > y.first ? x.first : y.first, x.last < y.last ? x.last : y.last };
+		if (r.first <= r.last)
+			out->ranges[out->n++] = r;
+		if (x.last < y.last)
+			i++;
+		else
+			j++;
+	}
+}
+
 void imap_set_add_range(struct imap_set_writer *w, struct imap_range r)
 {
 	if (w->last && r.first == (uint64_t)w->last + 1) {

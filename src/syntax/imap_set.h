@@ -34,6 +34,9 @@ bool imap_set_contains(const struct imap_set *s, uint32_t v);
    clients may hold 2^32 members: walk what the mailbox holds and ask for those instead. */
 uint32_t imap_set_next(const struct imap_set *s, uint64_t from);
 
+/* What is in both. out->ranges has room for as many ranges as both have together. */
+void imap_set_intersect(const struct imap_set *a, const struct imap_set *b, struct imap_set *out);
+
 /* Writes numbers one by one as a compact set: runs of successive numbers become ranges; order is kept. Start with
    { .b = buffer }. */
 struct imap_set_writer {

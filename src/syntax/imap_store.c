@@ -5,13 +5,13 @@ static bool take_modifiers(struct imap_args *a, struct imap_store *s)
 	if (!imap_list_open(a))
 		return false;
 	while (imap_list_next(a)) {
-		if (!imap_take_word(a, SPAN("UNCHANGEDSINCE")))
+		if (s->has_unchangedsince || !imap_take_word(a, SPAN("UNCHANGEDSINCE")))
 			return imap_bad(a, "UNCHANGEDSINCE expected");
 		if (!imap_sp(a) || !imap_number64(a, &s->unchangedsince))
 			return false;
 		s->has_unchangedsince = true;
 	}
-	return imap_sp(a);
+	return s->has_unchangedsince ? imap_sp(a) : imap_bad(a, "UNCHANGEDSINCE expected");
 }
 
 static bool take_mode(struct imap_args *a, struct imap_store *s)

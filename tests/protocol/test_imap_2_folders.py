@@ -61,8 +61,16 @@ def test_create_list_delete(base):
 
 def test_create_with_special_use(base):
     m, b = base
-    m.ok(f'CREATE {b}/out (USE (\\Sent))')
-    m.ok(f'CREATE {b}/out2 (USE (\\Drafts \\Foo))')
+    m.no(f'CREATE {b}/out (USE (\\Sent))', 'USEATTR')  # the account's Sent is for that
+    m.no(f'CREATE {b}/out (USE (\\Foo))', 'USEATTR')
+    m.no(f'CREATE {b}/out (USE (\\All \\Sent))', 'USEATTR')
+    assert m.ok(f'LIST "" {b}/*').lines('LIST') == []
+    m.ok('DELETE Sent')
+    assert m.ok(f'CREATE {b}/out (USE (\\Sent))').code().startswith('MAILBOXID (m')
+    assert '\\Sent' in listed(m.ok(f'LIST "" {b}/out'))[f'{b}/out']
+    m.ok(f'DELETE {b}/out')
+    m.ok('CREATE Sent (USE (\\sent))')
+    m.ok(f'CREATE {b}/none (USE ())')
     m.bad(f'CREATE {b}/out3 (USE \\Sent)')
     m.bad(f'CREATE {b}/out3 (FOO (\\Sent))')
 

@@ -62,7 +62,7 @@ def test_append_with_nul(node):
 
 def test_append_too_big(node):
     with folder(node) as (m, name):
-        m.no(f'APPEND {name} {{4000000000}}', 'LIMIT')
+        m.no(f'APPEND {name} {{4000000000}}', 'TOOBIG')
         m.ok('NOOP')
         m.start(f'APPEND {name} {{4000000000+}}')
         assert m.ends().startswith(b'* BYE')
@@ -77,14 +77,14 @@ def test_append_too_big(node):
                 m = login(node)
                 low = middle
             else:
-                assert answer.startswith(tag.encode() + b' NO [LIMIT]')
+                assert answer.startswith(tag.encode() + b' NO [TOOBIG]')
                 high = middle
         piece = b'x' * 65536
         m.send(b'big APPEND %s {%d+}\r\n' % (name.encode(), high))
         for _ in range(high // len(piece)):
             m.send(piece)
         m.send(piece[:high % len(piece)] + b'\r\n')
-        assert m.wait('big').code() == 'LIMIT'
+        assert m.wait('big').code() == 'TOOBIG'
         m.ok('NOOP')
         m.close()
 
@@ -132,7 +132,9 @@ def test_store(node, command, result):
 
 
 @pytest.mark.parametrize('command', ['FLAGS', 'FOO (x)', '+FLAGS (\\Foo)', 'FLAGS (a', 'FLAGS a)', '+FLAGS.LOUD (a)', 'FLAGS (\\Seen) x', '-FLAGS ("a")',
-                                     'FLAGS (' + 'k' * 100 + ')', '(UNCHANGEDSINCE 5) FLAGS (a)'])
+                                     'FLAGS (' + 'k' * 100 + ')', '(UNCHANGEDSINCE) FLAGS (a)', '() FLAGS (a)', '(UNCHANGEDSINCE -1) FLAGS (a)',
+                                     '(UNCHANGEDSINCE 9223372036854775808) FLAGS (a)', '(UNCHANGEDSINCE 1 UNCHANGEDSINCE 2) FLAGS (a)',
+                                     '(UNCHANGEDSINCE 1', '(FOO 1) FLAGS (a)'])
 def test_bad_store(node, command):
     with folder(node) as (m, name):
         m.append(name, mail())

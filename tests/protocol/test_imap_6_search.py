@@ -109,11 +109,6 @@ def test_charsets(heads):
     assert heads.search('CHARSET us-ascii SUBJECT hello') == [1]
 
 
-@pytest.mark.parametrize('key', ['MODSEQ 5', 'EMAILID x'])
-def test_not_there_yet(heads, key):
-    heads.bad('SEARCH ' + key)
-
-
 def test_random_trees(heads):
     """Combinations decide as their parts do."""
     rng = random.Random(7)

@@ -466,8 +466,9 @@ void learn_new(struct world *w, struct session *s)
 void apply_delta(struct world *w, struct session *s, const struct view_delta *d)
 {
 	for (size_t i = 0; i < d->n_expunged; i++) {
-		uint32_t k = d->expunged[i];
+		uint32_t k = d->expunged[i].number;
 		expect(w, k >= 1 && k <= s->n, "EXPUNGE of number %u of %zu", k, s->n);
+		expect(w, s->p[k - 1].uid == d->expunged[i].uid, "EXPUNGE of number %u names uid %u", k, d->expunged[i].uid);
 		memmove(s->p + k - 1, s->p + k, (s->n-- - k) * sizeof *s->p);
 	}
 	expect(w, d->exists == (view_count(s->v) > s->n), "news of new messages: %d, %u instead of %zu", d->exists,

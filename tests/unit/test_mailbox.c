@@ -214,9 +214,9 @@ static void two_views_agree(void **state)
 
 	assert_int_equal(view_sync(u, true, &d), OK);
 	assert_int_equal(d.n_expunged, 3);
-	assert_int_equal(d.expunged[0], 3);
-	assert_int_equal(d.expunged[1], 3);
-	assert_int_equal(d.expunged[2], 3);
+	assert_int_equal(d.expunged[0].number, 3);
+	assert_int_equal(d.expunged[1].number, 3);
+	assert_int_equal(d.expunged[2].number, 3);
 	assert_int_equal(view_count(u), 8);
 	assert_int_equal(view_uid(u, 3), 6);
 	view_delta_free(&d);

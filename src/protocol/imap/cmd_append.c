@@ -113,6 +113,6 @@ enum imap_step cmd_append(struct command *c)
 	if (rc)
 		return reply_failure(c, rc);
 	if (a->head.size > (uint64_t)settings.message_max)
-		return reply_no(c, "[LIMIT] The message is too big");
+		return reply_no(c, "[TOOBIG] The message is too big");
 	return start(c);
 }

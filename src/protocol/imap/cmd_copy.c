@@ -32,6 +32,7 @@ static enum imap_step moved(struct command *c, const struct copy_result *r)
 		put_copyuid(c->out, r);
 		buffer_puts(c->out, "Moved\r\n");
 	}
+	c->tells_modseq = true;
 	return reply_completed(c);
 }
 

@@ -1,9 +1,12 @@
+/* CREATE, also for a special use (RFC 6154). */
 #include "fail.h"
+#include "folder.h"
 #include "names.h"
 #include "reply.h"
+#include "special_use.h"
 
-/* RFC 6154 lets clients ask for a special use. Ours are given to the folders every account has, so it is passed over. */
-static bool skip_special_use(struct imap_args *a)
+/* " (USE (\\Drafts \\Sent))". *unknown: a use that no mailbox can have here. */
+static bool take_special_use(struct imap_args *a, int64_t *special, bool *unknown)
 {
 	struct span word;
 	if (!imap_peek(a, ' '))
@@ -11,23 +14,43 @@ static bool skip_special_use(struct imap_args *a)
 	if (!imap_sp(a) || !imap_list_open(a) || !imap_atom(a, &word) || !span_ieq(word, SPAN("USE")) || !imap_sp(a) ||
 	    !imap_list_open(a))
 		return false;
-	while (imap_list_next(a))
+	while (imap_list_next(a)) {
 		if (!imap_take(a, '\\') || !imap_atom(a, &word))
 			return false;
+		*unknown = *unknown || !special_use_find(word);
+		*special |= special_use_find(word);
+	}
 	return !a->bad && imap_take(a, ')');
+}
+
+static enum imap_step create(struct command *c, struct span name, int64_t special)
+{
+	struct imap_session *s = c->session;
+	struct actor actor = session_actor(s);
+	char objectid[FOLDER_OBJECTID];
+	int64_t id;
+	int rc = folder_create_for(s->node->service, s->account, name, special, &actor, &id);
+	if (rc == ERR_DENIED)
+		return reply_no(c, "[USEATTR] Another mailbox is for that use");
+	if (rc)
+		return reply_failure(c, rc);
+	folder_objectid(s->account, id, objectid);
+	reply_ok(c, "");
+	buffer_printf(&c->reply, "[MAILBOXID (%s)] CREATE completed", objectid);
+	return IMAP_DONE;
 }
 
 enum imap_step cmd_create(struct command *c)
 {
-	struct imap_session *s = c->session;
-	struct actor actor = session_actor(s);
 	struct span sent, name;
-	if (!read_mailbox_arg(c, &sent) || !skip_special_use(&c->args) || !imap_end(&c->args))
+	int64_t special = 0;
+	bool unknown = false;
+	if (!read_mailbox_arg(c, &sent) || !take_special_use(&c->args, &special, &unknown) || !imap_end(&c->args))
 		return reply_bad_args(c);
 	int rc = mailbox_arg(c, sent, &name);
 	if (!rc && name_is_past(name))
 		return reply_past(c);
-	if (!rc)
-		rc = folder_create(s->node->service, s->account, name, &actor);
-	return rc ? reply_failure(c, rc) : reply_completed(c);
+	if (unknown)
+		return reply_no(c, "[USEATTR] No mailbox can be for that use");
+	return rc ? reply_failure(c, rc) : create(c, name, special);
 }

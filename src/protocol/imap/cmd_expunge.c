@@ -11,5 +11,6 @@ enum imap_step cmd_expunge(struct command *c)
 	if ((c->uid && !read_messages(c, &uids)) || !imap_end(&c->args))
 		return reply_bad_args(c);
 	int rc = view_expunge(s->view, c->uid ? &uids : NULL, &actor);
+	c->tells_modseq = true;
 	return rc ? reply_failure(c, rc) : reply_completed(c);
 }

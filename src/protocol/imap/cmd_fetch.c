@@ -6,12 +6,15 @@
 #include "fail.h"
 #include "fetch_section.h"
 #include "imap_date.h"
+#include "modseq.h"
+#include "names.h"
 #include "news.h"
 #include "reply.h"
 
 struct fetch {
 	struct imap_fetch what;
 	struct imap_set uids;
+	struct imap_range *changed; /* with CHANGEDSINCE: the memory of uids */
 	struct entries walk;
 	struct arena memory; /* of the batch */
 	struct entry *batch;
@@ -35,6 +38,7 @@ static void end_fetch(struct command *c)
 	struct fetch *f = c->job;
 	section_source_close(&f->source);
 	arena_free(&f->memory);
+	free(f->changed);
 }
 
 /* ---- Batches */
@@ -44,6 +48,7 @@ static bool needs_summaries(const struct imap_fetch *what)
 	for (size_t i = 0; i < what->n; i++)
 		switch (what->items[i].kind) {
 		case FETCH_FLAGS: case FETCH_INTERNALDATE: case FETCH_UID: case FETCH_RFC822_SIZE:
+		case FETCH_MODSEQ: case FETCH_EMAILID: case FETCH_THREADID:
 			break;
 		default:
 			return true;
@@ -70,16 +75,34 @@ static bool mark_seen(struct command *c, struct fetch *f)
 	return stored;
 }
 
+/* The next entries that changed since (all, where nothing was said of that). */
+static int read_batch(struct fetch *f, uint64_t *place)
+{
+	int rc;
+	do {
+		size_t kept = 0;
+		*place = f->walk.next;
+		rc = entries_next(&f->walk, &f->memory, &f->batch, &f->n);
+		if (rc || f->n == 0 || !f->what.changedsince)
+			return rc;
+		for (size_t i = 0; i < f->n; i++)
+			if (f->batch[i].change > (int64_t)f->what.modseq)
+				f->batch[kept++] = f->batch[i];
+		f->n = kept;
+	} while (f->n == 0);
+	return rc;
+}
+
 static int next_batch(struct command *c, struct fetch *f)
 {
-	uint64_t place = f->walk.next;
+	uint64_t place;
 	f->i = 0;
 	f->seen_change = 0;
-	int rc = entries_next(&f->walk, &f->memory, &f->batch, &f->n);
+	int rc = read_batch(f, &place);
 	if (rc || !f->n || !f->what.sets_seen || view_info(c->session->view)->read_only || !mark_seen(c, f))
 		return rc;
 	f->walk.next = place; /* read them again: the client is to be told what is there now */
-	return entries_next(&f->walk, &f->memory, &f->batch, &f->n);
+	return read_batch(f, &place);
 }
 
 /* ---- Items of one entry */
@@ -92,9 +115,21 @@ static void put_simple(struct command *c, struct fetch *f, const struct imap_fet
 		news_told(c, e);
 		return;
 	}
+	if (item->kind == FETCH_MODSEQ) {
+		put_modseq(c, e->change);
+		return;
+	}
 	imap_fetch_put_name(b, item);
 	buffer_putc(b, ' ');
 	switch (item->kind) {
+	case FETCH_EMAILID:
+		buffer_putc(b, '(');
+		put_emailid(b, e->email);
+		buffer_putc(b, ')');
+		break;
+	case FETCH_THREADID:
+		buffer_puts(b, "NIL"); /* messages are not gathered into threads (RFC 8474, 5.2) */
+		break;
 	case FETCH_UID:
 		buffer_put_u64(b, e->uid);
 		break;
@@ -142,14 +177,21 @@ static bool asks_for(const struct imap_fetch *what, enum imap_fetch_kind kind)
 	return false;
 }
 
-/* What the client did not ask for but is told: the UID in a UID FETCH, flags that the command itself changed. */
+/* What the client did not ask for but is told: the UID in a UID FETCH, flags that the command itself changed, and the
+   mod-sequence of those. */
 static void end_entry(struct command *c, struct fetch *f, const struct entry *e)
 {
-	if (c->uid && !asks_for(&f->what, FETCH_UID)) {
+	bool marked = f->seen_change && f->seen_change == e->change;
+	bool modseq = f->what.changedsince || (marked && c->session->condstore);
+	if ((c->uid || (marked && c->session->condstore)) && !asks_for(&f->what, FETCH_UID)) {
 		buffer_puts(c->out, " UID ");
 		buffer_put_u64(c->out, e->uid);
 	}
-	if (f->seen_change && f->seen_change == e->change && !asks_for(&f->what, FETCH_FLAGS)) {
+	if (modseq && !asks_for(&f->what, FETCH_MODSEQ)) {
+		buffer_putc(c->out, ' ');
+		put_modseq(c, e->change);
+	}
+	if (marked && !asks_for(&f->what, FETCH_FLAGS)) {
 		buffer_putc(c->out, ' ');
 		put_flags(c->out, c->session->view, e);
 		news_told(c, e);
@@ -222,24 +264,66 @@ static enum imap_step go_on(struct command *c)
 	}
 }
 
-static bool is_supported(const struct imap_fetch *what)
+/* The UIDs that were asked about, also those that the view does not know; '*' is the last that was given out. */
+static bool read_asked(struct imap_args *a, const struct view *v, struct imap_set *asked)
 {
-	return !what->changedsince && !what->vanished && !asks_for(what, FETCH_MODSEQ) && !asks_for(what, FETCH_EMAILID) &&
-	       !asks_for(what, FETCH_THREADID);
+	if (!imap_sp(a) || !imap_set(a, asked))
+		return false;
+	int64_t next = view_info(v)->folder.uidnext;
+	imap_set_resolve(asked, next > UINT32_MAX ? UINT32_MAX : (uint32_t)(next - 1));
+	return true;
+}
+
+/* Leaves those messages that may have changed, and tells who is gone. */
+static int narrow(struct command *c, struct fetch *f, const struct imap_set *asked)
+{
+	struct view_resync since = { 0 };
+	struct imap_set all = f->uids;
+	int rc = view_resync(c->session->view, (int64_t)f->what.modseq, asked, &since);
+	if (!rc && !(f->changed = malloc((all.n + since.changed.n + 1) * sizeof *f->changed)))
+		rc = fail_with(ERR_UNAVAILABLE, "no memory");
+	if (!rc) {
+		f->uids = (struct imap_set){ .ranges = f->changed };
+		imap_set_intersect(&all, &since.changed, &f->uids);
+	}
+	if (!rc && f->what.vanished)
+		put_vanished_earlier(c, &since.vanished);
+	view_resync_free(&since);
+	return rc;
+}
+
+/* What of RFC 7162 may not be asked here, or NULL. */
+static const char *objection(const struct command *c, const struct imap_fetch *what)
+{
+	if ((what->changedsince || asks_for(what, FETCH_MODSEQ)) && !has_modseq(c))
+		return "This mailbox has no mod-sequences";
+	if (what->vanished && !c->uid)
+		return "VANISHED is for UID FETCH";
+	if (what->vanished && !c->session->qresync)
+		return "VANISHED needs ENABLE QRESYNC";
+	return NULL;
 }
 
 enum imap_step cmd_fetch(struct command *c)
 {
+	struct imap_args set = c->args;
+	struct imap_set asked = { 0 };
 	struct fetch *f = command_job(c, sizeof *f);
 	if (!f)
 		return IMAP_DONE;
 	if (!read_messages(c, &f->uids) || !imap_sp(&c->args) || !imap_fetch_parse(&c->args, &f->what))
 		return reply_bad_args(c);
-	if (!is_supported(&f->what))
-		return reply_bad(c, "An item of FETCH is not supported");
+	const char *why = objection(c, &f->what);
+	if (why)
+		return reply_bad(c, why);
 	f->walk = (struct entries){ .view = c->session->view, .uids = &f->uids, .summaries = needs_summaries(&f->what) };
 	c->cleanup = end_fetch;
 	c->let_go = let_go;
 	c->resume = go_on;
-	return go_on(c);
+	if (f->what.changedsince || asks_for(&f->what, FETCH_MODSEQ))
+		condstore_enable(c);
+	if (f->what.vanished && !read_asked(&set, c->session->view, &asked))
+		return reply_bad_args(c);
+	int rc = f->what.changedsince ? narrow(c, f, &asked) : OK;
+	return rc ? reply_failure(c, rc) : go_on(c);
 }

@@ -1,114 +1,168 @@
-/* LIST, with children and special uses (RFC 3348, 6154), of the present and of the past. */
+/* LIST, with all its options (RFC 3348, 5258, 5819, 6154), of the present and of the past. All names that could be meant
+   are gathered first, with what is known of them; then a line is written for each that is meant, in slices. */
+#include <stdlib.h>
+
 #include "fail.h"
-#include "folder.h"
+#include "imap_list.h"
 #include "imap_quote.h"
-#include "instant.h"
 #include "mailbox_name.h"
+#include "modseq.h"
 #include "names.h"
 #include "patterns.h"
 #include "reply.h"
+#include "special_use.h"
+#include "status.h"
 
-static const struct {
-	int64_t attribute;
-	const char *name;
-} special_uses[] = {
-	{ FOLDER_DRAFTS, " \\Drafts" }, { FOLDER_SENT, " \\Sent" }, { FOLDER_JUNK, " \\Junk" },
-	{ FOLDER_TRASH, " \\Trash" }, { FOLDER_ARCHIVE, " \\Archive" },
+struct candidate {
+	struct span name;
+	const struct folder *folder; /* of the present, where it is one */
+	int64_t attributes;
+	bool exists, has_children, subscribed;
+	bool matches; /* a pattern */
+	bool meets;   /* the selection options */
+	bool hides;   /* something below it that meets them and is not listed itself (RFC 5258, 3.5) */
 };
 
-static void put_line(struct command *c, const char *attributes, struct span name)
+/* An index of candidates by name. */
+struct place {
+	struct span name;
+	size_t i;
+};
+
+struct list {
+	struct imap_list what;
+	struct mailbox_pattern *patterns;
+	struct tree present, past;
+	struct span root;         /* of the past: "#at/WHEN"; only one in a LIST */
+	bool has_present, has_snapshots;
+	struct span *subscribed;  /* sorted */
+	size_t n_subscribed;
+	struct arena memory;      /* of names that are in no tree, and the index */
+	struct buffer candidates; /* struct candidate each */
+	struct place *index;
+	size_t i;
+};
+
+static void end_list(struct command *c)
 {
-	buffer_puts(c->out, "* LIST (");
-	buffer_puts(c->out, attributes);
-	buffer_puts(c->out, ") \"/\" ");
-	imap_put_mailbox(c->out, name);
-	buffer_puts(c->out, "\r\n");
+	struct list *l = c->job;
+	tree_free(&l->present);
+	tree_free(&l->past);
+	arena_free(&l->memory);
+	buffer_free(&l->candidates);
 }
 
-static void put_folder(struct command *c, const struct folder *f, struct span name, bool special)
+static struct candidate *candidates(const struct list *l)
 {
-	buffer_puts(c->out, "* LIST (");
-	if (f->attributes & FOLDER_NOSELECT)
-		buffer_puts(c->out, "\\Noselect ");
-	buffer_puts(c->out, f->has_children ? "\\HasChildren" : "\\HasNoChildren");
-	for (size_t i = 0; special && i < sizeof special_uses / sizeof *special_uses; i++)
-		if (f->attributes & special_uses[i].attribute)
-			buffer_puts(c->out, special_uses[i].name);
-	buffer_puts(c->out, ") \"/\" ");
-	imap_put_mailbox(c->out, name);
-	buffer_puts(c->out, "\r\n");
+	return (struct candidate *)(void *)l->candidates.p;
 }
 
-static int list_present(struct command *c, struct mailbox_pattern *pattern)
+static size_t count(const struct list *l)
+{
+	return l->candidates.n / sizeof(struct candidate);
+}
+
+/* Of spans, and of what begins with one. */
+static int compare_names(const void *a, const void *b)
+{
+	const struct span *x = a, *y = b;
+	size_t n = x->n < y->n ? x->n : y->n;
+	int d = n ? memcmp(x->p, y->p, n) : 0;
+	return d ? d : (x->n > y->n) - (x->n < y->n);
+}
+
+/* ---- Gathering */
+
+static bool is_subscribed(const struct list *l, struct span name)
+{
+	return l->n_subscribed && bsearch(&name, l->subscribed, l->n_subscribed, sizeof name, compare_names);
+}
+
+static bool matches(const struct list *l, struct span name)
+{
+	for (size_t i = 0; i < l->what.n; i++)
+		if (l->patterns[i].n && mailbox_pattern_match(&l->patterns[i], name))
+			return true;
+	return false;
+}
+
+/* k: what is known of it. */
+static void add(struct list *l, struct candidate k)
+{
+	k.subscribed = is_subscribed(l, k.name);
+	k.matches = matches(l, k.name);
+	k.meets = (!l->what.select.subscribed || k.subscribed) &&
+	          (!l->what.select.special_use || (k.attributes & FOLDER_SPECIAL));
+	buffer_put(&l->candidates, &k, sizeof k);
+}
+
+static struct span join(struct list *l, struct span a, struct span b)
+{
+	char *p = arena_alloc(&l->memory, a.n + b.n + 1);
+	if (!p) {
+		l->candidates.failed = true;
+		return (struct span){ 0 };
+	}
+	memcpy(p, a.p, a.n);
+	memcpy(p + a.n, b.p, b.n);
+	return span_from(p, a.n + b.n);
+}
+
+static int gather_present(struct command *c, struct list *l)
 {
 	struct imap_session *s = c->session;
-	struct tree tree;
-	int rc = tree_read(s->node->service, s->account, 0, &tree);
-	if (rc)
-		return rc;
-	for (size_t i = 0; i < tree.n; i++)
-		if (mailbox_pattern_match(pattern, tree.list[i].path))
-			put_folder(c, &tree.list[i], tree.list[i].path, true);
-	tree_free(&tree);
-	return OK;
+	if (l->has_present)
+		return OK;
+	l->has_present = true;
+	int rc = tree_read(s->node->service, s->account, 0, &l->present);
+	for (size_t i = 0; !rc && i < l->present.n; i++) {
+		const struct folder *f = &l->present.list[i];
+		add(l, (struct candidate){ .name = f->path, .folder = f, .attributes = f->attributes, .exists = true,
+		                           .has_children = f->has_children });
+	}
+	return rc;
 }
 
 /* "#at/%": the snapshots. They are shown, but a wildcard does not descend into them: that would list mail many times. */
-struct snapshots {
-	struct command *c;
-	struct mailbox_pattern *pattern;
-};
-
-static int list_snapshot(void *ctx, const struct snapshot *sn)
+static int gather_snapshot(void *list, const struct snapshot *sn)
 {
-	struct snapshots *l = ctx;
-	struct buffer name = { 0 };
-	buffer_printf(&name, "#at/%s", sn->name);
-	if (mailbox_pattern_match(l->pattern, buffer_span(&name)))
-		put_line(l->c, "\\Noselect \\HasChildren", buffer_span(&name));
-	buffer_free(&name);
+	struct list *l = list;
+	add(l, (struct candidate){ .name = join(l, SPAN("#at/"), span_of(sn->name)), .attributes = FOLDER_NOSELECT,
+	                           .exists = true, .has_children = true });
 	return 0;
 }
 
-static int list_snapshots(struct command *c, struct mailbox_pattern *pattern)
+static int gather_snapshots(struct command *c, struct list *l)
 {
-	struct snapshots l = { c, pattern };
-	if (mailbox_pattern_match(pattern, SPAN("#at")))
-		put_line(c, "\\Noselect \\HasChildren", SPAN("#at"));
-	return snapshot_list(c->session->node->service, list_snapshot, &l);
+	if (l->has_snapshots)
+		return OK;
+	l->has_snapshots = true;
+	add(l, (struct candidate){ .name = SPAN("#at"), .attributes = FOLDER_NOSELECT, .exists = true, .has_children = true });
+	return snapshot_list(c->session->node->service, gather_snapshot, l);
 }
 
-static void put_past_folder(struct command *c, struct mailbox_pattern *pattern, struct span root, const struct folder *f)
-{
-	struct buffer name = { 0 };
-	buffer_put_span(&name, root);
-	buffer_putc(&name, '/');
-	buffer_put_span(&name, f->path);
-	if (mailbox_pattern_match(pattern, buffer_span(&name)))
-		put_folder(c, f, buffer_span(&name), false);
-	buffer_free(&name);
-}
-
-/* "#at/WHEN/...": the tree as it was. root is "#at/WHEN". */
-static int list_past(struct command *c, struct mailbox_pattern *pattern, struct span root, struct span when)
+/* "#at/WHEN/...": the tree as it was. root is "#at/WHEN/". Special uses are those of today's. */
+static int gather_past(struct command *c, struct list *l, struct span root, struct span when)
 {
 	struct imap_session *s = c->session;
 	struct instant at;
-	struct tree tree;
+	if (l->root.n)
+		return OK; /* a pattern that is not accepted is ignored (RFC 5258, 3) */
 	int rc = instant_resolve(s->node->service, s->account, when, &at);
 	if (rc)
 		return rc;
-	if (mailbox_pattern_match(pattern, root))
-		put_line(c, "\\Noselect \\HasChildren", root);
+	l->root = root;
+	add(l, (struct candidate){ .name = root, .attributes = FOLDER_NOSELECT, .exists = true, .has_children = true });
 	if (at.change == 0)
 		return OK;
-	rc = tree_read(s->node->service, s->account, at.change, &tree);
-	if (rc)
-		return rc;
-	for (size_t i = 0; i < tree.n; i++)
-		put_past_folder(c, pattern, root, &tree.list[i]);
-	tree_free(&tree);
-	return OK;
+	rc = tree_read(s->node->service, s->account, at.change, &l->past);
+	struct span above = rc ? root : join(l, root, SPAN("/"));
+	for (size_t i = 0; !rc && i < l->past.n; i++) {
+		const struct folder *f = &l->past.list[i];
+		add(l, (struct candidate){ .name = join(l, above, f->path), .attributes = f->attributes & FOLDER_NOSELECT,
+		                           .exists = true, .has_children = f->has_children });
+	}
+	return rc;
 }
 
 static bool has_wildcard(struct span s)
@@ -116,36 +170,192 @@ static bool has_wildcard(struct span s)
 	return span_find(s, '%') >= 0 || span_find(s, '*') >= 0;
 }
 
-static int list(struct command *c, struct span text)
+static int gather_for(struct command *c, struct list *l, struct span pattern)
 {
-	struct mailbox_pattern pattern;
-	struct span rest = text, at, when;
-	int rc = mailbox_pattern_init(&pattern, &c->arena, text);
-	if (rc)
-		return rc;
-	if (!name_is_past(text))
-		return list_present(c, &pattern);
+	struct span rest = pattern, at, when;
+	if (!name_is_past(pattern))
+		return gather_present(c, l);
 	mailbox_name_next(&rest, &at);
 	if (!mailbox_name_next(&rest, &when) || has_wildcard(when))
-		return list_snapshots(c, &pattern);
-	return list_past(c, &pattern, span_from(text.p, (size_t)(when.p + when.n - text.p)), when);
+		return gather_snapshots(c, l);
+	return gather_past(c, l, span_from(pattern.p, (size_t)(when.p + when.n - pattern.p)), when);
+}
+
+static bool make_index(struct list *l)
+{
+	size_t n = count(l);
+	l->index = arena_alloc(&l->memory, (n + 1) * sizeof *l->index);
+	if (!l->index || !buffer_ok(&l->candidates))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		l->index[i] = (struct place){ candidates(l)[i].name, i };
+	qsort(l->index, n, sizeof *l->index, compare_names);
+	return true;
+}
+
+static struct candidate *find(const struct list *l, size_t n, struct span name)
+{
+	const struct place *at = bsearch(&name, l->index, n, sizeof *at, compare_names);
+	return at ? &candidates(l)[at->i] : NULL;
+}
+
+/* Somebody may subscribe to what was. */
+static void add_past_name(struct command *c, struct list *l, struct span name)
+{
+	struct imap_session *s = c->session;
+	struct candidate k = { .name = name };
+	struct span when, path;
+	struct instant at;
+	struct tree tree;
+	if (past_split(name, &when, &path) && when.n && path.n &&
+	    instant_resolve(s->node->service, s->account, when, &at) == OK && at.change &&
+	    tree_read(s->node->service, s->account, at.change, &tree) == OK) {
+		const struct folder *f = tree_find(&tree, path);
+		k.exists = f;
+		k.has_children = f && f->has_children;
+		k.attributes = f ? f->attributes & FOLDER_NOSELECT : 0;
+		tree_free(&tree);
+	}
+	add(l, k);
+}
+
+/* Subscribed names that are nobody's, and for RECURSIVEMATCH those they lie below. */
+static bool gather_subscribed(struct command *c, struct list *l)
+{
+	size_t n = count(l);
+	struct span last = { 0 };
+	if (!make_index(l))
+		return false;
+	for (size_t i = 0; i < l->n_subscribed; i++) {
+		struct span name = l->subscribed[i], up = name;
+		if (find(l, n, name))
+			continue;
+		while (l->what.select.recursive && (up = mailbox_name_parent(up)).n)
+			if (!find(l, n, up) && !is_subscribed(l, up) && !mailbox_name_below(last, up))
+				add(l, (struct candidate){ .name = up });
+		if (name_is_past(name))
+			add_past_name(c, l, name);
+		else
+			add(l, (struct candidate){ .name = name });
+		last = name;
+	}
+	return true;
+}
+
+static bool find_hidden(struct list *l)
+{
+	size_t n = count(l);
+	if (!make_index(l))
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		const struct candidate *k = &candidates(l)[i];
+		struct span up = k->name;
+		while (k->meets && !k->matches && (up = mailbox_name_parent(up)).n) {
+			struct candidate *above = find(l, n, up);
+			if (above)
+				above->hides = true;
+		}
+	}
+	return true;
+}
+
+static int read_patterns(struct command *c, struct list *l, struct span *texts)
+{
+	int rc = OK;
+	for (size_t i = 0; !rc && i < l->what.n; i++) {
+		if (l->what.patterns[i].n == 0) /* matches nothing (RFC 5258, 3) */
+			continue;
+		rc = join_pattern(c, l->what.reference, l->what.patterns[i], &texts[i]);
+		if (!rc)
+			rc = mailbox_pattern_init(&l->patterns[i], &c->arena, texts[i]);
+	}
+	return rc;
+}
+
+static int gather(struct command *c, struct list *l)
+{
+	struct imap_session *s = c->session;
+	struct span *texts = arena_alloc(&c->arena, l->what.n * sizeof *texts);
+	l->patterns = arena_alloc(&c->arena, l->what.n * sizeof *l->patterns);
+	if (!texts || !l->patterns)
+		return fail_with(ERR_LIMIT, "over a limit");
+	int rc = read_patterns(c, l, texts);
+	if (!rc && l->what.returns.subscribed)
+		rc = folder_subscriptions(s->node->service, s->account, &l->memory, &l->subscribed, &l->n_subscribed);
+	for (size_t i = 0; !rc && i < l->what.n; i++)
+		rc = texts[i].n ? gather_for(c, l, texts[i]) : OK;
+	if (rc)
+		return rc;
+	bool whole = !l->what.select.subscribed || gather_subscribed(c, l);
+	whole = whole && (!l->what.select.recursive || find_hidden(l)) && buffer_ok(&l->candidates);
+	return whole ? OK : fail_with(ERR_UNAVAILABLE, "no memory");
+}
+
+/* ---- Writing */
+
+static void put_child_info(struct command *c, const struct list *l)
+{
+	const char *both = l->what.select.subscribed && l->what.select.special_use ? " " : "";
+	buffer_printf(c->out, " (\"CHILDINFO\" (%s%s%s))", l->what.select.subscribed ? "\"SUBSCRIBED\"" : "", both,
+	              l->what.select.special_use ? "\"SPECIAL-USE\"" : "");
+}
+
+static void put_line(struct command *c, const struct list *l, const struct candidate *k)
+{
+	buffer_puts(c->out, "* LIST (");
+	if (!k->exists)
+		buffer_puts(c->out, "\\NonExistent ");
+	else if (k->attributes & FOLDER_NOSELECT)
+		buffer_puts(c->out, "\\Noselect ");
+	buffer_puts(c->out, k->has_children ? "\\HasChildren" : "\\HasNoChildren");
+	special_use_put(c->out, k->attributes);
+	if (l->what.returns.subscribed && k->subscribed)
+		buffer_puts(c->out, " \\Subscribed");
+	buffer_puts(c->out, ") \"/\" ");
+	imap_put_mailbox(c->out, k->name);
+	if (k->hides)
+		put_child_info(c, l);
+	buffer_puts(c->out, "\r\n");
+}
+
+/* A mailbox that cannot be counted has no STATUS line (RFC 5819, 2). */
+static void put_candidate(struct command *c, const struct list *l, const struct candidate *k)
+{
+	if (!k->matches || !(k->meets || k->hides))
+		return;
+	put_line(c, l, k);
+	if (l->what.returns.status && k->meets && k->exists && !(k->attributes & FOLDER_NOSELECT))
+		status_put(c, k->name, k->folder, l->what.returns.status);
+}
+
+static enum imap_step put_candidates(struct command *c)
+{
+	struct list *l = c->job;
+	for (; l->i < count(l); l->i++) {
+		if (command_should_yield(c))
+			return IMAP_DRAIN;
+		put_candidate(c, l, &candidates(l)[l->i]);
+	}
+	return reply_completed(c);
 }
 
 enum imap_step cmd_list(struct command *c)
 {
-	struct span reference, sent, text;
-	if (!imap_sp(&c->args))
+	struct list *l = command_job(c, sizeof *l);
+	if (!l)
+		return IMAP_DONE;
+	if (!imap_list_parse(&c->args, &l->what))
 		return reply_bad_args(c);
-	if (imap_peek(&c->args, '('))
-		return reply_bad(c, "Options of LIST are not supported");
-	if (!read_pattern(c, &reference, &sent) || !imap_end(&c->args))
-		return reply_bad_args(c);
-	if (sent.n == 0) { /* only asks for the separator */
-		put_line(c, "\\Noselect", SPAN(""));
+	if (!l->what.extended && l->what.patterns[0].n == 0) { /* only asks for the separator */
+		buffer_puts(c->out, "* LIST (\\Noselect) \"/\" \"\"\r\n");
 		return reply_completed(c);
 	}
-	int rc = join_pattern(c, reference, sent, &text);
-	if (!rc)
-		rc = list(c, text);
-	return rc ? reply_failure(c, rc) : reply_completed(c);
+	c->cleanup = end_list;
+	c->resume = put_candidates;
+	int rc = gather(c, l);
+	if (rc)
+		return reply_failure(c, rc);
+	if (l->what.returns.status & STATUS_HIGHESTMODSEQ)
+		condstore_enable(c);
+	return put_candidates(c);
 }

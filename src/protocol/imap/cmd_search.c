@@ -1,8 +1,9 @@
-/* SEARCH: message numbers or UIDs of what matches. Long ones run in slices, so that they hold no worker for long. */
+/* SEARCH (and ESEARCH, RFC 4731): message numbers or UIDs of what matches. Long ones run in slices, so that they hold no worker for long. */
 #include "clock.h"
 #include "entries.h"
 #include "fail.h"
 #include "log.h"
+#include "modseq.h"
 #include "reply.h"
 #include "search_match.h"
 
@@ -19,6 +20,10 @@ struct search {
 	bool open;              /* the message was begun */
 	struct search_subject subject;
 	struct buffer found;    /* uint32_t each */
+	unsigned returns;       /* of enum imap_search_return */
+	bool modseq;            /* the reply names the highest of: */
+	int64_t first, last, highest; /* the changes of the first and last that were found, and of all */
+	struct view_resync since; /* where to look, when MODSEQ says it */
 	int64_t now, spoke;
 };
 
@@ -29,11 +34,17 @@ static void end_search(struct command *c)
 	arena_free(&s->memory);
 	arena_free(&s->summary);
 	buffer_free(&s->found);
+	view_resync_free(&s->since);
 }
 
-static void add(struct command *c, struct search *s, uint32_t uid)
+static void add(struct command *c, struct search *s, uint32_t uid, int64_t change)
 {
 	uint32_t v = c->uid ? uid : view_number(c->session->view, uid);
+	if (s->found.n == 0)
+		s->first = change;
+	s->last = change;
+	if (change > s->highest)
+		s->highest = change;
 	buffer_put(&s->found, &v, sizeof v);
 }
 
@@ -95,20 +106,73 @@ static int look_at(struct command *c, struct search *s, const struct entry *e)
 		return OK;
 	search_subject_end(&s->subject);
 	if (!rc && answer == SEARCH_YES)
-		add(c, s, e->uid);
+		add(c, s, e->uid, e->change);
 	return rc ? pass_over(c, e, rc) : OK;
+}
+
+static void put_plain(struct command *c, const struct search *s, const uint32_t *v, size_t n)
+{
+	buffer_puts(c->out, "* SEARCH");
+	for (size_t i = 0; i < n; i++) {
+		buffer_putc(c->out, ' ');
+		buffer_put_u64(c->out, v[i]);
+	}
+	if (s->modseq && n)
+		buffer_printf(c->out, " (MODSEQ %lld)", (long long)s->highest);
+	buffer_puts(c->out, "\r\n");
+}
+
+/* RFC 4731, 3.2: of the messages that are named. */
+static int64_t extended_modseq(const struct search *s)
+{
+	switch (s->returns) {
+	case SEARCH_RETURN_MIN:
+		return s->first;
+	case SEARCH_RETURN_MAX:
+		return s->last;
+	case SEARCH_RETURN_MIN | SEARCH_RETURN_MAX:
+		return s->first > s->last ? s->first : s->last;
+	default:
+		return s->highest;
+	}
+}
+
+static void put_extended(struct command *c, const struct search *s, const uint32_t *v, size_t n)
+{
+	struct buffer *b = c->out;
+	buffer_printf(b, "* ESEARCH (TAG \"%.*s\")%s", SPAN_ARG(c->tag), c->uid ? " UID" : "");
+	if (n && (s->returns & SEARCH_RETURN_MIN))
+		buffer_printf(b, " MIN %u", v[0]);
+	if (n && (s->returns & SEARCH_RETURN_MAX))
+		buffer_printf(b, " MAX %u", v[n - 1]);
+	if (n && (s->returns & SEARCH_RETURN_ALL)) {
+		buffer_puts(b, " ALL ");
+		imap_set_put(b, v, n);
+	}
+	if (s->returns & SEARCH_RETURN_COUNT)
+		buffer_printf(b, " COUNT %zu", n);
+	if (n && s->modseq)
+		buffer_printf(b, " MODSEQ %lld", (long long)extended_modseq(s));
+	buffer_puts(b, "\r\n");
 }
 
 static enum imap_step put_found(struct command *c, const struct search *s)
 {
 	const uint32_t *v = (const uint32_t *)(const void *)s->found.p;
-	buffer_puts(c->out, "* SEARCH");
-	for (size_t i = 0; i < s->found.n / sizeof *v; i++) {
-		buffer_putc(c->out, ' ');
-		buffer_put_u64(c->out, v[i]);
-	}
-	buffer_puts(c->out, "\r\n");
+	size_t n = s->found.n / sizeof *v;
+	if (!buffer_ok(&s->found))
+		return reply_failure(c, fail_with(ERR_UNAVAILABLE, "no memory"));
+	if (s->returns)
+		put_extended(c, s, v, n);
+	else
+		put_plain(c, s, v, n);
 	return reply_completed(c);
+}
+
+/* Is one match all that is asked for? */
+static bool is_enough(const struct search *s)
+{
+	return s->returns == SEARCH_RETURN_MIN && s->found.n > 0;
 }
 
 /* Gives way to others; now and then it says that it is still at work. */
@@ -133,6 +197,8 @@ static enum imap_step go_on(struct command *c)
 			if (rc)
 				return reply_failure(c, rc);
 			s->i += !s->open;
+			if (is_enough(s))
+				return put_found(c, s);
 		}
 		s->i = 0;
 		int rc = entries_next(&s->walk, &s->memory, &s->batch, &s->n);
@@ -153,7 +219,9 @@ static enum imap_step go_on_numbers(struct command *c)
 			return pause_search(c, s);
 		m->uid = view_uid(m->view, m->number);
 		if (search_match(s->root, m) == SEARCH_YES)
-			add(c, s, m->uid);
+			add(c, s, m->uid, 0);
+		if (is_enough(s))
+			break;
 	}
 	return put_found(c, s);
 }
@@ -165,19 +233,36 @@ static enum imap_step search_numbers(struct command *c, struct search *s)
 	return go_on_numbers(c);
 }
 
-/* Among keys that must all hold, UIDs say where to look, and what the entry alone decides spares reading summaries. */
-static void plan(struct search *s, struct view *v)
+/* What changed is asked for: the service knows where to look. */
+static int plan_modseq(struct search *s, struct view *v, const struct imap_search *key)
 {
+	struct imap_set none = { 0 };
+	if (key->number == 0 || s->since.changed.ranges) /* once is enough */
+		return OK;
+	int rc = view_resync(v, (int64_t)key->number - 1, &none, &s->since);
+	if (!rc)
+		s->uids = s->since.changed;
+	return rc;
+}
+
+/* Among keys that must all hold, UIDs and mod-sequences say where to look, and what the entry alone decides spares reading
+   summaries. */
+static int plan(struct search *s, struct view *v)
+{
+	int rc = OK;
 	bool and = s->root->op == SEARCH_AND;
 	s->all = (struct imap_range){ 1, view_last_uid(v) };
 	s->uids = (struct imap_set){ &s->all, s->all.last > 0 };
 	s->walk = (struct entries){ .view = v, .uids = &s->uids, .summaries = search_last_round(s->root) > ROUND_ENTRY };
-	for (const struct imap_search *k = and ? s->root->child : s->root; k; k = and ? k->next : NULL) {
+	for (const struct imap_search *k = and ? s->root->child : s->root; k && !rc; k = and ? k->next : NULL) {
 		if (k->op == SEARCH_UID)
 			s->uids = k->set;
+		if (k->op == SEARCH_MODSEQ)
+			rc = plan_modseq(s, v, k);
 		if (search_last_round(k) == ROUND_ENTRY)
 			s->walk.summaries = false;
 	}
+	return rc;
 }
 
 static bool knows_charset(struct span name)
@@ -196,14 +281,22 @@ enum imap_step cmd_search(struct command *c)
 		return reply_bad_args(c);
 	if (!knows_charset(q.charset))
 		return reply_no(c, "[BADCHARSET (UTF-8 US-ASCII)] Only these charsets are known");
+	if (q.modseq && !has_modseq(c))
+		return reply_bad(c, "This mailbox has no mod-sequences");
 	int rc = search_prepare(q.root, v, &c->arena);
 	if (rc)
-		return rc == ERR_INVALID ? reply_bad(c, fail_detail()) : reply_failure(c, rc);
-	*s = (struct search){ .root = q.root, .now = clock_now(), .spoke = clock_mono() };
+		return reply_failure(c, rc);
+	if (q.modseq)
+		condstore_enable(c);
+	c->keeps_numbers = q.numbers; /* RFC 7162, 3.2.10.2 */
+	*s = (struct search){ .root = q.root, .returns = q.returns, .modseq = q.modseq, .now = clock_now(),
+		              .spoke = clock_mono() };
 	c->cleanup = end_search;
 	if (search_last_round(s->root) == ROUND_NUMBER)
 		return search_numbers(c, s);
-	plan(s, v);
+	rc = plan(s, v);
+	if (rc)
+		return reply_failure(c, rc);
 	c->resume = go_on;
 	return go_on(c);
 }

@@ -1,7 +1,13 @@
-/* SELECT and EXAMINE. */
+/* SELECT and EXAMINE, with what became different since the client was here last (QRESYNC; RFC 7162, 3.2.5). */
+#include <stdlib.h>
+
 #include "fail.h"
 #include "flags.h"
+#include "imap_select.h"
+#include "lines.h"
+#include "modseq.h"
 #include "names.h"
+#include "news.h"
 #include "reply.h"
 
 static void put_flag_lists(struct command *c, const struct view_info *info)
@@ -30,42 +36,161 @@ static int put_state(struct command *c, struct view *v)
 		buffer_printf(c->out, "* OK [UNSEEN %u] The first unseen message\r\n", unseen);
 	buffer_printf(c->out, "* OK [UIDVALIDITY %lld] UIDs are valid\r\n", (long long)info->folder.uidvalidity);
 	buffer_printf(c->out, "* OK [UIDNEXT %lld] The next UID\r\n", (long long)info->folder.uidnext);
+	buffer_printf(c->out, "* OK [MAILBOXID (%s)] Its name for ever\r\n", info->id);
 	if (info->past)
 		buffer_puts(c->out, "* OK [NOMODSEQ] The past does not change\r\n");
+	else
+		buffer_printf(c->out, "* OK [HIGHESTMODSEQ %lld] The last change\r\n", (long long)view_change(v));
 	return OK;
 }
 
-static enum imap_step open_mailbox(struct command *c, int flags)
-{
-	struct imap_session *s = c->session;
+struct select {
+	struct imap_select what;
 	struct span name;
-	struct view *v;
-	if (!read_one_mailbox(c, &name))
-		return IMAP_DONE;
-	session_unselect(s);
-	int rc = view_open(s->node->service, s->account, name, flags, &v);
-	if (rc)
-		return reply_failure(c, rc);
-	rc = put_state(c, v);
-	if (rc) {
-		view_close(&v);
-		return reply_failure(c, rc);
-	}
-	s->view = v;
-	s->state = STATE_SELECTED;
-	conn_tell(s->conn, CONN_FOLDER, name);
-	reply_ok(c, view_info(v)->read_only ? "[READ-ONLY] " : "[READ-WRITE] ");
+	int flags;               /* of view_open */
+	int64_t since;
+	struct view_resync news; /* since the client was here last */
+	struct lines lines;
+};
+
+static void end_select(struct command *c)
+{
+	struct select *s = c->job;
+	view_resync_free(&s->news);
+	lines_end(&s->lines);
+}
+
+static enum imap_step completed(struct command *c)
+{
+	reply_ok(c, view_info(c->session->view)->read_only ? "[READ-ONLY] " : "[READ-WRITE] ");
 	buffer_puts(&c->reply, c->entry->word);
 	buffer_puts(&c->reply, " completed");
 	return IMAP_DONE;
 }
 
+static enum imap_step failed(struct command *c, int rc)
+{
+	session_unselect(c->session);
+	return reply_failure(c, rc);
+}
+
+/* ---- What changed since */
+
+static void put_line(struct command *c, const struct entry *e)
+{
+	const struct select *s = c->job;
+	if (e->change > s->since)
+		put_flags_line(c, e);
+}
+
+static enum imap_step put_lines(struct command *c)
+{
+	struct select *s = c->job;
+	int rc = lines_put(c, &s->lines, put_line);
+	if (rc == LINES_MORE)
+		return IMAP_DRAIN;
+	return rc ? failed(c, rc) : completed(c);
+}
+
+static uint32_t uid_of(const void *view, uint32_t number)
+{
+	return view_uid(view, number);
+}
+
+/* The UIDs the client speaks of, but for those it is known to be right about. */
+static bool find_asked(struct command *c, const struct select *s, struct imap_set *expunges)
+{
+	const struct view *v = c->session->view;
+	int64_t given = view_info(v)->folder.uidnext - 1;
+	uint32_t matched = s->what.has_match ? imap_select_match(&s->what, view_count(v), uid_of, v) : 0;
+	struct imap_range all = { 1, given > UINT32_MAX ? UINT32_MAX : (uint32_t)given }, rest = { matched + 1, UINT32_MAX };
+	struct imap_set known = s->what.known, unmatched = { &rest, matched < UINT32_MAX };
+	if (!s->what.has_known)
+		known = (struct imap_set){ &all, given > 0 };
+	expunges->ranges = arena_alloc(&c->arena, (known.n + 1) * sizeof *expunges->ranges);
+	if (expunges->ranges)
+		imap_set_intersect(&known, &unmatched, expunges);
+	return expunges->ranges;
+}
+
+/* Flags are told of the UIDs the client asked about only. */
+static bool keep_known(struct select *s)
+{
+	struct imap_set kept = { 0 }, *changed = &s->news.changed;
+	kept.ranges = malloc((changed->n + s->what.known.n + 1) * sizeof *kept.ranges);
+	if (!kept.ranges)
+		return false;
+	imap_set_intersect(changed, &s->what.known, &kept);
+	free(changed->ranges);
+	*changed = kept;
+	return true;
+}
+
+/* A change number that was never given out is no ground to stand on: then everything is told. */
+static enum imap_step resync(struct command *c, struct select *s)
+{
+	struct view *v = c->session->view;
+	struct imap_set expunges = { 0 };
+	s->since = s->what.modseq <= (uint64_t)view_change(v) ? (int64_t)s->what.modseq : 0;
+	if (!find_asked(c, s, &expunges))
+		return failed(c, fail_with(ERR_LIMIT, "too many known UIDs"));
+	int rc = view_resync(v, s->since, &expunges, &s->news);
+	if (rc)
+		return failed(c, rc);
+	put_vanished_earlier(c, &s->news.vanished);
+	if (s->what.has_known && !keep_known(s))
+		return failed(c, fail_with(ERR_UNAVAILABLE, "no memory"));
+	s->lines.walk = (struct entries){ .view = v, .uids = &s->news.changed };
+	c->resume = put_lines;
+	return put_lines(c);
+}
+
+/* ---- The mailbox itself */
+
+static enum imap_step open_mailbox(struct command *c, struct select *s)
+{
+	struct imap_session *session = c->session;
+	struct view *v;
+	if (session->view)
+		buffer_puts(c->out, "* OK [CLOSED] The mailbox selected before is closed\r\n");
+	session_unselect(session);
+	int rc = view_open(session->node->service, session->account, s->name, s->flags, &v);
+	if (rc)
+		return reply_failure(c, rc);
+	session->view = v;
+	session->state = STATE_SELECTED;
+	conn_tell(session->conn, CONN_FOLDER, s->name);
+	session->condstore = session->condstore || s->what.condstore;
+	rc = put_state(c, v);
+	if (rc)
+		return failed(c, rc);
+	if (s->what.qresync && has_modseq(c) && s->what.uidvalidity == view_info(v)->folder.uidvalidity)
+		return resync(c, s);
+	return completed(c);
+}
+
+static enum imap_step select_with(struct command *c, int flags)
+{
+	struct select *s = command_job(c, sizeof *s);
+	struct span sent;
+	if (!s)
+		return IMAP_DONE;
+	if (!read_mailbox_arg(c, &sent) || !imap_select_parse(&c->args, &s->what))
+		return reply_bad_args(c);
+	if (s->what.qresync && !c->session->qresync)
+		return reply_bad(c, "QRESYNC needs ENABLE QRESYNC");
+	c->cleanup = end_select;
+	s->flags = flags;
+	int rc = mailbox_arg(c, sent, &s->name);
+	return rc ? reply_failure(c, rc) : open_mailbox(c, s);
+}
+
 enum imap_step cmd_select(struct command *c)
 {
-	return open_mailbox(c, 0);
+	return select_with(c, 0);
 }
 
 enum imap_step cmd_examine(struct command *c)
 {
-	return open_mailbox(c, VIEW_READ_ONLY);
+	return select_with(c, VIEW_READ_ONLY);
 }

@@ -30,6 +30,8 @@ static const struct command_entry commands[] = {
 	{ "EXAMINE", cmd_examine, LOGGED_IN, COMMAND_NO_NEWS },
 	{ "EXPUNGE", cmd_expunge, STATE_SELECTED, COMMAND_UID },
 	{ "FETCH", cmd_fetch, STATE_SELECTED, COMMAND_UID | COMMAND_NUMBERS },
+	{ "GETQUOTA", cmd_getquota, LOGGED_IN, 0 },
+	{ "GETQUOTAROOT", cmd_getquotaroot, LOGGED_IN, 0 },
 	{ "ID", cmd_id, ANY, 0 },
 	{ "IDLE", cmd_idle, LOGGED_IN, 0 },
 	{ "LIST", cmd_list, LOGGED_IN, 0 },
@@ -43,6 +45,7 @@ static const struct command_entry commands[] = {
 	{ "SEARCH", cmd_search, STATE_SELECTED, COMMAND_UID | COMMAND_NUMBERS },
 	{ "SELECT", cmd_select, LOGGED_IN, COMMAND_NO_NEWS },
 	{ "STARTTLS", cmd_starttls, STATE_GREETED, COMMAND_NO_NEWS },
+	{ "SETQUOTA", cmd_setquota, LOGGED_IN, 0 },
 	{ "STATUS", cmd_status, LOGGED_IN, 0 },
 	{ "STORE", cmd_store, STATE_SELECTED, COMMAND_UID | COMMAND_NUMBERS },
 	{ "SUBSCRIBE", cmd_subscribe, LOGGED_IN, 0 },
@@ -215,7 +218,7 @@ static int tell_news(struct command *c)
 	struct imap_session *s = c->session;
 	if (!s->view || c->mistaken || (c->entry->flags & COMMAND_NO_NEWS))
 		return OK;
-	return news_send(c, c->uid || !(c->entry->flags & COMMAND_NUMBERS));
+	return news_send(c, !c->keeps_numbers && (c->uid || !(c->entry->flags & COMMAND_NUMBERS)));
 }
 
 /* The handler is done. */
@@ -241,6 +244,8 @@ static enum imap_step finish(struct command *c)
 		c->resume = is_done;
 		return IMAP_DRAIN;
 	}
+	if (c->tells_modseq && s->qresync && s->view && !c->mistaken && !c->result)
+		reply_with_modseq(c);
 	put_reply(c);
 	log_command(c);
 	s->mistakes = c->mistaken ? s->mistakes + 1 : 0;

@@ -61,6 +61,9 @@ struct command {
 	struct buffer told; /* of struct told, ascending by UID */
 	struct imap_set quiet; /* a silent STORE: what the client takes as done by these changes */
 	int64_t quiet_from, quiet_to;
+	int64_t modseq_told; /* the highest */
+	bool keeps_numbers;  /* no EXPUNGE meanwhile, in the UID form too */
+	bool tells_modseq;   /* its OK names the mailbox's mod-sequence to clients that know of VANISHED */
 	bool in_literal;     /* it waits in the middle of one: nothing else may be said */
 	struct buffer reply; /* what follows the tag */
 	bool mistaken;       /* the reply is BAD */
@@ -103,6 +106,8 @@ enum imap_step cmd_enable(struct command *c);
 enum imap_step cmd_examine(struct command *c);
 enum imap_step cmd_expunge(struct command *c);
 enum imap_step cmd_fetch(struct command *c);
+enum imap_step cmd_getquota(struct command *c);
+enum imap_step cmd_getquotaroot(struct command *c);
 enum imap_step cmd_id(struct command *c);
 enum imap_step cmd_idle(struct command *c);
 enum imap_step cmd_list(struct command *c);
@@ -116,6 +121,7 @@ enum imap_step cmd_rename(struct command *c);
 enum imap_step cmd_search(struct command *c);
 enum imap_step cmd_select(struct command *c);
 enum imap_step cmd_starttls(struct command *c);
+enum imap_step cmd_setquota(struct command *c);
 enum imap_step cmd_status(struct command *c);
 enum imap_step cmd_store(struct command *c);
 enum imap_step cmd_subscribe(struct command *c);

@@ -18,6 +18,11 @@ bool name_is_past(struct span name)
 	return span_eq(name, SPAN("#at")) || (name.n > 3 && memcmp(name.p, "#at/", 4) == 0);
 }
 
+void put_emailid(struct buffer *b, int64_t email)
+{
+	buffer_printf(b, "e%llx", (unsigned long long)email);
+}
+
 bool read_one_mailbox(struct command *c, struct span *name)
 {
 	struct span sent;

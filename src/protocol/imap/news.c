@@ -5,6 +5,7 @@
 #include "entries.h"
 #include "fail.h"
 #include "log.h"
+#include "modseq.h"
 
 void news_told(struct command *c, const struct entry *e)
 {
@@ -20,17 +21,33 @@ void put_flags(struct buffer *b, const struct view *v, const struct entry *e)
 	buffer_putc(b, ')');
 }
 
-void put_flags_line(struct command *c, uint32_t number, const struct entry *e)
+static void begin_line(struct command *c, const struct entry *e)
 {
+	bool modseq = c->session->condstore && has_modseq(c);
 	buffer_puts(c->out, "* ");
-	buffer_put_u64(c->out, number);
+	buffer_put_u64(c->out, view_number(c->session->view, e->uid));
 	buffer_puts(c->out, " FETCH (");
-	if (c->uid) {
+	if (c->uid || modseq) {
 		buffer_puts(c->out, "UID ");
 		buffer_put_u64(c->out, e->uid);
 		buffer_putc(c->out, ' ');
 	}
+	if (modseq)
+		put_modseq(c, e->change);
+}
+
+void put_flags_line(struct command *c, const struct entry *e)
+{
+	begin_line(c, e);
+	if (c->session->condstore && has_modseq(c))
+		buffer_putc(c->out, ' ');
 	put_flags(c->out, c->session->view, e);
+	buffer_puts(c->out, ")\r\n");
+}
+
+void put_modseq_line(struct command *c, const struct entry *e)
+{
+	begin_line(c, e);
 	buffer_puts(c->out, ")\r\n");
 }
 
@@ -52,10 +69,8 @@ static bool is_told(const struct command *c, const struct entry *e)
 /* Changed entries that are being told. */
 struct news {
 	struct imap_set set;
-	struct entries walk;
-	struct arena sets, batch;
-	struct entry *e;
-	size_t n, i;
+	struct arena sets;
+	struct lines lines;
 };
 
 void news_end(struct command *c)
@@ -63,7 +78,7 @@ void news_end(struct command *c)
 	if (!c->news)
 		return;
 	arena_free(&c->news->sets);
-	arena_free(&c->news->batch);
+	lines_end(&c->news->lines);
 	free(c->news);
 	c->news = NULL;
 }
@@ -79,33 +94,24 @@ static int begin_changed(struct command *c, const struct view_delta *d)
 		return fail_with(ERR_UNAVAILABLE, "no memory");
 	for (size_t i = 0; i < d->n_changed; i++)
 		w->set.ranges[w->set.n++] = (struct imap_range){ d->changed[i], d->changed[i] };
-	w->walk = (struct entries){ .view = c->session->view, .uids = &w->set };
+	w->lines.walk = (struct entries){ .view = c->session->view, .uids = &w->set };
 	return OK;
 }
 
-static int put_changed(struct command *c)
+static void put_changed(struct command *c, const struct entry *e)
 {
-	struct news *w = c->news;
-	for (;;) {
-		for (; w->i < w->n; w->i++) {
-			if (command_should_yield(c))
-				return NEWS_MORE;
-			if (!is_told(c, &w->e[w->i]))
-				put_flags_line(c, view_number(c->session->view, w->e[w->i].uid), &w->e[w->i]);
-		}
-		w->i = 0;
-		int rc = entries_next(&w->walk, &w->batch, &w->e, &w->n);
-		if (rc || w->n == 0)
-			return rc;
-	}
+	if (!is_told(c, e))
+		put_flags_line(c, e);
 }
 
 static void put_counts(struct command *c, const struct view_delta *d)
 {
 	struct view *v = c->session->view;
-	for (size_t i = 0; i < d->n_expunged; i++) {
+	if (c->session->qresync)
+		put_vanished(c, d->expunged, d->n_expunged);
+	for (size_t i = 0; i < d->n_expunged && !c->session->qresync; i++) {
 		buffer_puts(c->out, "* ");
-		buffer_put_u64(c->out, d->expunged[i]);
+		buffer_put_u64(c->out, d->expunged[i].number);
 		buffer_puts(c->out, " EXPUNGE\r\n");
 	}
 	if (d->exists)
@@ -128,12 +134,13 @@ int news_send(struct command *c, bool expunges)
 {
 	int rc = c->news ? OK : begin(c, expunges);
 	if (!rc && c->news) {
-		rc = put_changed(c);
+		rc = lines_put(c, &c->news->lines, put_changed);
 		if (rc == NEWS_MORE)
 			return rc;
 		rc = rc == ERR_NOT_FOUND ? ERR_UNAVAILABLE : rc;
 	}
 	news_end(c);
+	put_highest_if_ahead(c);
 	if (rc && rc != ERR_NOT_FOUND)
 		log_line(LOG_WARN, "imap-news", "session=%lld error=%s", (long long)c->session->conn->id, fail_name(rc));
 	return rc;

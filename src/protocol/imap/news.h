@@ -2,11 +2,11 @@
 #ifndef NEWS_H
 #define NEWS_H
 
-#include "command.h"
+#include "lines.h"
 
-enum { NEWS_MORE = 1 };
+enum { NEWS_MORE = LINES_MORE };
 
-/* Brings the view up to date and writes EXPUNGE (unless told to wait with those), EXISTS, RECENT and FETCH lines; what
+/* Brings the view up to date and writes EXPUNGE or VANISHED (unless told to wait with those), EXISTS, RECENT and FETCH lines; what
    the command told already (c->told, c->quiet) is left out. NEWS_MORE: give way (IMAP_DRAIN), then call again.
    ERR_NOT_FOUND: the mailbox itself is gone. */
 int news_send(struct command *c, bool expunges);
@@ -14,8 +14,11 @@ int news_send(struct command *c, bool expunges);
 void news_end(struct command *c);
 /* Remembers that the client knows this entry's flags. In ascending order of UIDs. */
 void news_told(struct command *c, const struct entry *e);
-/* "* 5 FETCH (UID 7 FLAGS (\Seen))", the UID if the command is a UID form. */
-void put_flags_line(struct command *c, uint32_t number, const struct entry *e);
+/* "* 5 FETCH (UID 7 MODSEQ (9) FLAGS (\Seen))": the UID if the command is a UID form, UID and MODSEQ if the client knows of
+   mod-sequences. */
+void put_flags_line(struct command *c, const struct entry *e);
+/* The same without flags, for who knows them. */
+void put_modseq_line(struct command *c, const struct entry *e);
 /* "FLAGS (\Seen \Recent)" */
 void put_flags(struct buffer *b, const struct view *v, const struct entry *e);
 

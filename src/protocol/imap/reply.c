@@ -3,6 +3,7 @@
 #include "fail.h"
 #include "imap_quote.h"
 #include "log.h"
+#include "settings.h"
 #include "tls.h"
 
 static enum imap_step reply(struct command *c, const char *status, const char *text)
@@ -107,16 +108,41 @@ enum imap_step reply_target_failure(struct command *c, int error)
 	return reply_no(c, "[TRYCREATE] There is no such mailbox");
 }
 
+void reply_with_modseq(struct command *c)
+{
+	struct buffer text = c->reply;
+	c->reply = (struct buffer){ 0 };
+	buffer_printf(&c->reply, "OK [HIGHESTMODSEQ %lld] ", (long long)view_settled(c->session->view));
+	buffer_put_span(&c->reply, span_sub(buffer_span(&text), strlen("OK "), text.n));
+	buffer_free(&text);
+}
+
 enum imap_step reply_past(struct command *c)
 {
 	return reply_no(c, "[CANNOT] the past is read-only: copy it out instead");
+}
+
+/* Without a number: the client is to ask by STATUS (RFC 7889). */
+static void put_append_limit(struct buffer *b, const struct imap_session *s)
+{
+	struct settings settings;
+	buffer_puts(b, " APPENDLIMIT");
+	if (settings_of(s->node->identity, s->account, &settings) == OK)
+		buffer_printf(b, "=%lld", (long long)settings.message_max);
+}
+
+static void put_extensions(struct buffer *b, const struct imap_session *s)
+{
+	buffer_puts(b, " NAMESPACE UNSELECT IDLE UIDPLUS MOVE SPECIAL-USE CREATE-SPECIAL-USE CHILDREN CONDSTORE QRESYNC ESEARCH"
+	               " LIST-EXTENDED LIST-STATUS OBJECTID STATUS=SIZE QUOTA QUOTA=RES-STORAGE");
+	put_append_limit(b, s);
 }
 
 void put_capabilities(struct buffer *b, const struct imap_session *s)
 {
 	buffer_puts(b, "IMAP4rev1 LITERAL+ SASL-IR ID ENABLE");
 	if (s->state != STATE_GREETED)
-		buffer_puts(b, " NAMESPACE UNSELECT IDLE UIDPLUS MOVE SPECIAL-USE CHILDREN");
+		put_extensions(b, s);
 	else
 		buffer_puts(b, session_plaintext(s) ? " AUTH=PLAIN AUTH=LOGIN" : " LOGINDISABLED");
 	if (s->state == STATE_GREETED && !s->conn->tls && tls_ready(s->node->tls))

@@ -17,6 +17,8 @@ enum imap_step reply_bad_args(struct command *c);
 enum imap_step reply_failure(struct command *c, int error);
 /* The same where a missing mailbox could be made by the client (COPY, MOVE, APPEND): [TRYCREATE]. */
 enum imap_step reply_target_failure(struct command *c, int error);
+/* Puts [HIGHESTMODSEQ n] into an OK that is set already. */
+void reply_with_modseq(struct command *c);
 /* NO [CANNOT] for whoever would change the past. */
 enum imap_step reply_past(struct command *c);
 

@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "fail.h"
 #include "flags.h"
+#include "names.h"
 #include "search.h"
 #include "text_fold.h"
 
@@ -31,8 +32,6 @@ static int prepare_one(struct imap_search *key, const struct view *v, struct are
 		return OK;
 	case SEARCH_HEADER: case SEARCH_BODY: case SEARCH_TEXT:
 		return fold_text(key, a);
-	case SEARCH_MODSEQ: case SEARCH_EMAILID: case SEARCH_THREADID:
-		return fail_with(ERR_INVALID, "a key of that search is not supported");
 	default:
 		return OK;
 	}
@@ -173,7 +172,21 @@ static enum search_answer match_not(const struct imap_search *key, struct search
 	return one == SEARCH_LATER ? one : one == SEARCH_YES ? SEARCH_NO : SEARCH_YES;
 }
 
-/* Keys that need the entry alone. */
+static int64_t ago(int64_t now, uint64_t seconds)
+{
+	return seconds < INT64_MAX / 2 / SECOND_US ? now - (int64_t)seconds * SECOND_US : INT64_MIN;
+}
+
+static bool is_emailid(struct span text, int64_t email)
+{
+	struct buffer id = { 0 };
+	put_emailid(&id, email);
+	bool same = span_eq(text, buffer_span(&id));
+	buffer_free(&id);
+	return same;
+}
+
+/* Keys that need the entry alone. There are no threads: nothing matches a THREADID (RFC 8474, 5.2). */
 static bool match_entry(const struct imap_search *key, const struct search_subject *m)
 {
 	const struct entry *e = &m->entry;
@@ -189,9 +202,13 @@ static bool match_entry(const struct imap_search *key, const struct search_subje
 	case SEARCH_SMALLER:
 		return e->size < key->number;
 	case SEARCH_YOUNGER:
-		return e->date >= m->now - (int64_t)key->number * SECOND_US;
+		return e->date >= ago(m->now, key->number);
+	case SEARCH_MODSEQ:
+		return (uint64_t)e->change >= key->number;
+	case SEARCH_EMAILID:
+		return is_emailid(key->text, e->email);
 	case SEARCH_OLDER:
-		return e->date <= m->now - (int64_t)key->number * SECOND_US;
+		return e->date <= ago(m->now, key->number);
 	default:
 		return false;
 	}

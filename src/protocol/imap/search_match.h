@@ -29,8 +29,7 @@ struct search_subject {
 	struct text_search *text;       /* of the key that was not answered yet */
 };
 
-/* Makes a parsed tree ready: sets are resolved, texts folded. ERR_LIMIT when the arena is full; ERR_INVALID for keys
-   that are not supported. */
+/* Makes a parsed tree ready: sets are resolved, texts folded. ERR_LIMIT when the arena is full. */
 int search_prepare(struct imap_search *key, const struct view *v, struct arena *a);
 /* The round in which every message is decided. */
 enum search_round search_last_round(const struct imap_search *key);

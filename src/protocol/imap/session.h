@@ -38,6 +38,7 @@ struct imap_session {
 	struct view *view;       /* of the selected mailbox */
 	struct command *running; /* the one that has not ended */
 	struct imap_frame frame; /* how far the next one was looked at */
+	bool condstore, qresync; /* the client knows of mod-sequences; and of VANISHED (RFC 7162) */
 	bool begin_tls;          /* after this reply */
 	bool draining, patient;  /* it waits for the peer to read; and gave back what it can meanwhile */
 	char client[sizeof "imap " + CLIENT_NAME_MAX];

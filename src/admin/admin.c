@@ -91,6 +91,7 @@ static int run_json(struct request *r, const json_t *j)
 	r->args = words + n;
 	r->json = json_is_true(json_object_get(j, "json"));
 	r->terminal = json_is_true(json_object_get(j, "terminal"));
+	r->folder = json_string_value(json_object_get(j, "folder"));
 	int status = bad ? request_error(r, EXIT_USAGE, "the words of a request are texts") : run_words(r, words, n);
 	free(words);
 	return status;

@@ -8,7 +8,7 @@
 #define FRAME_MAX (1 << 20) /* bytes of a payload */
 
 enum frame_type {
-	FRAME_REQUEST = 1,  /* client: {"args": ["account", "list"], "json": false, "terminal": true} */
+	FRAME_REQUEST = 1,  /* client: {"args": ["account", "list"], "json": false, "terminal": true, "folder": "/root"} */
 	FRAME_ITEM = 2,     /* client: the head of a message to import (import_item.h); its bytes follow as FRAME_DATA */
 	FRAME_DATA = 3,     /* bytes, of the client's message or the node's */
 	FRAME_END = 4,      /* client: no more data */

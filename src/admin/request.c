@@ -63,6 +63,12 @@ int request_failed(struct request *r, int error, const char *what)
 		later ? "; try again later" : "");
 }
 
+int request_path(const struct request *r, const char *path, char out[static PATH_MAX])
+{
+	int n = *path == '/' || !r->folder ? snprintf(out, PATH_MAX, "%s", path) : snprintf(out, PATH_MAX, "%s/%s", r->folder, path);
+	return n < PATH_MAX ? OK : fail_with(ERR_INVALID, "%s: name too long", path);
+}
+
 static void put_u64(struct buffer *b, uint64_t v)
 {
 	for (int shift = 56; shift >= 0; shift -= 8)

@@ -3,6 +3,8 @@
 #ifndef VERB_H
 #define VERB_H
 
+#include <limits.h>
+
 #include "json_write.h"
 
 /* Exit statuses that scripts rely on. */
@@ -34,6 +36,7 @@ struct admin_node {
 	struct identity *identity;
 	struct loop *loop;       /* the sessions */
 	struct purge *purge;     /* the one destroyer */
+	const char *dir, *name;  /* the data folder, and node.name */
 	void *ctx;               /* for the verbs of the node itself, which it brings along: */
 	int (*status)(struct request *r);
 	int (*config)(struct request *r);
@@ -50,6 +53,7 @@ struct request {
 	const char **args;   /* n_args of them, without the verb's words and the options */
 	size_t n_args;
 	bool json, terminal; /* --json; standard output is a terminal */
+	const char *folder;  /* the command's working folder, for relative paths */
 	int64_t session;     /* for history */
 	/* Below: for the functions only. */
 	struct {
@@ -65,6 +69,9 @@ struct request {
 const char *request_option(const struct request *r, const char *name);
 /* Was --name given? */
 bool request_has(const struct request *r, const char *name);
+
+/* The path as the command's user means it, for the node: absolute. */
+int request_path(const struct request *r, const char *path, char out[static PATH_MAX]);
 
 /* A line for standard output, without its line end. */
 void request_line(struct request *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

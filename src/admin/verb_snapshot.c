@@ -1,8 +1,10 @@
 /* perdura snapshot create|list|remove */
+#include <inttypes.h>
 #include <stdio.h>
 #include <time.h>
 
 #include "clock.h"
+#include "copy.h"
 #include "verb_common.h"
 #include "fail.h"
 #include "instant.h"
@@ -45,6 +47,59 @@ static int read_keep(struct request *r, int64_t *expires)
 	return EXIT_DONE;
 }
 
+static void progress(void *ctx, uint64_t done, uint64_t total)
+{
+	request_progress(ctx, done, total, "bytes");
+}
+
+static int cancelled(void *ctx)
+{
+	return request_cancelled(ctx);
+}
+
+static void show_copy(struct request *r, const char *to, const struct copy_report *k)
+{
+	char at[40];
+	instant_write(k->stamp, at);
+	if (!r->json) {
+		request_line(r, "%s: a copy as of %s; %" PRIu64 " bytes copied, %" PRIu64 " shared with the original", to, at, k->copied, k->shared);
+		return;
+	}
+	struct buffer b = { 0 };
+	struct json_writer j = { &b, false };
+	json_put_open(&j, '{');
+	json_put_key(&j, "copy"), json_put_text(&j, span_of(to));
+	json_put_key(&j, "at"), json_put_text(&j, span_of(at));
+	json_put_key(&j, "copied"), json_put_int(&j, (int64_t)k->copied);
+	json_put_key(&j, "shared"), json_put_int(&j, (int64_t)k->shared);
+	json_put_close(&j, '}');
+	verb_json_line(r, &b);
+}
+
+/* --copy-to, where it was given */
+static int copy(struct request *r)
+{
+	char to[PATH_MAX];
+	struct copy_report k;
+	if (!request_option(r, "copy-to"))
+		return EXIT_DONE;
+	int e = request_path(r, request_option(r, "copy-to"), to);
+	const struct copy_request q = { r->node->dir, r->node->name, to, progress, cancelled, r };
+	if (!e)
+		e = copy_run(r->node->service, &q, &k);
+	if (e)
+		return request_failed(r, e, "copy (run it again to go on where it stopped)");
+	show_copy(r, to, &k);
+	return EXIT_DONE;
+}
+
+int verb_snapshot(struct request *r)
+{
+	if (!request_option(r, "copy-to"))
+		return request_error(r, EXIT_USAGE, "snapshot create, list or remove; or snapshot --copy-to DIR");
+	return copy(r);
+}
+
 int verb_snapshot_create(struct request *r)
 {
 	char name[80];
@@ -68,7 +123,7 @@ int verb_snapshot_create(struct request *r)
 	if (e)
 		return request_failed(r, e, "snapshot create");
 	show(r, &sn);
-	return EXIT_DONE;
+	return copy(r);
 }
 
 int verb_snapshot_remove(struct request *r)

@@ -238,7 +238,8 @@ static int open_listeners(struct node *n)
 static int open_admin(struct node *n)
 {
 	char path[PATH_MAX];
-	n->admin_node = (struct admin_node){ .service = n->service, .identity = n->identity, .loop = n->loop, .ctx = n,
+	n->admin_node = (struct admin_node){ .service = n->service, .identity = n->identity, .loop = n->loop, .dir = n->opt.dir,
+		.name = n->config.node_name, .ctx = n,
 		.status = node_verb_status, .config = node_verb_config, .reload = node_verb_reload,
 		.metrics = node_verb_metrics, .purge = n->purge };
 	int r = path_in(n->opt.dir, "admin.sock", path);

@@ -125,6 +125,7 @@ static void put_words(struct command *c, struct json_writer *j)
 
 static int send_request(struct command *c)
 {
+	char folder[PATH_MAX];
 	struct buffer b = { 0 };
 	struct json_writer j = { .out = &b };
 	json_put_open(&j, '{');
@@ -136,6 +137,10 @@ static int send_request(struct command *c)
 	json_put_bool(&j, c->json || c->request.json);
 	json_put_key(&j, "terminal");
 	json_put_bool(&j, c->client.bar.terminal);
+	if (getcwd(folder, sizeof folder)) {
+		json_put_key(&j, "folder");
+		json_put_text(&j, span_of(folder));
+	}
 	json_put_close(&j, '}');
 	int r = b.n <= FRAME_MAX ? client_send(&c->client, FRAME_REQUEST, buffer_span(&b)) :
 	                           fail_with(ERR_LIMIT, "too many words for one command");

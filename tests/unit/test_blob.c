@@ -734,6 +734,34 @@ static void removal(void **state)
 	place_end(&p);
 }
 
+/* A copy holds everything back; another copy takes only what is new; what is gone goes there too, and the copy opens. */
+static void copies_of_the_store(void **state)
+{
+	struct place p = { .pack_bytes = 1 };
+	struct file_copy c = { 0 }, again = { 0 };
+	char to[PATH_MAX], path[PATH_MAX];
+	place_new(&p, "file:blobs");
+	struct blob_location one = put(p.store, "one", 3), two = put(p.store, "two", 3);
+	snprintf(to, sizeof to, "%s/copy", p.dir);
+	blob_hold(p.store);
+	blob_hold(p.store);
+	assert_int_equal(blob_remove_pack(p.store, one.pack), ERR_UNAVAILABLE);
+	assert_int_equal(blob_copy(p.store, to, &c), OK);
+	blob_release(p.store);
+	assert_int_equal(blob_remove_pack(p.store, one.pack), ERR_UNAVAILABLE);
+	assert_int_equal(blob_copy(p.store, to, &again), OK);
+	assert_true(c.copied + c.shared > 200 && again.copied + again.shared < 20); /* the file with the node's number */
+	assert_int_equal(find_files(to, ".pack", path), 2);
+	blob_release(p.store);
+	assert_int_equal(blob_remove_pack(p.store, one.pack), OK);
+	assert_int_equal(blob_copy(p.store, to, &again), OK);
+	assert_int_equal(find_files(to, ".pack", path), 2);
+	assert_int_equal(blob_copy_prune(p.store, to), OK);
+	assert_int_equal(find_files(to, ".pack", path), 1);
+	assert_int_equal(check(p.store, &two, "two", 3), OK);
+	place_end(&p);
+}
+
 /* A reader has a small body in hand already; the next chunk of a large one is gone. */
 static void removal_beside_readers(void **state)
 {
@@ -1143,7 +1171,8 @@ int main(void)
 		cmocka_unit_test(faults_of_reading), cmocka_unit_test(damage), cmocka_unit_test(damage_is_found),
 		cmocka_unit_test(absent), cmocka_unit_test(two_nodes), cmocka_unit_test(used_epoch), cmocka_unit_test(torn_tails),
 		cmocka_unit_test(power_cuts), cmocka_unit_test(power_cuts_at_any_time),
-		cmocka_unit_test(lists), cmocka_unit_test(removal), cmocka_unit_test(removal_beside_readers), cmocka_unit_test(dropped_descriptors),
+		cmocka_unit_test(lists), cmocka_unit_test(removal),
+		cmocka_unit_test(copies_of_the_store), cmocka_unit_test(removal_beside_readers), cmocka_unit_test(dropped_descriptors),
 		cmocka_unit_test(copies), cmocka_unit_test(copies_of_bad_records), cmocka_unit_test(faults_of_rewriting),
 		cmocka_unit_test(power_cuts_of_rewriting),
 	};

@@ -1023,6 +1023,125 @@ static void test_full_disk(void **state)
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+/* --- A copy while everything changes --- */
+
+enum { PAIRS = 2000, PAIRS_EACH = 100, TXNS_EACH_STEP = 8, TXNS_MOST = 2000 };
+
+struct copying {
+	struct meta *m;
+	uint64_t seed;
+	int64_t count;              /* transactions committed */
+	int64_t *when;              /* each */
+	int64_t got, pairs, broken; /* out of the copy */
+	int left;                   /* steps until it is broken off; 0: never */
+};
+
+static int write_pair(struct meta_txn *t, const struct copying *c, int64_t k)
+{
+	char a[24], b[24], value[600];
+	snprintf(a, sizeof a, "a%lld", (long long)k);
+	snprintf(b, sizeof b, "b%lld", (long long)k);
+	memset(value, 'x', sizeof value);
+	snprintf(value, sizeof value, "%lld", (long long)c->count);
+	int r = meta_do(t, META_FACT_SET, "ss", span_of(a), span_from(value, sizeof value));
+	return r ? r : meta_do(t, META_FACT_SET, "ss", span_of(b), span_from(value, sizeof value));
+}
+
+/* Both facts of a pair always say the same; position 1 counts the transactions. */
+static int write_some(struct meta_txn *t, void *arg)
+{
+	struct copying *c = arg;
+	int r = OK;
+	for (int i = 0; i < PAIRS_EACH && !r; i++) {
+		c->seed = c->seed * UINT64_C(6364136223846793005) + 1442695040888963407;
+		r = write_pair(t, c, (int64_t)(c->seed >> 33) % PAIRS);
+	}
+	return r ? r : meta_do(t, META_POSITION_SET, "sii", SPAN("copy"), INT64_C(1), c->count + 1);
+}
+
+static void write_pairs(struct copying *c, int n)
+{
+	for (; n && c->count < TXNS_MOST; n--) {
+		assert_int_equal(meta_run(c->m, write_some, c, NULL), OK);
+		c->when[c->count++] = clock_now();
+	}
+}
+
+static int work_meanwhile(void *ctx, uint64_t bytes)
+{
+	struct copying *c = ctx;
+	write_pairs(c, TXNS_EACH_STEP);
+	return c->left && --c->left == 0 ? fail_with(ERR_STOPPED, "enough") : OK;
+}
+
+static int read_pair(struct meta_txn *t, void *arg)
+{
+	struct copying *c = arg;
+	char values[2][600] = { 0 };
+	for (int i = 0; i < 2; i++) {
+		char name[24];
+		struct meta_rows r;
+		snprintf(name, sizeof name, "%c%lld", "ab"[i], (long long)c->pairs);
+		int e = meta_one(t, &r, META_FACT_GET, "s", span_of(name));
+		if (e)
+			return e == ERR_NOT_FOUND ? OK : e;
+		snprintf(values[i], sizeof values[i], "%.*s", SPAN_ARG(meta_span(&r, 0)));
+		meta_done(&r);
+	}
+	c->broken += strcmp(values[0], values[1]) != 0;
+	return OK;
+}
+
+static void complain(void *ctx, const char *line)
+{
+	print_error("%s\n", line);
+}
+
+static uint64_t checkpoints(struct meta *m)
+{
+	struct meta_stats stats;
+	meta_stats(m, &stats);
+	return stats.checkpoints;
+}
+
+static void assert_copy(struct fixture *f, struct copying *c, int64_t at)
+{
+	struct meta *m = open_url(f, "sqlite:copy.db");
+	struct position p = { .follower = "copy", .account = 1 };
+	int64_t before = 0;
+	while (before < c->count && c->when[before] < at)
+		before++;
+	assert_int_equal(meta_read(m, position_get, &p), OK);
+	assert_true(p.value >= before && p.value <= c->count);
+	c->broken = 0;
+	for (c->pairs = 0; c->pairs < PAIRS; c->pairs++)
+		assert_int_equal(meta_read(m, read_pair, c), OK);
+	assert_int_equal(c->broken, 0);
+	assert_int_equal(meta_verify(m, complain, NULL), OK);
+	meta_close(&m);
+}
+
+static void test_a_copy_while_it_changes(void **state)
+{
+	struct fixture *f = *state;
+	struct copying c = { .m = f->m, .seed = 7 };
+	struct file_copy files = { .step = work_meanwhile, .ctx = &c };
+	char to[100];
+	int64_t at;
+	snprintf(to, sizeof to, "%s/copy.db", f->dir);
+	c.when = malloc(TXNS_MOST * sizeof *c.when);
+	write_pairs(&c, 50);
+	for (int i = 0; i < 2; i++) {
+		c.left = 2; /* broken off first */
+		assert_int_equal(meta_copy(f->m, to, &files, &at), ERR_STOPPED);
+		assert_int_equal(meta_copy(f->m, to, &files, &at), OK);
+		assert_copy(f, &c, at);
+		for (uint64_t before = checkpoints(f->m); checkpoints(f->m) == before;) /* the log starts over in between */
+			write_pairs(&c, 1);
+	}
+	free(c.when);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -1055,6 +1174,7 @@ int main(void)
 		T(test_power_cuts),
 		T(test_bad_syncs),
 		T(test_full_disk),
+		T(test_a_copy_while_it_changes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

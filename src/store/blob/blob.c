@@ -377,10 +377,47 @@ int blob_list(struct blob_store *s, int (*fn)(void *ctx, const struct blob_pack_
 	return driver_of(s)->list(s->backend, list_one, &l);
 }
 
+static void hold_by(struct blob_store *s, int by)
+{
+	pthread_mutex_lock(&s->lock);
+	s->holds += by;
+	pthread_mutex_unlock(&s->lock);
+}
+
+void blob_hold(struct blob_store *s)
+{
+	hold_by(s, 1);
+}
+
+void blob_release(struct blob_store *s)
+{
+	hold_by(s, -1);
+}
+
+static bool is_held(struct blob_store *s)
+{
+	pthread_mutex_lock(&s->lock);
+	bool held = s->holds > 0;
+	pthread_mutex_unlock(&s->lock);
+	return held;
+}
+
+int blob_copy(struct blob_store *s, const char *to, struct file_copy *c)
+{
+	return driver_of(s)->copy(s->backend, to, c);
+}
+
+int blob_copy_prune(struct blob_store *s, const char *to)
+{
+	return driver_of(s)->prune(s->backend, to);
+}
+
 int blob_remove_pack(struct blob_store *s, int64_t pack)
 {
 	if (is_open(s, pack))
 		return fail_with(ERR_INVALID, "pack %llx is being written", (long long)pack);
+	if (is_held(s))
+		return fail_with(ERR_UNAVAILABLE, "a copy of the store is being made");
 	return driver_of(s)->remove(s->backend, pack);
 }
 

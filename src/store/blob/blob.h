@@ -6,6 +6,7 @@
 #ifndef BLOB_H
 #define BLOB_H
 
+#include "file_copy.h"
 #include "span.h"
 
 struct blob_store;
@@ -94,6 +95,15 @@ int blob_remove_pack(struct blob_store *s, int64_t pack);
    blob_write() (or store_commit()); the record that was copied stays. Fails as reading does; ERR_INVALID: the body has a
    pack of its own, which is never partly dead. */
 int blob_stage_copy(struct blob_store *s, const struct blob_location *at, struct blob_stage **out);
+
+/* For a copy of the store: while it is held, no pack is removed (blob_remove_pack: ERR_UNAVAILABLE). Holds add up. */
+void blob_hold(struct blob_store *s);
+void blob_release(struct blob_store *s);
+/* All packs into folder `to`, on which a file: store can be opened then; what is there already from an earlier copy is left
+   alone. The store is held. What was durable when it was called is there; later records may be, the last one cut. */
+int blob_copy(struct blob_store *s, const char *to, struct file_copy *c);
+/* Packs that are gone from the store go from the copy, once nothing refers to them there any more. */
+int blob_copy_prune(struct blob_store *s, const char *to);
 
 struct blob_stats {
 	uint64_t flushes, syncs, records, bytes_raw, bytes_stored, packs;

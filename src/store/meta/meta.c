@@ -265,6 +265,16 @@ int meta_verify(struct meta *m, void (*say)(void *ctx, const char *line), void *
 	return r ? r : leave(m, m->driver->verify(m, say, ctx));
 }
 
+int meta_copy(struct meta *m, const char *to, struct file_copy *c, int64_t *at)
+{
+	int r = enter(m);
+	if (r)
+		return r;
+	r = m->driver->copy(m, to, c, at);
+	pthread_rwlock_unlock(&m->running); /* a disk that is full is the copy's */
+	return r;
+}
+
 void meta_stats(struct meta *m, struct meta_stats *out)
 {
 	*out = (struct meta_stats){ 0 };

@@ -10,6 +10,7 @@
 #ifndef META_H
 #define META_H
 
+#include "file_copy.h"
 #include "span.h"
 
 struct meta;
@@ -77,6 +78,11 @@ int meta_one(struct meta_txn *t, struct meta_rows *r, enum meta_sql stmt, const 
 
 /* Integrity of the database file itself; each line of trouble goes to say(). Runs beside readers and writers. */
 int meta_verify(struct meta *m, void (*say)(void *ctx, const char *line), void *ctx);
+
+/* A copy of the whole database in the file `to` (and its siblings while it is made), on which sqlite:FILE can be opened then;
+   commits and reads go on. It holds all that was committed before *at (us since 1970, this node's clock), and of what came
+   later each transaction whole or not at all. ERR_CANNOT: the database is not one file of this node's. */
+int meta_copy(struct meta *m, const char *to, struct file_copy *c, int64_t *at);
 
 struct meta_stats {
 	uint64_t commits;      /* transactions made durable */

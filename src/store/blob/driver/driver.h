@@ -16,6 +16,7 @@
 
 #include <sys/uio.h>
 
+#include "file_copy.h"
 #include "span.h"
 
 struct blob_driver;
@@ -64,6 +65,10 @@ struct blob_driver {
 	/* OK: the pack is not there, and will not be after a power cut; also when it was not. Reads under way may still end
 	   well. Not for a pack that is being written. */
 	int (*remove)(struct blob_backend *b, int64_t pack);
+	/* All packs, of every node, into a folder that a file: store can be opened on; those that are there already are left
+	   alone. No pack is removed meanwhile. Later, prune: what is gone here goes there. */
+	int (*copy)(struct blob_backend *b, const char *to, struct file_copy *c);
+	int (*prune)(struct blob_backend *b, const char *to);
 	/* Hands packs that earlier starts of this node may not have ended to fn and mends them as it says. At open only. */
 	int (*repair)(struct blob_backend *b, pack_inspect_fn *fn, void *ctx);
 };

@@ -119,6 +119,16 @@ static int failing_remove(struct blob_backend *b, int64_t pack)
 	return fault(&now, "remove");
 }
 
+static int failing_copy(struct blob_backend *b, const char *to, struct file_copy *c)
+{
+	return failing_of(b)->below->driver->copy(failing_of(b)->below, to, c);
+}
+
+static int failing_prune(struct blob_backend *b, const char *to)
+{
+	return failing_of(b)->below->driver->prune(failing_of(b)->below, to);
+}
+
 static int failing_repair(struct blob_backend *b, pack_inspect_fn *fn, void *ctx)
 {
 	return failing_of(b)->below->driver->repair(failing_of(b)->below, fn, ctx);
@@ -127,7 +137,8 @@ static int failing_repair(struct blob_backend *b, pack_inspect_fn *fn, void *ctx
 static const struct blob_driver blob_driver_failing = {
 	.scheme = "failing", .close = failing_close, .create = failing_create, .write = failing_write,
 	.sync = failing_sync, .done = failing_done, .read = failing_read, .list = failing_list,
-	.remove = failing_remove, .repair = failing_repair,
+	.remove = failing_remove, .copy = failing_copy, .prune = failing_prune,
+	.repair = failing_repair,
 };
 
 static struct fault_plan plan_of(const char *query)

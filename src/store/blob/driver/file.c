@@ -17,6 +17,7 @@
 
 #include "descriptors.h"
 #include "driver.h"
+#include "file_mirror.h"
 
 /* Packs as files: ROOT/<node name>/<epoch, 8 hex>/<sequence, 8 hex>.pack
  *
@@ -521,8 +522,18 @@ static int file_repair(struct blob_backend *b, pack_inspect_fn *fn, void *ctx)
 	return each_name(file_of(b)->home, repair_epoch, &l);
 }
 
+static int file_copy_packs(struct blob_backend *b, const char *to, struct file_copy *c)
+{
+	return file_mirror(file_of(b)->root, to, c);
+}
+
+static int file_prune(struct blob_backend *b, const char *to)
+{
+	return file_mirror_prune(file_of(b)->root, to);
+}
+
 const struct blob_driver blob_driver_file = {
 	.scheme = "file", .open = file_open, .close = file_close, .create = file_create, .write = file_write,
 	.sync = file_sync, .done = file_done, .read = file_read, .list = file_list,
-	.remove = file_remove, .repair = file_repair,
+	.remove = file_remove, .copy = file_copy_packs, .prune = file_prune, .repair = file_repair,
 };

@@ -158,6 +158,16 @@ static int powercut_remove(struct blob_backend *b, int64_t pack)
 	return r;
 }
 
+static int powercut_copy(struct blob_backend *b, const char *to, struct file_copy *c)
+{
+	return powercut_of(b)->below->driver->copy(powercut_of(b)->below, to, c);
+}
+
+static int powercut_prune(struct blob_backend *b, const char *to)
+{
+	return powercut_of(b)->below->driver->prune(powercut_of(b)->below, to);
+}
+
 static int powercut_repair(struct blob_backend *b, pack_inspect_fn *fn, void *ctx)
 {
 	return powercut_of(b)->below->driver->repair(powercut_of(b)->below, fn, ctx);
@@ -166,7 +176,8 @@ static int powercut_repair(struct blob_backend *b, pack_inspect_fn *fn, void *ct
 static const struct blob_driver blob_driver_powercut = {
 	.scheme = "powercut", .close = powercut_close, .create = powercut_create, .write = powercut_write,
 	.sync = powercut_sync, .done = powercut_done, .read = powercut_read, .list = powercut_list,
-	.remove = powercut_remove, .repair = powercut_repair,
+	.remove = powercut_remove, .copy = powercut_copy, .prune = powercut_prune,
+	.repair = powercut_repair,
 };
 
 int blob_powercut_wrap(const char *query, struct blob_backend **b)

@@ -30,8 +30,9 @@ struct blob_store {
 	EVP_MD *sha256;
 	struct pool pool;
 	struct open_pack open;
-	pthread_mutex_t lock; /* open.id, open.synced, stats */
+	pthread_mutex_t lock; /* open.id, open.synced, stats, holds */
 	struct blob_stats stats;
+	int holds;
 };
 
 static inline const struct blob_driver *driver_of(const struct blob_store *s)

@@ -228,6 +228,11 @@ static int verify(struct meta *m, void (*say)(void *ctx, const char *line), void
 	return of(m)->inner->driver->verify(of(m)->inner, say, ctx);
 }
 
+static int copy(struct meta *m, const char *to, struct file_copy *c, int64_t *at)
+{
+	return of(m)->inner->driver->copy(of(m)->inner, to, c, at);
+}
+
 static void stats(struct meta *m, struct meta_stats *out)
 {
 	of(m)->inner->driver->stats(of(m)->inner, out);
@@ -308,6 +313,7 @@ const struct meta_driver meta_failing = {
 	.read = read_only,
 	.announce = announce,
 	.verify = verify,
+	.copy = copy,
 	.stats = stats,
 	.execute = execute,
 	.query = query,

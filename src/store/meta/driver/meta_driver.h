@@ -32,6 +32,7 @@ struct meta_driver {
 	int (*read)(struct meta *m, meta_fn *fn, void *arg);
 	void (*announce)(struct meta *m, int by); /* 1 or -1 */
 	int (*verify)(struct meta *m, void (*say)(void *ctx, const char *line), void *ctx);
+	int (*copy)(struct meta *m, const char *to, struct file_copy *c, int64_t *at);
 	void (*stats)(struct meta *m, struct meta_stats *out);
 	/* Statements. execute runs one to its end, values need not outlive the call; query leaves *stmt before its first
 	   row with values copied. */

@@ -17,6 +17,7 @@
 #include "gather_vfs.h"
 #include "powercut_vfs.h"
 #include "sqlite_commit.h"
+#include "sqlite_copy.h"
 
 #define SCHEMA_VERSION "2"
 
@@ -25,6 +26,7 @@ struct sqlite_meta {
 	struct meta_options options;
 	char path[PATH_MAX];
 	int lock;
+	int file; /* the database, for copies; closed after all connections, for closing it drops SQLite's locks */
 	struct powercut *powercut; /* NULL but in tests */
 	struct gather *gather;     /* the writer's, over it */
 	struct conn writer;
@@ -154,6 +156,8 @@ static void close_sqlite(struct meta *base)
 		sqlite3_db_config(m->writer.db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
 	}
 	conn_close(&m->writer);
+	if (m->file >= 0)
+		close(m->file);
 	gather_free(&m->gather);
 	powercut_free(&m->powercut);
 	if (m->lock >= 0)
@@ -238,6 +242,8 @@ static int start(struct sqlite_meta *m, const char *url)
 		r = gather_new(m->readers.vfs, &m->gather);
 	if (!r)
 		r = open_database(m);
+	if (!r && (m->file = open(m->path, O_RDONLY | O_CLOEXEC)) < 0)
+		r = fail_errno("open", m->path);
 	return r ? r : committer_start(&m->writer, &m->readers, &meta_sqlite, &m->options, &m->committer);
 }
 
@@ -250,7 +256,7 @@ static int open_sqlite(const char *url, const struct meta_options *o, struct met
 		return fail_with(ERR_UNAVAILABLE, "out of memory");
 	m->base.driver = &meta_sqlite;
 	m->options = *o;
-	m->lock = -1;
+	m->lock = m->file = -1;
 	int r = start(m, url);
 	if (r)
 		close_sqlite(&m->base);
@@ -338,6 +344,19 @@ static int verify(struct meta *m, void (*say)(void *ctx, const char *line), void
 	return r;
 }
 
+static int copy(struct meta *base, const char *to, struct file_copy *c, int64_t *at)
+{
+	struct sqlite_meta *m = of(base);
+	if (m->powercut)
+		return fail_with(ERR_CANNOT, "a database that loses power on purpose cannot be copied");
+	int r = committer_hold_log(m->committer);
+	if (r)
+		return r;
+	r = sqlite_copy(m->file, m->path, to, c, at);
+	committer_release_log(m->committer);
+	return r;
+}
+
 static void stats(struct meta *m, struct meta_stats *out)
 {
 	struct stat st;
@@ -354,6 +373,7 @@ const struct meta_driver meta_sqlite = {
 	.read = read_only,
 	.announce = announce,
 	.verify = verify,
+	.copy = copy,
 	.stats = stats,
 	.execute = sqlite_execute,
 	.query = sqlite_query,

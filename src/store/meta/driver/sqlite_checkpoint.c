@@ -29,6 +29,7 @@ struct checkpointer {
 	pthread_t thread;
 	sem_t begin;
 	atomic_bool synced, stop;
+	atomic_int holds;
 	atomic_uint_fast64_t finished;
 };
 
@@ -109,19 +110,23 @@ static void finish(struct checkpointer *k)
 	k->full_at = done ? FULL : frames + AGAIN;
 }
 
+/* No step is made while the database is synced: what finish() does not copy itself must have been synced before. */
 void checkpointer_run(struct checkpointer *k)
 {
 	int frames = k->writer->db ? k->writer->wal_frames : 0;
+	bool held = atomic_load(&k->holds) > 0;
 	if (!frames)
 		return;
 	if (k->syncing) {
 		if (!atomic_load(&k->synced))
 			return;
 		k->syncing = false;
+		if (!held)
+			finish(k);
+	} else if (k->hurry && !held) {
+		check_sync(k->database->pMethods->xSync(k->database, SQLITE_SYNC_NORMAL));
 		finish(k);
-	} else if (k->hurry) {
-		finish(k);
-	} else if (frames >= k->full_at) {
+	} else if (frames >= k->full_at && !held) {
 		k->syncing = true;
 		atomic_store(&k->synced, false);
 		sem_post(&k->begin);
@@ -133,6 +138,16 @@ void checkpointer_run(struct checkpointer *k)
 void checkpointer_hurry(struct checkpointer *k)
 {
 	k->hurry = true;
+}
+
+void checkpointer_hold(struct checkpointer *k)
+{
+	atomic_fetch_add(&k->holds, 1);
+}
+
+void checkpointer_release(struct checkpointer *k)
+{
+	atomic_fetch_sub(&k->holds, 1);
 }
 
 uint64_t checkpointer_finished(struct checkpointer *k)

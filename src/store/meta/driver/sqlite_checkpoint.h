@@ -24,6 +24,11 @@ void checkpointer_stop(struct checkpointer **k);
 void checkpointer_run(struct checkpointer *k);
 /* The disk is full: the next run tries to finish, as a log that starts over may make room. */
 void checkpointer_hurry(struct checkpointer *k);
+/* While it is held, steps go on but the log does not start over: whatever is written to the database is in the log as well, so
+   that a copy of the database, taken meanwhile in whatever order, and then of the log, is as good as a database that lost
+   power. Counts from the end of the checkpointer_run() after it; holds add up. Any thread. */
+void checkpointer_hold(struct checkpointer *k);
+void checkpointer_release(struct checkpointer *k);
 uint64_t checkpointer_finished(struct checkpointer *k);
 
 #endif

@@ -383,6 +383,26 @@ void committer_stop(struct committer **pc)
 	release(c);
 }
 
+static int do_nothing(struct meta_txn *t, void *arg)
+{
+	return OK;
+}
+
+/* When this group runs, a checkpoint that may not have seen the hold is over. */
+int committer_hold_log(struct committer *c)
+{
+	checkpointer_hold(c->checkpointer);
+	int r = committer_run(c, do_nothing, NULL, NULL);
+	if (r)
+		checkpointer_release(c->checkpointer);
+	return r;
+}
+
+void committer_release_log(struct committer *c)
+{
+	checkpointer_release(c->checkpointer);
+}
+
 void committer_stats(struct committer *c, struct meta_stats *out)
 {
 	out->commits = atomic_load(&c->commits);

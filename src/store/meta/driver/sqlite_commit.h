@@ -16,6 +16,9 @@ int committer_start(struct conn *writer, struct readers *readers, const struct m
 void committer_stop(struct committer **c);
 int committer_run(struct committer *c, meta_fn *fn, void *arg, void *companion);
 void committer_announce(struct committer *c, int by);
+/* The log does not start over until it is released (sqlite_checkpoint.h). */
+int committer_hold_log(struct committer *c);
+void committer_release_log(struct committer *c);
 void committer_stats(struct committer *c, struct meta_stats *out);
 
 #endif

@@ -9,6 +9,7 @@
 #include "flags.h"
 #include "mailbox_name.h"
 #include "past.h"
+#include "restore_all.h"
 #include "restore_private.h"
 #include "store.h"
 #include "system.h"
@@ -149,7 +150,7 @@ static int read_unfinished(struct meta_txn *t, void *arg)
 	return e;
 }
 
-static int resume_one(struct service *s, const struct saved *k, struct arena *arena, void (*say)(void *, const char *), void *ctx)
+static int resume_account(struct service *s, const struct saved *k, struct arena *arena, void (*say)(void *, const char *), void *ctx)
 {
 	struct restore_request q;
 	struct actor actor;
@@ -173,14 +174,23 @@ static int resume_one(struct service *s, const struct saved *k, struct arena *ar
 	return e;
 }
 
+static int resume_one(struct service *s, const struct saved *k, struct arena *arena, void (*say)(void *, const char *), void *ctx)
+{
+	if (k->kind != CHANGE_RESTORE)
+		return OK;
+	if (k->account == SYSTEM_ACCOUNT)
+		return restore_all_resume(s, k->id, k->plan, k->progress, say, ctx);
+	return resume_account(s, k, arena, say, ctx);
+}
+
 int restore_resume(struct service *s, void (*say)(void *ctx, const char *line), void *ctx)
 {
 	struct unfinished *u = calloc(1, sizeof *u);
 	if (!u)
 		return fail_with(ERR_UNAVAILABLE, "no memory");
 	int e = meta_read(service_store(s)->meta, read_unfinished, u);
-	for (size_t i = 0; i < u->n && e != ERR_STOPPED; i++) {
-		int one = u->list[i].kind == CHANGE_RESTORE ? resume_one(s, &u->list[i], &u->arena, say, ctx) : OK;
+	for (size_t i = u->n; i-- && e != ERR_STOPPED;) { /* the one of all accounts last: theirs are parts of it */
+		int one = resume_one(s, &u->list[i], &u->arena, say, ctx);
 		e = one ? one : e; /* one that cannot be finished does not stand in the way of the others */
 	}
 	arena_free(&u->arena);

@@ -48,7 +48,7 @@ struct restore_report {
 	int64_t changeset; /* 0: nothing was to be done */
 };
 
-/* ERR_INVALID with a detail fit for the user: no such folder then, a bad query. */
+/* With a detail fit for the user: ERR_NOT_FOUND: no such folder then; ERR_INVALID: a bad query. */
 int restore_run(struct service *s, const struct restore_request *q, struct restore_report *out);
 /* Finishes what a crash interrupted. say may be NULL. */
 int restore_resume(struct service *s, void (*say)(void *ctx, const char *line), void *ctx);

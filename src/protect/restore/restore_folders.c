@@ -474,7 +474,7 @@ int restore_choose(struct run *r)
 		if (!r->targets[r->n++].path.p)
 			return fail_with(ERR_UNAVAILABLE, "no memory");
 	}
-	return r->n ? OK : fail_with(ERR_INVALID, "there was no folder %.*s then", SPAN_ARG(r->q->folder));
+	return r->n ? OK : fail_with(ERR_NOT_FOUND, "there was no folder %.*s then", SPAN_ARG(r->q->folder));
 }
 
 int restore_folders(struct run *r)

@@ -5,6 +5,7 @@
 #include "fail.h"
 #include "history.h"
 #include "instant.h"
+#include "past.h"
 
 static int show(void *ctx, const struct history_event *h)
 {
@@ -45,6 +46,19 @@ static int bound(struct request *r, int64_t account, const char *name, int64_t *
 	return e ? request_failed(r, e, name) : EXIT_DONE;
 }
 
+/* What is told of the time before is little. */
+static int tell_floor(struct request *r, const struct history_request *q)
+{
+	struct past_floor floor;
+	char at[40];
+	int e = past_floor(r->node->service, q->account, &floor);
+	if (e || r->json || q->since >= floor.stamp)
+		return e;
+	instant_write(floor.stamp, at);
+	request_line(r, "(the past before %s is purged, but for what snapshots show)", at);
+	return OK;
+}
+
 int verb_history(struct request *r)
 {
 	struct account a;
@@ -57,6 +71,8 @@ int verb_history(struct request *r)
 		status = bound(r, a.id, "until", &q.until);
 	if (status)
 		return status;
-	int e = history_run(r->node->service, &q, show, r);
+	int e = tell_floor(r, &q);
+	if (!e)
+		e = history_run(r->node->service, &q, show, r);
 	return e ? request_failed(r, e, "history") : EXIT_DONE;
 }

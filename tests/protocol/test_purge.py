@@ -98,7 +98,8 @@ def test_a_past_that_is_gone_is_refused_in_clear_words(node):
     for verb in (['restore', USER, '--at', '@3', '--yes'], ['export', USER, node.dir / 'out', '--at', '@3']):
         r = node.run(*verb)
         assert r.returncode == 1 and 'the past before 20' in r.stderr and 'is purged' in r.stderr
-    node.perdura('history', USER)
+    told = node.perdura('history', USER).splitlines()
+    assert told[0].startswith('(the past before 20') and told[1].startswith('@1 ')
 
 
 def test_sessions_that_move_on_are_never_cut(node):

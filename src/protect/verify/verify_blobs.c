@@ -102,12 +102,13 @@ struct blob_row {
 	unsigned char sha256[32];
 	bool whole; /* sha256 is one */
 	bool used;
+	bool condemned; /* its bytes may be gone: on a copy of the data, or a moment before its row is */
 };
 
 static struct blob_row blob_from_row(const struct meta_rows *r)
 {
 	struct blob_row b = { .id = meta_int(r, 0), .hash = meta_int(r, 1), .size = meta_int(r, 3),
-		              .at = { meta_int(r, 4), meta_int(r, 5), meta_int(r, 6) }, .used = meta_int(r, 7) };
+		              .at = { meta_int(r, 4), meta_int(r, 5), meta_int(r, 6) }, .used = meta_int(r, 7), .condemned = meta_int(r, 8) };
 	struct span sha = meta_span(r, 2);
 	b.whole = sha.n == sizeof b.sha256;
 	if (b.whole)
@@ -224,7 +225,7 @@ static int look_again(struct verify *v, struct blob_row *b)
 	e = read_record(v, b);
 	if (e == ERR_STOPPED)
 		return e;
-	if (e) {
+	if (e && !(b->condemned && !b->used)) {
 		tell_missing(v, b, e);
 		mark_bad(v, b->id);
 	}

@@ -2,6 +2,7 @@
 #include "message.h"
 
 #include <openssl/sha.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "blob.h"
@@ -479,23 +480,26 @@ int append(struct service *s, int64_t account, struct span path, struct incoming
 	return e;
 }
 
-struct message {
-	struct service *s;
-	int64_t email;
-	struct blob_reader *reader;
-	uint64_t size;
-};
-
+/* Where the bytes of an email lie: its body's row, or another of the same bytes. */
 struct where {
 	int64_t email, size, email_size;
+	int64_t body, domain;
 	struct blob_location at;
 	unsigned char sha256[SHA256_DIGEST_LENGTH]; /* zeros when the row has none */
+	int64_t copy; /* the last other body that was tried */
+};
+
+struct message {
+	struct service *s;
+	struct where w;
+	struct blob_reader *reader; /* NULL after a failure */
 };
 
 static int find_message(struct meta_txn *t, void *arg)
 {
 	struct where *w = arg;
 	struct meta_rows r;
+	w->at.pack = 0;
 	int e = meta_one(t, &r, META_EMAIL_BLOB, "i", w->email);
 	if (e)
 		return e;
@@ -505,32 +509,74 @@ static int find_message(struct meta_txn *t, void *arg)
 	struct span sha = meta_span(&r, 5);
 	memset(w->sha256, 0, sizeof w->sha256);
 	memcpy(w->sha256, sha.p, sha.n == sizeof w->sha256 ? sha.n : 0);
+	w->body = meta_int(&r, 6);
+	w->domain = meta_int(&r, 7);
 	meta_done(&r);
 	return OK;
 }
 
-/* At where the body lies by now; w->at.pack is 0 when there is no such email any more. */
-static int find_reader(const struct message *m, struct where *w, struct blob_reader **out)
+static int find_copy(struct meta_txn *t, void *arg)
 {
-	w->at.pack = 0;
-	int e = meta_read(m->s->store->meta, find_message, w);
-	return e ? e : blob_reader_open(m->s->store->blob, &w->at, out);
+	struct where *w = arg;
+	struct meta_rows r;
+	int64_t found = 0;
+	int e = meta_query(t, &r, META_BLOB_COPIES, "iii", hash_prefix(w->sha256), w->domain, w->copy);
+	if (e)
+		return e;
+	while (!found && (e = meta_next(&r)) > 0) {
+		if (meta_int(&r, 0) == w->body || !span_eq(meta_span(&r, 1), span_from(w->sha256, sizeof w->sha256)))
+			continue;
+		found = meta_int(&r, 0);
+		w->at = (struct blob_location){ meta_int(&r, 2), meta_int(&r, 3), meta_int(&r, 4) };
+	}
+	meta_done(&r);
+	w->copy = found ? found : w->copy;
+	return e < 0 ? e : found ? OK : ERR_NOT_FOUND;
+}
+
+static int open_at(struct message *m)
+{
+	blob_reader_close(&m->reader);
+	int e = blob_reader_open(m->s->store->blob, &m->w.at, &m->reader);
+	/* rows have no checksum of their own: a damaged one must not lead to somebody else's message */
+	bool right = !e && blob_reader_size(m->reader) == (uint64_t)m->w.size && m->w.email_size == m->w.size &&
+	             !memcmp(blob_reader_sha256(m->reader), m->w.sha256, sizeof m->w.sha256);
+	if (e || right)
+		return e;
+	blob_reader_close(&m->reader);
+	return fail_with(ERR_CORRUPT, "email %lld: the record there is another message", (long long)m->w.email);
+}
+
+/* At where the body lies by now. */
+static int find_reader(struct message *m)
+{
+	int e = meta_read(m->s->store->meta, find_message, &m->w);
+	return e ? e : open_at(m);
 }
 
 static int open_reader(struct message *m)
 {
-	struct where w = { .email = m->email };
-	int e = find_reader(m, &w, &m->reader);
+	int e = find_reader(m);
 	/* a miss may only mean that the body moved to another pack since: look again before calling it lost */
-	if (e == ERR_NOT_FOUND && w.at.pack)
-		e = find_reader(m, &w, &m->reader);
-	if (e == ERR_NOT_FOUND && w.at.pack)
-		return fail_with(ERR_CORRUPT, "email %lld refers to a pack that is not there", (long long)m->email);
-	m->size = (uint64_t)w.size;
-	/* rows have no checksum of their own: a damaged one must not lead to somebody else's message */
-	bool right = !e && blob_reader_size(m->reader) == m->size && w.email_size == w.size &&
-	             !memcmp(blob_reader_sha256(m->reader), w.sha256, sizeof w.sha256);
-	return e || right ? e : fail_with(ERR_CORRUPT, "email %lld: the record there is another message", (long long)m->email);
+	if (e == ERR_NOT_FOUND && m->w.at.pack)
+		e = find_reader(m);
+	if (e == ERR_NOT_FOUND && m->w.at.pack)
+		return fail_with(ERR_CORRUPT, "email %lld refers to a pack that is not there", (long long)m->w.email);
+	return e;
+}
+
+/* What cannot be read here may have come in a second time. The damage stays for check to tell. */
+static int open_copy(struct message *m)
+{
+	char why[512];
+	int e;
+	snprintf(why, sizeof why, "%s", fail_detail());
+	do {
+		e = meta_read(m->s->store->meta, find_copy, &m->w);
+	} while (!e && (e = open_at(m)) && e != ERR_UNAVAILABLE);
+	if (e)
+		blob_reader_close(&m->reader);
+	return e == ERR_NOT_FOUND ? fail_with(ERR_CORRUPT, "%s", why) : e;
 }
 
 int message_open(struct service *s, int64_t email, struct message **out)
@@ -538,8 +584,10 @@ int message_open(struct service *s, int64_t email, struct message **out)
 	struct message *m = calloc(1, sizeof *m);
 	if (!m)
 		return fail_with(ERR_UNAVAILABLE, "no memory");
-	*m = (struct message){ .s = s, .email = email };
+	*m = (struct message){ .s = s, .w.email = email };
 	int e = open_reader(m);
+	if (e == ERR_CORRUPT)
+		e = open_copy(m);
 	if (e)
 		message_close(&m);
 	else
@@ -549,18 +597,19 @@ int message_open(struct service *s, int64_t email, struct message **out)
 
 uint64_t message_size(const struct message *m)
 {
-	return m->size;
+	return (uint64_t)m->w.size;
 }
 
 int message_at(struct message *m, uint64_t offset, struct span *out)
 {
-	int e = blob_reader_at(m->reader, offset, out);
-	if (e != ERR_NOT_FOUND)
-		return e;
-	/* the pack was removed since the message was opened */
-	blob_reader_close(&m->reader);
-	e = open_reader(m);
-	return e ? e : blob_reader_at(m->reader, offset, out);
+	int e = m->reader ? blob_reader_at(m->reader, offset, out) : ERR_NOT_FOUND;
+	if (e == ERR_NOT_FOUND) { /* the pack was removed since the message was opened */
+		e = open_reader(m);
+		e = e ? e : blob_reader_at(m->reader, offset, out);
+	}
+	while (e == ERR_CORRUPT && (e = open_copy(m)) == OK)
+		e = blob_reader_at(m->reader, offset, out);
+	return e;
 }
 
 void message_close(struct message **m)

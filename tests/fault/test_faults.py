@@ -209,6 +209,54 @@ def test_flipped_bit(node, part):
     assert 'pack' in said and node.user in said, said
 
 
+@pytest.mark.parametrize('size', [2_000, 700_000])
+@pytest.mark.parametrize('damage', ['header', 'bytes', 'late', 'gone'])
+def test_served_from_another_copy(node, size, damage):
+    """The same bytes came in twice; one of the two is damaged, and each user reads on."""
+    whole = message('twice', noise(size))
+    for user in node.user, node.other:
+        with Lmtp(node.lmtp) as c:
+            assert c.deliver(whole, user)[0].startswith('250')
+        node.stop()  # what came in lately is forgotten, so that it is stored once more
+        node.start()
+    node.stop()
+    with sqlite3.connect(f'file:{node.data}/meta.db?immutable=1', uri=True) as db:
+        places = db.execute('SELECT pack, pack_at, stored FROM body ORDER BY id').fetchall()
+    db.close()
+    assert len(places) == 2
+    (pack, offset, stored), _ = places
+    path = next(node.data.glob(f'blobs/*/{pack >> 31 & 0xfffff:08x}/{pack & 0x7fffffff:08x}.pack'))
+    if damage == 'gone':
+        path.unlink()
+    else:
+        flip(path, offset + {'header': 20, 'bytes': 300, 'late': stored * 9 // 10}[damage])
+    node.start()
+    for user in node.user, node.other:
+        with login(node, user) as m:
+            assert m.fetch('1 (BODY.PEEK[])')[0][1]['BODY[]'] == whole
+            assert m.fetch('1 (BODY.PEEK[]<1000.500>)')[0][1]['BODY[]<1000>'] == whole[1000:1500]
+    assert 'pack' in checks(node, 1)
+
+
+def test_bodies_are_away_for_a_while(node):
+    """The disk they are on is not there: "try again", never "gone"; it comes back by itself."""
+    assert deliver(node, 'kept', noise(20_000)).startswith('250')
+    for _ in range(2):  # nothing is open any more
+        node.stop()
+        node.start()
+    with login(node) as m:
+        (node.data / 'blobs').rename(node.data / 'away')
+        m.no('FETCH 1 (BODY.PEEK[])', 'UNAVAILABLE')
+        assert m.fetch('1 (FLAGS ENVELOPE)')[0][1]['ENVELOPE'][1] == b'kept'
+        m.ok('STORE 1 +FLAGS (\\Flagged)')
+        assert deliver(node, 'now').startswith('451 4.3.0')
+        assert node.run('purge').returncode in (0, 1, 75)
+        (node.data / 'away').rename(node.data / 'blobs')
+        assert b'kept' in m.fetch('1 (BODY.PEEK[])')[0][1]['BODY[]']
+        assert deliver(node, 'now').startswith('250')
+    checks(node)
+
+
 def test_deleted_pack(node):
     stopped_with(node, ('gone', noise(50000)))
     for path in (node.data / 'blobs').rglob('*'):

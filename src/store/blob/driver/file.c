@@ -153,6 +153,14 @@ static int file_open(const char *where, const struct blob_driver_options *o, str
 	return r;
 }
 
+/* Home is not made anew: if it is not there, the disk it is on is gone, and nothing must go below its mount point. */
+static int epoch_mkdir(const struct file_backend *f, const char *epoch)
+{
+	if (mkdir(epoch, DIR_MODE) && errno != EEXIST)
+		return fail_errno("mkdir", epoch);
+	return durable_dir_sync(f->home);
+}
+
 /* The epoch's folder, durable, and without a mark that speaks of an earlier start with the same epoch. */
 static int epoch_make(struct file_backend *f, int64_t pack, const char *epoch)
 {
@@ -160,7 +168,7 @@ static int epoch_make(struct file_backend *f, int64_t pack, const char *epoch)
 	int r = OK;
 	pthread_mutex_lock(&f->lock);
 	if (f->epoch_made != mint_epoch(pack)) {
-		r = durable_mkdir(epoch, DIR_MODE);
+		r = epoch_mkdir(f, epoch);
 		if (!r)
 			r = path_put(mark, "%s/sealed", epoch);
 		if (!r && unlink(mark) && errno != ENOENT)

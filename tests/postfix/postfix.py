@@ -1,0 +1,182 @@
+"""A Postfix of its own for tests: configuration, queue and logs in a temporary folder, loopback ports, the snippets of
+deploy/postfix as they stand. Needs root (master(8) does) and an installed Postfix, which is neither started nor changed."""
+import email.message
+import json
+import pathlib
+import pwd
+import re
+import shutil
+import smtplib
+import socket
+import subprocess
+import time
+
+DEPLOY = pathlib.Path(__file__).resolve().parents[2] / 'deploy/postfix'
+PATIENCE = 60
+
+# Everything in one folder, quick to try again; the rest is deploy/postfix/main.cf.
+MAIN = '''compatibility_level = 3.6
+config_directory = {dir}/etc
+queue_directory = {dir}/spool
+data_directory = {dir}/data
+command_directory = /usr/sbin
+daemon_directory = {daemons}
+shlib_directory = {shlib}
+meta_directory = /etc/postfix
+mail_owner = postfix
+setgid_group = postdrop
+maillog_file = {dir}/log/maillog
+maillog_file_prefixes = {dir}
+myhostname = mx.test
+alias_maps =
+alias_database =
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+mynetworks = 192.0.2.1/32
+default_transport = error:no outside world
+disable_dns_lookups = yes
+smtp_host_lookup = native
+smtpd_relay_restrictions = reject_unauth_destination
+sender_bcc_maps = texthash:{dir}/etc/sender_bcc
+recipient_bcc_maps = texthash:{dir}/etc/recipient_bcc
+transport_maps = texthash:{dir}/etc/transport
+'''
+MASTER = '''127.0.0.1:{port} inet n - n - - smtpd
+postlog   unix-dgram n - n - 1 postlogd
+pickup    unix n - n 60 1 pickup
+cleanup   unix n - n - 0 cleanup
+qmgr      unix n - n 300 1 qmgr
+tlsmgr    unix - - n 1000? 1 tlsmgr
+rewrite   unix - - n - - trivial-rewrite
+bounce    unix - - n - 0 bounce
+defer     unix - - n - 0 bounce
+trace     unix - - n - 0 bounce
+verify    unix - - n - 1 verify
+flush     unix n - n 1000? 0 flush
+proxymap  unix - - n - - proxymap
+smtp      unix - - n - - smtp
+relay     unix - - n - - smtp
+showq     unix n - n - - showq
+error     unix - - n - - error
+retry     unix - - n - - error
+discard   unix - - n - - discard
+lmtp      unix - - n - - lmtp
+anvil     unix - - n - 1 anvil
+scache    unix - - n - 1 scache
+'''
+
+
+def why_not():
+    """Why these tests cannot run here, or None."""
+    import os
+    if os.geteuid() != 0:
+        return 'Postfix needs root'
+    if not shutil.which('postfix') or not shutil.which('postconf'):
+        return 'Postfix is not installed'
+    return None
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+def wait_until(what, seconds=PATIENCE, every=0.05):
+    end = time.monotonic() + seconds
+    while not (value := what()):
+        assert time.monotonic() < end, 'waited in vain'
+        time.sleep(every)
+    return value
+
+
+class Postfix:
+    def __init__(self, folder, lmtp, maps, auth=None):
+        """lmtp: 'inet:127.0.0.1:1124' or 'unix:/path'; maps: 'socketmap:inet:...' without the map's name; auth: 'inet:...'."""
+        self.dir = pathlib.Path(folder)
+        self.port, self.submission = free_port(), free_port()
+        for name in ('etc', 'spool', 'data', 'log'):
+            (self.dir / name).mkdir(parents=True, exist_ok=True)
+        shutil.chown(self.dir / 'data', 'postfix')
+        self.open_way(self.dir)
+        for name in ('sender_bcc', 'recipient_bcc', 'transport'):
+            (self.dir / 'etc' / name).touch()
+        ask = lambda name: subprocess.check_output(['postconf', '-dh', name], text=True).strip()
+        shlib = subprocess.run(['postconf', '-h', 'shlib_directory'], text=True, capture_output=True).stdout.strip() or '/usr/lib/postfix'
+        (self.dir / 'etc/main.cf').write_text(
+            MAIN.format(dir=self.dir, daemons=ask('daemon_directory'), shlib=shlib) + (DEPLOY / 'main.cf').read_text())
+        master = MASTER.format(port=self.port)
+        if auth:
+            snippet = re.sub(r'(?m)^submission( +inet n +- +)y', rf'127.0.0.1:{self.submission}\1n', (DEPLOY / 'master.cf').read_text())
+            assert 'inet:127.0.0.1:1126' in snippet and 'submission inet' not in snippet
+            master += snippet.replace('inet:127.0.0.1:1126', auth)
+        (self.dir / 'etc/master.cf').write_text(master)
+        self.conf(f'perdura_lmtp={lmtp}', f'perdura_maps={maps}', 'queue_run_delay=2s', 'minimal_backoff_time=2s', 'maximal_backoff_time=4s')
+
+    @staticmethod
+    def open_way(path):
+        """Postfix's own user must get there."""
+        for p in [path, *path.parents]:
+            if str(p) in ('/', '/tmp'):
+                break
+            p.chmod(p.stat().st_mode | 0o055)
+
+    def run(self, program, *words, check=True):
+        return subprocess.run([program, '-c', str(self.dir / 'etc'), *words], check=check, text=True, capture_output=True)
+
+    def conf(self, *settings):
+        self.run('postconf', '-e', *settings)
+
+    def set(self, *settings):
+        self.conf(*settings)
+        self.run('postfix', 'reload')
+        time.sleep(1)  # master hands the new settings to processes that start from now on
+
+    def map(self, name, text):
+        (self.dir / 'etc' / name).write_text(text)
+        self.run('postfix', 'reload')
+        time.sleep(1)
+
+    def start(self):
+        self.run('postfix', 'start')
+
+        def answers():
+            try:
+                return socket.create_connection(('127.0.0.1', self.port), 1).close() is None
+            except OSError:
+                return False
+        wait_until(answers)
+        return self
+
+    def stop(self):
+        self.run('postfix', 'stop', check=False)
+
+    __enter__ = start
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def log(self):
+        return (self.dir / 'log/maillog').read_text(errors='replace')
+
+    def queue(self):
+        return [json.loads(l) for l in self.run('postqueue', '-j').stdout.splitlines()]
+
+    def flush(self):
+        self.run('postqueue', '-f')
+
+    def wait_empty(self, seconds=PATIENCE):
+        wait_until(lambda: not self.queue(), seconds, 0.2)
+
+    def smtp(self, port=None):
+        return smtplib.SMTP('127.0.0.1', port or self.port, timeout=PATIENCE, local_hostname='client.test')
+
+    def send(self, sender, *to, subject='test', port=None, login=None, text='Hello.\n', options=()):
+        """Hands a message in; returns the recipients that were refused."""
+        m = email.message.EmailMessage()
+        m['From'], m['To'], m['Subject'] = 'someone@outside.test', 'you@example.org', subject
+        m.set_content(text)
+        with self.smtp(port) as s:
+            if login:
+                s.login(*login)
+            return s.sendmail(sender, list(to), m.as_bytes(policy=m.policy.clone(linesep='\r\n')), mail_options=options)

@@ -78,7 +78,7 @@ static int end_snapshot(struct meta_txn *t, void *arg)
 {
 	struct request *q = arg;
 	struct change c;
-	uint32_t uid;
+	uint32_t uid = 0;
 	int e = change_begin(&c, q->s, t, SYSTEM_ACCOUNT, CHANGE_SNAPSHOT_REMOVE, q->actor, 0);
 	if (!e)
 		e = find_uid(t, q->name, &uid);
@@ -96,7 +96,7 @@ int snapshot_remove(struct service *s, struct span name, const struct actor *a)
 int snapshot_find(struct meta_txn *t, struct span name, struct snapshot *out)
 {
 	struct meta_rows r;
-	uint32_t uid;
+	uint32_t uid = 0;
 	int e = find_uid(t, name, &uid);
 	if (!e)
 		e = meta_one(t, &r, META_LIVE_ITEM, "iii", (int64_t)SYSTEM_ACCOUNT, (int64_t)SYSTEM_SNAPSHOTS, (int64_t)uid);

@@ -14,7 +14,7 @@
 #include "store.h"
 
 static const struct conn_protocol *const protocols[] = { &lmtp_protocol, &imap_protocol, &http_protocol,
-	&socketmap_protocol };
+	&socketmap_protocol, &auth_protocol };
 enum { PROTOCOLS = sizeof protocols / sizeof *protocols };
 
 static void read_loop(struct node *n)

@@ -56,7 +56,7 @@ def test_lines(fresh):
             assert form.lower() not in text.lower(), form
     for line in text.splitlines():
         assert LINE.fullmatch(line), line
-    for event in ('start', 'imap-login', 'imap-login-failed', 'imap-command', 'deliver', 'admin', 'stop'):
+    for event in ('start', 'login', 'login-failed', 'imap-command', 'deliver', 'admin', 'stop'):
         assert f' {event} ' in text
 
 

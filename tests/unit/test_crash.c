@@ -180,7 +180,7 @@ static void remove_world(struct world *w)
 
 static void copy_world(const char *from, struct world *w)
 {
-	char command[400];
+	char command[4200];
 	static int copies;
 	*w = (struct world){ 0 };
 	snprintf(w->dir, sizeof w->dir, "%s/%d", base, ++copies);

@@ -33,7 +33,8 @@ static int read_followers(struct meta_txn *t, struct roots *k)
 	if (e)
 		return e;
 	while ((e = meta_next(&r)) > 0) {
-		snprintf(why, sizeof why, "follower %.*s", SPAN_ARG(meta_span(&r, 0)));
+		snprintf(why, sizeof why, "follower %.*s",
+			SPAN_ARG(span_sub(meta_span(&r, 0), 0, sizeof why - sizeof "follower ")));
 		hold_back(k, meta_int(&r, 1), why);
 	}
 	meta_done(&r);

@@ -195,3 +195,26 @@ def test_killed_while_purging(node):
     with login(node) as m:
         assert [f['BODY[]'] for _, f in m.fetch('1:* (BODY.PEEK[])')] == kept
     checks(node)
+
+
+@pytest.mark.parametrize('plan', ['fail=remove&at=1&times=2', 'fail=remove&at=1&times=1&short=1', 'fail=sync&at=3&times=2',
+                                  'fail=write&at=2&times=2&error=enospc', 'fail=read&at=5&times=3'])
+def test_the_store_fails_while_purging(node, plan):
+    """The run says so and ends; what should be there is, and a later run does what is left."""
+    bodies = [message(f'number-{i}', noise(400_000 if i % 10 == 9 else 10_000)) for i in range(40)]
+    with Lmtp(node.lmtp) as c:
+        for b in bodies:
+            assert c.deliver(b, node.user)[0].startswith('250')
+    delete(node, '11:30')
+    node.stop()
+    node.settings['blob.url'] = f'failing:file:blobs?{plan}'
+    node.start()
+    time.sleep(1.2)
+    ends = [node.run('purge') for _ in range(8)]
+    assert {r.returncode for r in ends} <= {0, 1, 75} and ends[-1].returncode == 0, ends
+    assert all(len(r.stderr.splitlines()) == 1 for r in ends if r.returncode), ends
+    with login(node) as m:
+        assert [f['BODY[]'] for _, f in m.fetch('1:* (BODY.PEEK[])')] == bodies[:10] + bodies[30:]
+    checks(node)
+    packs = [p.stat().st_size for p in node.data.glob('blobs/*/*/*.pack')]
+    assert len([p for p in packs if p > 250_000]) == 2, packs  # of the four large ones two went

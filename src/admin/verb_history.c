@@ -4,23 +4,38 @@
 #include "verb_common.h"
 #include "fail.h"
 #include "history.h"
-#include "instant.h"
 #include "past.h"
 
-static int show(void *ctx, const struct history_event *h)
+struct telling {
+	struct request *r;
+	const char *address;
+};
+
+/* The command that undoes the event; empty when there is none. */
+static void put_undo(const struct telling *k, const struct history_event *h, struct buffer *out)
 {
-	struct request *r = ctx;
-	char at[40];
-	instant_write(h->stamp, at);
-	if (!r->json) {
-		if (h->first == h->last)
-			request_line(r, "@%lld  %s  %s  %s  %.*s", (long long)h->first, at, *h->actor ? h->actor : "-", h->client,
-			             SPAN_ARG(h->text));
-		else
-			request_line(r, "@%lld-%lld  %s  %s  %s  %.*s", (long long)h->first, (long long)h->last, at,
-			             *h->actor ? h->actor : "-", h->client, SPAN_ARG(h->text));
-		return request_cancelled(r);
-	}
+	if (h->undoable)
+		buffer_printf(out, "perdura undo %s --since @%lld --until @%lld --client %llx", k->address, (long long)h->first,
+		              (long long)h->last, (unsigned long long)h->session);
+}
+
+static void show_line(const struct telling *k, const struct history_event *h, const char *at, const struct buffer *undo)
+{
+	char numbers[60];
+	if (h->first == h->last)
+		snprintf(numbers, sizeof numbers, "@%lld", (long long)h->first);
+	else
+		snprintf(numbers, sizeof numbers, "@%lld-%lld", (long long)h->first, (long long)h->last);
+	if (*h->actor)
+		request_line(k->r, "%s  %s  %s (%s) %.*s", numbers, at, h->actor, h->client, SPAN_ARG(h->text));
+	else
+		request_line(k->r, "%s  %s  %s %.*s", numbers, at, h->client, SPAN_ARG(h->text));
+	if (undo->n)
+		request_line(k->r, "    %.*s", SPAN_ARG(buffer_span(undo)));
+}
+
+static void show_json(const struct telling *k, const struct history_event *h, const char *at, const struct buffer *undo)
+{
 	char session[24];
 	snprintf(session, sizeof session, "%llx", (unsigned long long)h->session);
 	struct buffer b = { 0 };
@@ -33,9 +48,22 @@ static int show(void *ctx, const struct history_event *h)
 	json_put_key(&j, "client"), json_put_text(&j, span_of(h->client));
 	json_put_key(&j, "session"), json_put_text(&j, span_of(session));
 	json_put_key(&j, "text"), json_put_text(&j, h->text);
+	if (undo->n)
+		json_put_key(&j, "undo"), json_put_text(&j, buffer_span(undo));
 	json_put_close(&j, '}');
-	verb_json_line(r, &b);
-	return request_cancelled(r);
+	verb_json_line(k->r, &b);
+}
+
+static int show(void *ctx, const struct history_event *h)
+{
+	const struct telling *k = ctx;
+	struct buffer undo = { 0 };
+	char at[40];
+	instant_write(h->stamp, at);
+	put_undo(k, h, &undo);
+	(k->r->json ? show_json : show_line)(k, h, at, &undo);
+	buffer_free(&undo);
+	return request_cancelled(k->r);
 }
 
 static int bound(struct request *r, int64_t account, const char *name, int64_t *stamp)
@@ -71,8 +99,9 @@ int verb_history(struct request *r)
 		status = bound(r, a.id, "until", &q.until);
 	if (status)
 		return status;
+	struct telling k = { r, a.address };
 	int e = tell_floor(r, &q);
 	if (!e)
-		e = history_run(r->node->service, &q, show, r);
+		e = history_run(r->node->service, &q, show, &k);
 	return e ? request_failed(r, e, "history") : EXIT_DONE;
 }

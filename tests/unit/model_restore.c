@@ -5,7 +5,7 @@
 #include "restore.h"
 
 /* What the service says is there, as a state. */
-static struct m_state read_state(struct world *w)
+struct m_state read_state(struct world *w)
 {
 	struct m_state s = { .change = w->m.now.change, .stamp = w->m.now.stamp };
 	struct arena a = { 0 };
@@ -235,7 +235,7 @@ static void check_restore(struct world *w, const struct restore_case *r)
 }
 
 /* The model goes on from what the service says now. */
-static void take_over(struct world *w, struct m_state *s)
+void take_over(struct world *w, struct m_state *s)
 {
 	struct model *m = &w->m;
 	for (size_t i = 0; i < s->n; i++) {
@@ -246,8 +246,18 @@ static void take_over(struct world *w, struct m_state *s)
 		if (f->uidvalidity >= m->next_uidvalidity)
 			m->next_uidvalidity = f->uidvalidity + 1;
 	}
+	for (size_t i = 0; i < m->now.n; i++) { /* sessions that were not told remember what ended */
+		const struct m_folder *was = &m->now.f[i], *is = m_by_id(s, was->id);
+		for (size_t k = 0; is && k < was->c->n; k++) {
+			if (m_entry(is, was->c->e[k].uid))
+				continue;
+			m->graves = realloc(m->graves, (m->n_graves + 1) * sizeof *m->graves);
+			assert_non_null(m->graves);
+			m->graves[m->n_graves++] = (struct m_grave){ was->id, was->c->e[k] };
+		}
+	}
 	for (size_t i = 0; i < m->now.n; i++)
-		if (!m_by_id(s, m->now.f[i].id)) { /* a name that gave way */
+		if (!m_by_id(s, m->now.f[i].id)) { /* it ended */
 			m->dead = realloc(m->dead, (m->n_dead + 1) * sizeof *m->dead);
 			assert_non_null(m->dead);
 			m->dead[m->n_dead] = m->now.f[i];

@@ -7,6 +7,7 @@
 #include "instant.h"
 #include "message.h"
 #include "restore.h"
+#include "undo.h"
 #include "purge.h"
 #include "verify.h"
 
@@ -73,6 +74,7 @@ void open_world(struct world *w)
 	assert_int_equal(store_open(&o, &w->store), OK);
 	assert_int_equal(service_open(w->store, &w->s), OK);
 	assert_int_equal(restore_resume(w->s, NULL, NULL), OK);
+	assert_int_equal(undo_resume(w->s, NULL, NULL), OK);
 	struct identity_options io = { .meta = w->store->meta };
 	assert_int_equal(identity_open(&io, &w->identity), OK);
 	struct purge_options po = { w->s, w->identity, 0 };
@@ -365,7 +367,7 @@ void compare_present(struct world *w)
 }
 
 /* The state right after change n, or NULL: it is not known, or purged. */
-static struct m_state *state_at(struct world *w, int64_t n)
+struct m_state *state_at(struct world *w, int64_t n)
 {
 	struct m_state *s = &w->kept[n % KEPT];
 	bool shown = n >= w->floor;

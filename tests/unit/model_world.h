@@ -110,6 +110,8 @@ void compare_present(struct world *w);
 void compare_past(struct world *w);
 void keep_state(struct world *w);
 struct m_state *any_past(struct world *w);
+/* Right after that change; NULL where it is not kept. */
+struct m_state *state_at(struct world *w, int64_t change);
 const struct m_folder *any_folder(struct world *w);
 
 void close_session(struct session *s);
@@ -127,5 +129,11 @@ struct session *any_session(struct world *w);
 void purge_at_random(struct world *w);
 /* One restore of whatever kind, compared with what it promises; the model goes on from the outcome. */
 void restore_at_random(struct world *w);
+/* Undo of some changes, mostly undone itself; and a restore that makes the state what it was. */
+void undo_at_random(struct world *w);
+void exact_at_random(struct world *w);
+/* What the service says is there; the model goes on from that. */
+struct m_state read_state(struct world *w);
+void take_over(struct world *w, struct m_state *s);
 
 #endif

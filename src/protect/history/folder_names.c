@@ -8,7 +8,7 @@
 
 struct load {
 	int64_t account;
-	struct names *out;
+	struct folder_names *out;
 	struct buffer rows;
 };
 
@@ -43,7 +43,7 @@ static int by_id_and_end(const void *a, const void *b)
 }
 
 /* Of several definitions of one id the last one counts. */
-static void keep_last(struct names *n, struct name *rows, size_t count)
+static void keep_last(struct folder_names *n, struct name *rows, size_t count)
 {
 	if (count)
 		qsort(rows, count, sizeof *rows, by_id_and_end);
@@ -52,9 +52,9 @@ static void keep_last(struct names *n, struct name *rows, size_t count)
 			n->list[n->n++] = rows[i];
 }
 
-int names_read(struct service *s, int64_t account, struct names *out)
+int folder_names_read(struct service *s, int64_t account, struct folder_names *out)
 {
-	*out = (struct names){ 0 };
+	*out = (struct folder_names){ 0 };
 	struct load l = { .account = account, .out = out };
 	int e = meta_read(service_store(s)->meta, read_names, &l);
 	size_t count = l.rows.n / sizeof(struct name);
@@ -66,11 +66,11 @@ int names_read(struct service *s, int64_t account, struct names *out)
 		keep_last(out, (struct name *)(void *)l.rows.p, count);
 	buffer_free(&l.rows);
 	if (e)
-		names_free(out);
+		folder_names_free(out);
 	return e;
 }
 
-void names_put(const struct names *n, int64_t id, struct buffer *out)
+void folder_names_put(const struct folder_names *n, int64_t id, struct buffer *out)
 {
 	const struct name *chain[MAILBOX_DEPTH_MAX + 1];
 	size_t depth = 0;
@@ -91,8 +91,8 @@ void names_put(const struct names *n, int64_t id, struct buffer *out)
 	}
 }
 
-void names_free(struct names *n)
+void folder_names_free(struct folder_names *n)
 {
 	arena_free(&n->arena);
-	*n = (struct names){ 0 };
+	*n = (struct folder_names){ 0 };
 }

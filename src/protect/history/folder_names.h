@@ -6,7 +6,7 @@
 #include "buffer.h"
 #include "service.h"
 
-struct names {
+struct folder_names {
 	struct arena arena;
 	struct name {
 		int64_t id, parent, end; /* end: the change that ended this definition */
@@ -15,9 +15,9 @@ struct names {
 	size_t n;
 };
 
-int names_read(struct service *s, int64_t account, struct names *out);
+int folder_names_read(struct service *s, int64_t account, struct folder_names *out);
 /* Appends the path, or "a folder" for one that is not known. */
-void names_put(const struct names *n, int64_t id, struct buffer *out);
-void names_free(struct names *n);
+void folder_names_put(const struct folder_names *n, int64_t id, struct buffer *out);
+void folder_names_free(struct folder_names *n);
 
 #endif

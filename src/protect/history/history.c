@@ -6,8 +6,9 @@
 #include "change.h"
 #include "clock.h"
 #include "fail.h"
-#include "mailbox_name.h"
 #include "folder_names.h"
+#include "mailbox_name.h"
+#include "past.h"
 #include "store.h"
 
 enum { PAGE = 500, COUNTS_MAX = 32, FOLD_CHANGES_MAX = 100000 };
@@ -40,7 +41,7 @@ struct event {
 struct run {
 	struct service *s;
 	const struct history_request *q;
-	struct names names;
+	struct folder_names names;
 	int (*fn)(void *ctx, const struct history_event *e);
 	void *ctx;
 	struct arena arena;
@@ -49,6 +50,7 @@ struct run {
 	int64_t next;
 	struct event event;
 	bool open, stop;
+	int64_t floor; /* changes up to it cannot be undone */
 };
 
 static int read_page(struct meta_txn *t, void *arg)
@@ -77,7 +79,8 @@ static bool folds(const struct event *e, const struct row *row)
 		return true;
 	bool small = row->kind == CHANGE_DELIVER || row->kind == CHANGE_APPEND || row->kind == CHANGE_FLAGS ||
 	             row->kind == CHANGE_EXPUNGE || row->kind == CHANGE_MOVE || row->kind == CHANGE_COPY || row->kind == CHANGE_IMPORT;
-	return small && row->kind == e->first.kind && row->session == e->first.session && row->change == e->last + 1 &&
+	return small && row->kind == e->first.kind && row->session == e->first.session && span_eq(row->client, span_of(e->client)) &&
+	       span_eq(row->actor, span_of(e->actor)) && row->change == e->last + 1 &&
 	       row->stamp - e->last_stamp < FOLD_US && row->change - e->first.change < FOLD_CHANGES_MAX;
 }
 
@@ -101,17 +104,18 @@ static void add_extra(struct event *e, const char *before, struct span name)
 
 static void add_names(struct event *e, const struct log_operation *op, enum change_kind kind)
 {
+	bool back = kind == CHANGE_RESTORE || kind == CHANGE_UNDO;
 	switch (op->op) {
-	case LOG_FOLDER_CREATE: add_extra(e, "folder created: ", op->a); return;
-	case LOG_FOLDER_DELETE: add_extra(e, "folder deleted: ", op->a); return;
-	case LOG_FOLDER_REVIVE: add_extra(e, "folder came back: ", op->a); return;
+	case LOG_FOLDER_CREATE: add_extra(e, "created ", op->a); return;
+	case LOG_FOLDER_DELETE: add_extra(e, back ? "took away " : "deleted ", op->a); return;
+	case LOG_FOLDER_REVIVE: add_extra(e, "brought back ", op->a); return;
 	case LOG_FOLDER_RENAME:
 		if (span_eq(op->a, op->b)) { /* another parent under the same path, or a name alone that becomes a folder */
 			if (kind == CHANGE_CREATE)
-				add_extra(e, "folder created: ", op->a);
+				add_extra(e, "created ", op->a);
 			return;
 		}
-		add_extra(e, "folder renamed: ", op->a);
+		add_extra(e, back ? "renamed back " : "renamed ", op->a);
 		buffer_printf(&e->extra, " to %.*s", SPAN_ARG(op->b));
 		return;
 	case LOG_ENVELOPE:
@@ -120,9 +124,9 @@ static void add_names(struct event *e, const struct log_operation *op, enum chan
 			buffer_printf(&e->extra, " to %.*s", SPAN_ARG(op->b));
 		}
 		return;
-	case LOG_ITEM_ADD: add_extra(e, kind == CHANGE_SUBSCRIBE ? "subscribed: " : "added: ", op->a); return;
-	case LOG_ITEM_END: add_extra(e, kind == CHANGE_SUBSCRIBE ? "unsubscribed: " : "ended: ", op->a); return;
-	case LOG_ITEM_SET: add_extra(e, "changed", op->a); return;
+	case LOG_ITEM_ADD: add_extra(e, op->collection == SUBSCRIPTIONS ? "subscribed " : "added ", op->a); return;
+	case LOG_ITEM_END: add_extra(e, op->collection == SUBSCRIPTIONS ? "unsubscribed " : "ended ", op->a); return;
+	case LOG_ITEM_SET: add_extra(e, "changed ", op->a); return;
 	default: return;
 	}
 }
@@ -143,62 +147,70 @@ static int add_row(struct event *e, const struct row *row)
 	return r;
 }
 
-static const char *verb_of(enum change_kind kind, enum log_op op)
+/* NULL: the other end of it is told. */
+static const char *verb_of(const struct event *e, const struct tally *t)
 {
-	if (op == LOG_FLAGS)
-		return kind == CHANGE_RESTORE ? "flags given back:" : "flags changed:";
-	if (op == LOG_END)
-		return kind == CHANGE_MOVE || kind == CHANGE_RENAME ? NULL : "expunged:"; /* a move is told once, by its other end */
+	enum change_kind kind = e->first.kind;
+	bool back = kind == CHANGE_RESTORE || kind == CHANGE_UNDO;
+	if (t->op == LOG_FLAGS)
+		return back ? "set flags back on" : "changed flags of";
+	if (t->op == LOG_END) {
+		for (size_t i = 0; i < e->n; i++) /* a move is told once */
+			if (e->tally[i].op == LOG_ADD && e->tally[i].from == t->collection && kind != CHANGE_COPY && e->tally[i].n == t->n)
+				return NULL;
+		return back ? "took away" : "deleted";
+	}
 	switch (kind) {
-	case CHANGE_DELIVER: return "delivered:";
-	case CHANGE_COPY: return "copied:";
-	case CHANGE_MOVE: case CHANGE_RENAME: return "moved:";
-	case CHANGE_IMPORT: return "imported:";
-	case CHANGE_RESTORE: return "restored:";
-	default: return "saved:";
+	case CHANGE_DELIVER: return "delivered";
+	case CHANGE_COPY: return "copied";
+	case CHANGE_MOVE: case CHANGE_RENAME: return "moved";
+	case CHANGE_IMPORT: return "imported";
+	case CHANGE_RESTORE: case CHANGE_UNDO: return "brought back";
+	default: return "saved";
 	}
 }
 
 static void put_tally(const struct run *r, const struct event *e, const struct tally *t, struct buffer *out)
 {
-	const char *verb = verb_of(e->first.kind, t->op);
+	const char *verb = verb_of(e, t);
 	if (!verb)
 		return;
-	buffer_printf(out, "%s%s %llu message%s", out->n ? "; " : "", verb, (unsigned long long)t->n, t->n == 1 ? "" : "s");
+	buffer_printf(out, "%s%s %llu message%s", out->n ? ", " : "", verb, (unsigned long long)t->n, t->n == 1 ? "" : "s");
 	if (t->from) {
 		buffer_puts(out, " from ");
-		names_put(&r->names, t->from, out);
+		folder_names_put(&r->names, t->from, out);
 	}
 	buffer_puts(out, t->op == LOG_ADD ? " to " : t->op == LOG_END ? " from " : " in ");
-	names_put(&r->names, t->collection, out);
+	folder_names_put(&r->names, t->collection, out);
 }
 
 static void put_sentence(const struct run *r, const struct event *e, struct buffer *out)
 {
-	static const char *const kinds[] = { [CHANGE_ACCOUNT_ADD] = "account added", [CHANGE_ACCOUNT_REMOVE] = "account removed",
-		[CHANGE_ACCOUNT_PASSWORD] = "password changed", [CHANGE_ACCOUNT_RESTORE] = "account restored",
-		[CHANGE_SNAPSHOT_CREATE] = "snapshot taken", [CHANGE_SNAPSHOT_REMOVE] = "snapshot removed", [CHANGE_SYSTEM] = "system",
-		[CHANGE_SETTING] = "settings changed", [CHANGE_DOMAIN] = "domains changed", [CHANGE_ALIAS] = "aliases changed" };
-	if (e->first.kind < (int)(sizeof kinds / sizeof *kinds) && kinds[e->first.kind])
-		buffer_puts(out, kinds[e->first.kind]);
+	static const char *const kinds[] = { [CHANGE_ACCOUNT_ADD] = "made the account", [CHANGE_ACCOUNT_REMOVE] = "removed the account",
+		[CHANGE_ACCOUNT_PASSWORD] = "changed the password", [CHANGE_ACCOUNT_RESTORE] = "brought the account back",
+		[CHANGE_SNAPSHOT_CREATE] = "took a snapshot", [CHANGE_SNAPSHOT_REMOVE] = "removed a snapshot", [CHANGE_SYSTEM] = "system",
+		[CHANGE_SETTING] = "changed settings", [CHANGE_DOMAIN] = "changed domains", [CHANGE_ALIAS] = "changed aliases" };
+	const char *kind = e->first.kind < (int)(sizeof kinds / sizeof *kinds) ? kinds[e->first.kind] : NULL;
+	if (kind)
+		buffer_puts(out, kind);
 	if (e->first.kind == CHANGE_ACCOUNT_ADD) /* its folders say nothing new */
 		return;
 	for (size_t i = 0; i < e->n; i++)
 		put_tally(r, e, &e->tally[i], out);
-	if (e->extra.n) {
-		buffer_printf(out, "%s%.*s", out->n ? (e->envelopes ? " (" : ": ") : "", SPAN_ARG(buffer_span(&e->extra)));
-		if (e->envelopes > 1)
-			buffer_printf(out, " and %zu more", e->envelopes - 1);
-		if (e->envelopes && e->n)
-			buffer_putc(out, ')');
-	}
+	if (!e->extra.n)
+		return;
+	buffer_printf(out, "%s%.*s", !out->n ? "" : e->envelopes ? " (" : kind ? ": " : ", ", SPAN_ARG(buffer_span(&e->extra)));
+	if (e->envelopes > 1)
+		buffer_printf(out, " and %zu more", e->envelopes - 1);
+	if (e->envelopes && e->n)
+		buffer_putc(out, ')');
 }
 
 static bool touches(const struct run *r, int64_t collection)
 {
 	struct buffer path = { 0 };
 	struct span f = r->q->folder;
-	names_put(&r->names, collection, &path);
+	folder_names_put(&r->names, collection, &path);
 	struct span p = buffer_span(&path);
 	bool yes = span_eq(p, f) || mailbox_name_below(p, f) || (mailbox_name_is_inbox(f) && mailbox_name_is_inbox(p));
 	buffer_free(&path);
@@ -226,7 +238,7 @@ static void close_event(struct run *r)
 		return;
 	put_sentence(r, e, &text);
 	struct history_event out = { e->first.change, e->last, e->first.stamp, e->first.session, e->actor, e->client,
-		                     buffer_span(&text) };
+		                     buffer_span(&text), e->first.kind != CHANGE_ACCOUNT_ADD && e->first.change > r->floor };
 	r->stop = r->fn(r->ctx, &out);
 	buffer_free(&text);
 	buffer_free(&e->extra);
@@ -279,11 +291,15 @@ int history_run(struct service *s, const struct history_request *q, int (*fn)(vo
 	if (!r)
 		return fail_with(ERR_UNAVAILABLE, "no memory");
 	*r = (struct run){ .s = s, .q = q, .fn = fn, .ctx = ctx };
-	int e = names_read(s, q->account, &r->names);
+	struct past_floor floor;
+	int e = past_floor(s, q->account, &floor);
+	r->floor = e ? 0 : floor.change;
+	if (!e)
+		e = folder_names_read(s, q->account, &r->names);
 	if (!e)
 		e = tell_all(r);
 	buffer_free(&r->event.extra);
-	names_free(&r->names);
+	folder_names_free(&r->names);
 	arena_free(&r->arena);
 	free(r);
 	return e;

@@ -1,5 +1,5 @@
-/* History: an account's journal told to people. Changes of one operation, and runs of small ones by the same session
-   (deliveries, flags, expunges within a minute), are told as one. */
+/* History: an account's journal told to people. Changes of one operation, and runs of small ones by the same client in
+   one session (deliveries, flags, expunges within a minute), are told as one. */
 #ifndef HISTORY_H
 #define HISTORY_H
 
@@ -17,7 +17,8 @@ struct history_event {
 	int64_t stamp;          /* of the first */
 	int64_t session;
 	const char *actor, *client;
-	struct span text;       /* one sentence */
+	struct span text;       /* what was done, as the rest of a sentence: "deleted 214 messages from INBOX/Projects" */
+	bool undoable;          /* by undo_run with this range and session (undo.h) */
 };
 
 /* In order; spans and strings live during the call of fn, which returns non-zero to stop. */

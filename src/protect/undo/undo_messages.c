@@ -131,7 +131,16 @@ static int follow(struct job *j, struct meta_txn *t, const struct undo_entry *k,
 	return OK;
 }
 
-/* Was it brought here by undone moves from where it was before them? Then it goes back when its origin's turn comes. */
+static const struct undo_folder *folder_of(const struct undo *u, int64_t id)
+{
+	for (size_t i = 0; i < u->n; i++)
+		if (u->folders[i].id == id)
+			return &u->folders[i];
+	return NULL;
+}
+
+/* Was it brought here by undone moves from where it was before them? Then it goes back when its origin's turn comes. But a
+   folder that an undone change had brought back is gone again: what was in it was nowhere. */
 static int has_origin(struct job *j, struct meta_txn *t, const struct undo_entry *k, bool *yes)
 {
 	struct undo *u = j->u;
@@ -149,16 +158,9 @@ static int has_origin(struct job *j, struct meta_txn *t, const struct undo_entry
 		created = meta_int(&r, 1);
 		meta_done(&r);
 	}
-	*yes = true;
+	const struct undo_folder *f = folder_of(u, at.collection);
+	*yes = !f || !f->gone;
 	return OK;
-}
-
-static const struct undo_folder *folder_of(const struct undo *u, int64_t id)
-{
-	for (size_t i = 0; i < u->n; i++)
-		if (u->folders[i].id == id)
-			return &u->folders[i];
-	return NULL;
 }
 
 static void add_op(struct job *j, const struct undo_entry *k, enum pass pass, struct spot out, bool moved, const struct version *v)
@@ -192,23 +194,33 @@ static int decide_ended(struct job *j, struct meta_txn *t, const struct undo_ent
 	return OK;
 }
 
+/* An undone change put it here: it goes, unless it has an origin to go back to, or is gone. */
+static int decide_made(struct job *j, struct meta_txn *t, const struct undo_entry *k)
+{
+	struct spot nowhere = { 0 };
+	bool others = !k->lives && changes_source(&j->u->changes, k->end) == CHANGES_OTHERS, origin;
+	if (j->f->target != j->f->id || (!k->lives && !others))
+		return OK;
+	int e = has_origin(j, t, k, &origin);
+	if (e || origin)
+		return e;
+	j->skipped += others && j->f->in_scope;
+	if (k->lives)
+		add_op(j, k, TAKE_OFF, nowhere, false, &k->v);
+	return OK;
+}
+
 static int decide(struct job *j, struct meta_txn *t, const struct undo_entry *k)
 {
 	struct spot nowhere = { 0 };
-	bool joins = j->f->target != j->f->id, origin;
-	if (!k->lives && !k->end)
+	bool joins = j->f->target != j->f->id;
+	if (!k->lives && !k->end) /* it changes this very moment */
 		return OK;
-	enum changes_source ended = k->lives ? CHANGES_OURS : changes_source(&j->u->changes, k->end);
-	bool others = ended == CHANGES_OTHERS && (k->made || k->set || k->clear || k->put.n || k->take.n);
-	j->skipped += (k->skipped || others) && j->f->in_scope;
-	if (k->made && k->lives && !joins) {
-		int e = has_origin(j, t, k, &origin);
-		if (!e && !origin)
-			add_op(j, k, TAKE_OFF, nowhere, false, &k->v);
-		return e;
-	}
 	if (k->made)
-		return OK;
+		return decide_made(j, t, k);
+	enum changes_source ended = k->lives ? CHANGES_OURS : changes_source(&j->u->changes, k->end);
+	bool others = ended == CHANGES_OTHERS && (k->set || k->clear || k->put.n || k->take.n);
+	j->skipped += (k->skipped || others) && j->f->in_scope;
 	if (k->lives)
 		add_op(j, k, joins ? BRING_BACK : SET_BACK, nowhere, false, &k->v);
 	return ended == CHANGES_UNDONE ? decide_ended(j, t, k) : OK;

@@ -1,5 +1,6 @@
 #include "session.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "clock.h"
@@ -32,12 +33,22 @@ struct actor session_actor(const struct imap_session *s)
 /* Printable ASCII only, and only so much of it. */
 static void add_word(struct imap_session *s, struct span word)
 {
+	enum { ROOM = sizeof "imap " + CLIENT_NAME_MAX };
 	size_t n = strlen(s->client);
-	if (word.n && n + 1 < sizeof s->client)
+	if (word.n && n + 1 < ROOM)
 		s->client[n++] = ' ';
-	for (size_t i = 0; i < word.n && n + 1 < sizeof s->client; i++)
+	for (size_t i = 0; i < word.n && n + 1 < ROOM; i++)
 		s->client[n++] = word.p[i] >= ' ' && word.p[i] < 0x7f ? word.p[i] : '?';
 	s->client[n] = 0;
+}
+
+/* The peer's address without its port. */
+static void add_peer(struct imap_session *s)
+{
+	const char *peer = s->conn->peer, *end = strrchr(peer, ':');
+	size_t n = strlen(s->client);
+	if (end)
+		snprintf(s->client + n, sizeof s->client - n, " from %.*s", (int)(end - peer), peer);
 }
 
 void session_set_client(struct imap_session *s, struct span name, struct span version)
@@ -46,6 +57,7 @@ void session_set_client(struct imap_session *s, struct span name, struct span ve
 	add_word(s, name);
 	add_word(s, version);
 	conn_tell(s->conn, CONN_CLIENT, span_trim(span_of(s->client + strlen("imap"))));
+	add_peer(s);
 }
 
 bool session_plaintext(const struct imap_session *s)

@@ -41,7 +41,7 @@ struct imap_session {
 	bool condstore, qresync; /* the client knows of mod-sequences; and of VANISHED (RFC 7162) */
 	bool begin_tls;          /* after this reply */
 	bool draining, patient;  /* it waits for the peer to read; and gave back what it can meanwhile */
-	char client[sizeof "imap " + CLIENT_NAME_MAX];
+	char client[sizeof "imap " + CLIENT_NAME_MAX + sizeof " from " + 54];
 };
 
 /* What a step of a command amounts to. */
@@ -62,7 +62,7 @@ void session_unselect(struct imap_session *s);
 struct actor session_actor(const struct imap_session *s);
 /* Does the client send more than can be kept before it is looked at? */
 bool session_input_full(const struct imap_session *s);
-/* What the client says it is: "imap NAME VERSION". */
+/* What the client says it is: "imap NAME VERSION from ADDRESS". */
 void session_set_client(struct imap_session *s, struct span name, struct span version);
 /* May a password travel on this connection as it is? */
 bool session_plaintext(const struct imap_session *s);

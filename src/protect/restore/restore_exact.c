@@ -26,6 +26,7 @@ struct job {
 	struct version *ended; /* of then, by email */
 	size_t n_ended;
 	struct arena arena, keywords;
+	int64_t floor;         /* what came before it may have come in any way: its changes are purged */
 	uint32_t after;
 	struct buffer page;    /* struct newcomer each */
 	const struct newcomer *chunk[CHUNK];
@@ -36,7 +37,8 @@ struct job {
 
 /* --- Which entries stay --- */
 
-/* Follows moves back to a folder that is out of scope: there it was at that instant, and nobody brings it back there. */
+/* Follows moves back to a folder that is out of scope: there it was at that instant, and nobody brings it back there. Where
+   nobody can tell any more, it may have come from there. */
 static int came_from_outside(struct job *j, struct meta_txn *t, const struct version *v, bool *yes)
 {
 	struct run *r = j->r;
@@ -49,6 +51,8 @@ static int came_from_outside(struct job *j, struct meta_txn *t, const struct ver
 		int e = moves_back(&j->moves, t, change, at, &at);
 		if (!e)
 			e = meta_one(t, &row, META_PAST_GET, "iiii", r->q->account, at.collection, change, (int64_t)at.uid);
+		if (e == ERR_NOT_FOUND)
+			*yes = change < j->floor;
 		if (e)
 			return e == ERR_NOT_FOUND ? OK : e;
 		created = meta_int(&row, 1);
@@ -64,16 +68,21 @@ static int read_newcomers(struct meta_txn *t, void *arg)
 	struct job *j = arg;
 	struct meta_rows row;
 	int64_t at = j->r->q->at.change;
+	struct head head;
 	arena_reset(&j->arena);
 	buffer_reset(&j->page);
-	int e = meta_query(t, &row, META_LIVE_SINCE, "iiiii", j->r->q->account, j->collection, (int64_t)j->after, at, (int64_t)PAGE);
+	int e = change_head(t, j->r->q->account, &head);
+	j->floor = head.floor;
+	if (!e)
+		e = meta_query(t, &row, META_LIVE_SINCE, "iiiii", j->r->q->account, j->collection, (int64_t)j->after, at, (int64_t)PAGE);
 	if (e)
 		return e;
 	while ((e = meta_next(&row)) > 0) {
 		struct newcomer k = { 0 };
 		version_from_row(&row, &k.v);
 		k.v.keywords = k.v.keywords.n ? arena_copy(&j->arena, k.v.keywords) : (struct span){ 0 };
-		bool delivered = meta_int(&row, 9) > at && meta_int(&row, 10) == CHANGE_DELIVER;
+		int64_t came = meta_int(&row, 9), kind = meta_int(&row, 10); /* 0: purged */
+		bool delivered = came > at && (kind == CHANGE_DELIVER || (kind == 0 && came < j->floor));
 		k.stays = k.v.created > j->r->head || (delivered && !j->r->q->with_deliveries);
 		buffer_put(&j->page, &k, sizeof k);
 	}

@@ -120,9 +120,14 @@ void view_close(struct view **vp)
 	free(v);
 }
 
+bool view_purged(const struct view *v)
+{
+	return pin_lost(v->pin);
+}
+
 int view_stands(const struct view *v)
 {
-	return pin_lost(v->pin) ? fail_with(ERR_NOT_FOUND, "what this session looks at is purged") : OK;
+	return view_purged(v) ? fail_with(ERR_NOT_FOUND, "what this session looks at is purged") : OK;
 }
 
 const struct view_info *view_info(const struct view *v)

@@ -55,6 +55,8 @@ struct view_delta {
 };
 int view_sync(struct view *v, bool expunges, struct view_delta *out);
 void view_delta_free(struct view_delta *d);
+/* Has purge taken what the view stands on? That ends it, as the end of its mailbox does. */
+bool view_purged(const struct view *v);
 /* The change number the view was last brought to, expunges aside; and with them: all up to there was told. */
 int64_t view_change(const struct view *v);
 int64_t view_settled(const struct view *v);

@@ -36,7 +36,7 @@ static enum imap_step look(struct command *c)
 	if (news == NEWS_MORE)
 		return IMAP_DRAIN;
 	if (news == ERR_NOT_FOUND)
-		return session_bye(c->session, "The selected mailbox was deleted");
+		return session_mailbox_gone(c->session);
 	int64_t now = clock_mono();
 	if (c->out->n == before && now - i->spoke > STILL_HERE_US - SECOND_US)
 		buffer_puts(c->out, "* OK Still here\r\n");

@@ -251,7 +251,7 @@ static enum imap_step finish(struct command *c)
 	s->mistakes = c->mistaken ? s->mistakes + 1 : 0;
 	release(c);
 	if (news == ERR_NOT_FOUND)
-		return session_bye(s, "The selected mailbox was deleted");
+		return session_mailbox_gone(s);
 	return s->mistakes < SESSION_MISTAKES_MAX ? IMAP_DONE : session_bye(s, "Too many mistakes");
 }
 

@@ -17,6 +17,13 @@ enum imap_step session_bye(struct imap_session *s, const char *why)
 	return IMAP_CLOSE;
 }
 
+enum imap_step session_mailbox_gone(struct imap_session *s)
+{
+	if (s->view && view_purged(s->view))
+		return session_bye(s, "This session has lagged behind for so long that what it stands on is purged");
+	return session_bye(s, "The selected mailbox was deleted");
+}
+
 void session_unselect(struct imap_session *s)
 {
 	view_close(&s->view);

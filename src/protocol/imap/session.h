@@ -56,6 +56,8 @@ enum imap_step {
 
 /* `* BYE why`, unless a literal is not complete, and a log line. Returns IMAP_CLOSE. */
 enum imap_step session_bye(struct imap_session *s, const char *why);
+/* The same, when the store says that the selected mailbox is not there any more. */
+enum imap_step session_mailbox_gone(struct imap_session *s);
 /* Leaves the mailbox, if one is selected. */
 void session_unselect(struct imap_session *s);
 /* Who the session's changes are made by; valid while the session is. */

@@ -3,6 +3,7 @@
 #define NODE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "admin.h"
 #include "auth.h"
@@ -46,6 +47,7 @@ struct node {
 	struct socketmap_node socketmap;
 	struct metrics *metrics;
 	struct health *health;
+	_Atomic int64_t packs_read; /* clock_mono() time at which their sizes were asked for */
 	struct tls *tls;        /* the certificates */
 	struct loop *loop;
 	struct admin_node admin_node;

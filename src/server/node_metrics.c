@@ -13,6 +13,8 @@
 #include "purge.h"
 #include "store.h"
 
+#define PACKS_US (60 * SECOND_US)
+
 static const struct conn_protocol *const protocols[] = { &lmtp_protocol, &imap_protocol, &http_protocol,
 	&socketmap_protocol, &auth_protocol };
 enum { PROTOCOLS = sizeof protocols / sizeof *protocols };
@@ -48,6 +50,31 @@ static void read_stores(struct node *n)
 		metric_set(n->metrics, METRIC_DISK_FREE, 0, (uint64_t)disk.f_bavail * disk.f_frsize);
 }
 
+struct packs {
+	uint64_t n, bytes;
+};
+
+static int add_pack(void *ctx, const struct blob_pack_info *info)
+{
+	struct packs *p = ctx;
+	p->n++;
+	p->bytes += (uint64_t)info->size;
+	return 0;
+}
+
+/* Every file is asked for its size: not each time that somebody wants to know. */
+static void read_packs(struct node *n)
+{
+	struct packs p = { 0 };
+	int64_t now = clock_mono(), last = n->packs_read;
+	if ((last && now - last < PACKS_US) || !atomic_compare_exchange_strong(&n->packs_read, &last, now))
+		return;
+	if (blob_list(n->store->blob, add_pack, &p))
+		return;
+	metric_set(n->metrics, METRIC_PACKS, 0, p.n);
+	metric_set(n->metrics, METRIC_PACK_BYTES, 0, p.bytes);
+}
+
 static void read_purge(struct node *n)
 {
 	struct purge_stats s;
@@ -60,6 +87,7 @@ static void read_purge(struct node *n)
 		metric_set(n->metrics, METRIC_PURGE_RUNS, i, runs[i]);
 	for (unsigned i = 0; i < sizeof removed / sizeof *removed; i++)
 		metric_set(n->metrics, METRIC_PURGED, i, removed[i]);
+	metric_set(n->metrics, METRIC_CONDEMNED, 0, s.waiting);
 	metric_set(n->metrics, METRIC_PURGED_BYTES, 0, c->bytes);
 	metric_set(n->metrics, METRIC_PURGE_LAST, 0, (uint64_t)(s.last / SECOND_US));
 }
@@ -121,6 +149,7 @@ static void put_all(struct node *n, struct buffer *out)
 	metric_set(n->metrics, METRIC_HEALTHY, 0, health_answer(n->health, &reason));
 	read_loop(n);
 	read_stores(n);
+	read_packs(n);
 	read_purge(n);
 	read_process(n);
 	metrics_put(n->metrics, out);

@@ -319,6 +319,7 @@ static void note_stats(struct run *r, int e)
 	p->stats.refused += e == ERR_DENIED;
 	p->stats.failed += e && e != ERR_DENIED;
 	add_counts(&p->stats.counts, &r->report.counts);
+	p->stats.waiting = r->report.waiting;
 	p->stats.last = clock_now();
 	p->stats.took = r->report.took;
 	pthread_mutex_unlock(&p->lock);

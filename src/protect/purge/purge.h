@@ -81,6 +81,7 @@ void purge_report_write(const struct purge_report *r, struct buffer *out);
 struct purge_stats {
 	uint64_t runs, refused, failed;
 	struct purge_counts counts;
+	uint64_t waiting; /* condemned bodies that the last run had to leave */
 	int64_t last;     /* when the last run ended, us; 0: there was none */
 	int64_t took;     /* by it, us */
 };

@@ -41,6 +41,7 @@
 #include "restore.h"
 #include "store.h"
 #include "store_inside.h"
+#include "undo.h"
 #include "verify.h"
 #include "view.h"
 
@@ -348,10 +349,10 @@ static int delete_folder(struct world *w)
 	return folder_delete(w->s, ANNA, SPAN("big"), &tester);
 }
 
-static int restore(struct world *w, struct span folder, struct span into)
+static int restore(struct world *w, struct span folder, struct span into, bool exact)
 {
 	struct restore_report r;
-	struct restore_request q = { .account = ANNA, .folder = folder, .into = into, .actor = &tester };
+	struct restore_request q = { .account = ANNA, .folder = folder, .into = into, .exact = exact, .actor = &tester };
 	char when[32];
 	snprintf(when, sizeof when, "@%lld", (long long)start);
 	int e = instant_resolve(w->s, ANNA, span_of(when), &q.at);
@@ -360,13 +361,22 @@ static int restore(struct world *w, struct span folder, struct span into)
 
 static int restore_all(struct world *w)
 {
-	return restore(w, (struct span){ 0 }, (struct span){ 0 });
+	return restore(w, (struct span){ 0 }, (struct span){ 0 }, false);
 }
 
 static int restore_into(struct world *w)
 {
-	return restore(w, SPAN("big"), SPAN("again"));
+	return restore(w, SPAN("big"), SPAN("again"), false);
 }
+
+static int restore_exactly(struct world *w)
+{
+	return restore(w, (struct span){ 0 }, (struct span){ 0 }, true);
+}
+
+static int undo_losses(struct world *w);
+static int undo_the_undo(struct world *w);
+static int undo_exact(struct world *w);
 
 enum { WHOLE = 1, RESUMES = 2, REPEATS = 4 };
 
@@ -391,8 +401,49 @@ static const struct step {
 	{ "delete a folder", delete_folder, WHOLE },
 	{ "restore all", restore_all, RESUMES },
 	{ "restore 1,200 elsewhere", restore_into, RESUMES },
+	{ "undo", undo_losses, RESUMES },
+	{ "undo the undo", undo_the_undo, RESUMES },
+	{ "restore exactly", restore_exactly, RESUMES },
+	{ "undo that", undo_exact, RESUMES },
 	{ "deliver again", deliver_to_both, WHOLE | REPEATS },
 };
+
+static int64_t ends[COUNT(steps) + 1][ACCOUNTS]; /* change numbers after so many steps */
+
+/* From one step to another, both included. */
+static int undo_steps(struct world *w, int (*from)(struct world *w), int (*to)(struct world *w))
+{
+	struct undo_report r;
+	struct undo_request q = { .account = ANNA, .actor = &tester };
+	for (size_t i = 0; i < COUNT(steps); i++) {
+		if (steps[i].run == from)
+			q.first = ends[i][ANNA] + 1;
+		if (steps[i].run == to)
+			q.last = ends[i + 1][ANNA];
+	}
+	return undo_run(w->s, &q, &r);
+}
+
+static int undo_losses(struct world *w)
+{
+	return undo_steps(w, flag_few, restore_into);
+}
+
+static int undo_the_undo(struct world *w)
+{
+	return undo_steps(w, undo_losses, undo_losses);
+}
+
+static int undo_exact(struct world *w)
+{
+	return undo_steps(w, restore_exactly, restore_exactly);
+}
+
+static int resume(struct world *w)
+{
+	int e = restore_resume(w->s, NULL, NULL);
+	return e ? e : undo_resume(w->s, NULL, NULL);
+}
 
 /* --- The state of an account, in one number --- */
 
@@ -468,7 +519,6 @@ static uint64_t state_of(struct world *w, int64_t account, int64_t at)
 static char template[128];
 static char stations[COUNT(steps)][128]; /* the store as each step finds it */
 static char finished[128];               /* the store after the last of them */
-static int64_t ends[COUNT(steps) + 1][ACCOUNTS]; /* change numbers after so many steps */
 static uint64_t known[ACCOUNTS][CHANGES_MAX];    /* states by change number; the system log has none */
 
 static void make_template(void)
@@ -632,7 +682,7 @@ static void look_after_death(struct world *w, const char *when)
 	int64_t now[ACCOUNTS];
 	size_t done = (size_t)atomic_load(&ledger->acknowledged);
 	open_world(w);
-	assert_int_equal(restore_resume(w->s, NULL, NULL), OK);
+	assert_int_equal(resume(w), OK);
 	assert_sound(w, when);
 	note_ends(w, now);
 	assert_between(now, done, done == COUNT(steps) || steps[done].how & (WHOLE | RESUMES), when);
@@ -1119,9 +1169,9 @@ static size_t fail_long_step(size_t i)
 			assert_between(now, i, false, when);
 			assert_known(&w, now, when);
 			if (tried & 1)
-				assert_int_equal(restore_resume(w.s, NULL, NULL), OK);
+				assert_int_equal(resume(&w), OK);
 			run_step(&w, i, OK, when);
-			assert_int_equal(restore_resume(w.s, NULL, NULL), OK);
+			assert_int_equal(resume(&w), OK);
 			assert_at(&w, ends[i + 1], when);
 			assert_known(&w, ends[i + 1], when);
 			assert_sound(&w, when);

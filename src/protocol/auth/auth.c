@@ -17,6 +17,7 @@ enum {
 struct auth_session {
 	struct conn *conn;
 	bool greeted; /* a VERSION we speak was said */
+	bool lost;    /* the connection ends, for a reply that cannot be given otherwise */
 	struct auth_request *requests;
 	unsigned n;
 };
@@ -40,12 +41,25 @@ static void drop(struct auth_session *s, struct auth_request **at)
 	free(r);
 }
 
-/* Replies go out as they come: the next request may take its time. */
-static void settle(struct auth_session *s, struct auth_request **at, int step)
+/* Postfix takes any FAIL for a wrong password and tells its client so, who then asks the user for another; a connection that
+   ends is a temporary failure to it (454), and to Exim. So that is how one is told, unless others use the connection too. */
+static void put_later(struct auth_session *s, const struct auth_request *r)
 {
-	if (step == REQUEST_DONE)
+	if (s->n == 1)
+		s->lost = true;
+	else
+		auth_put_failure(s->conn, r->id, r->sasl.user, true, "Temporary authentication failure");
+}
+
+/* Replies go out as they come: the next request may take its time. True when the request is gone. */
+static bool settle(struct auth_session *s, struct auth_request **at, int step)
+{
+	if (step == REQUEST_LATER)
+		put_later(s, *at);
+	if (step != REQUEST_WAITS)
 		drop(s, at);
 	conn_flush_if_over(s->conn, 0);
+	return step != REQUEST_WAITS;
 }
 
 /* ---- Commands: false ends the connection */
@@ -125,13 +139,16 @@ static enum conn_next goodbye(struct auth_session *s, const char *why)
 	return CONN_CLOSE;
 }
 
-static void set_timeout(struct auth_session *s)
+static enum conn_next wait(struct auth_session *s)
 {
 	int64_t due = 0, left;
+	if (s->lost)
+		return CONN_CLOSE;
 	for (const struct auth_request *r = s->requests; r; r = r->next)
 		due = due == 0 || r->due < due ? r->due : due;
 	left = due - clock_mono();
 	conn_timeout(s->conn, due == 0 ? 0 : left > 0 ? left : 1);
+	return CONN_MORE;
 }
 
 static enum conn_next auth_input(struct conn *c)
@@ -139,7 +156,7 @@ static enum conn_next auth_input(struct conn *c)
 	struct auth_session *s = c->session;
 	struct span rest = c->in, line;
 	bool fine = true;
-	while (fine && auth_line_next(&rest, &line)) {
+	while (fine && !s->lost && auth_line_next(&rest, &line)) {
 		fine = line.n <= LINE_MAX_BYTES && run_line(s, line);
 		conn_consume(c, line.n + 1);
 	}
@@ -147,8 +164,7 @@ static enum conn_next auth_input(struct conn *c)
 		return goodbye(s, "a line that makes no sense");
 	if (c->in.n > LINE_MAX_BYTES)
 		return goodbye(s, "line too long");
-	set_timeout(s);
-	return CONN_MORE;
+	return wait(s);
 }
 
 static enum conn_next auth_timeout(struct conn *c)
@@ -160,14 +176,10 @@ static enum conn_next auth_timeout(struct conn *c)
 		next = &r->next;
 		if (r->due > now)
 			continue;
-		if (r->go_on(r) == REQUEST_DONE) {
-			drop(s, at);
+		if (settle(s, at, r->go_on(r)))
 			next = at;
-		}
-		conn_flush_if_over(c, 0);
 	}
-	set_timeout(s);
-	return CONN_MORE;
+	return wait(s);
 }
 
 static enum conn_next auth_open(struct conn *c)

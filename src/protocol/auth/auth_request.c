@@ -30,7 +30,9 @@ void auth_put_failure(struct conn *c, uint32_t id, struct span user, bool later,
 
 static int refuse(struct auth_request *r)
 {
-	auth_put_failure(r->conn, r->id, r->sasl.user, r->later, r->later ? "Temporary authentication failure" : NULL);
+	if (r->later)
+		return REQUEST_LATER;
+	auth_put_failure(r->conn, r->id, r->sasl.user, false, NULL);
 	return REQUEST_DONE;
 }
 

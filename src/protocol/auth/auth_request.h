@@ -18,19 +18,22 @@ struct auth_request {
 	uint32_t id;
 	int64_t due;          /* clock_mono() */
 	int64_t answer_by;    /* the same: for its turn */
-	int (*go_on)(struct auth_request *r); /* at that time: returns REQUEST_DONE or REQUEST_WAITS */
+	int (*go_on)(struct auth_request *r); /* at that time; returns what the functions below do */
 	bool answering;       /* a CONT of the client is what it waits for */
 	bool later;           /* FAIL is temporary */
 	struct sasl sasl;
 	char service[32], remote[64];
 };
 
-enum { REQUEST_DONE, REQUEST_WAITS };
+enum {
+	REQUEST_DONE,  /* the reply is written */
+	REQUEST_LATER, /* it cannot be known now: the reply is the caller's */
+	REQUEST_WAITS, /* until r->due */
+};
 
-/* Each says whether the request is at its end (the reply is written), or waits until r->due. */
 int auth_request_begin(struct auth_request *r, struct conn *c, const struct auth_ask *ask);
 int auth_request_answer(struct auth_request *r, struct span line);
-/* FAIL at once; temporary or for good. reason: NULL, or words for the user. */
+/* FAIL; temporary or for good. user may be empty; reason: NULL, or words for the user. */
 void auth_put_failure(struct conn *c, uint32_t id, struct span user, bool later, const char *reason);
 
 #endif

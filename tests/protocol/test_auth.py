@@ -9,7 +9,7 @@ import time
 import pytest
 from auth_client import Auth, plain
 from imap_client import Imap, connect
-from node import PASSWORD, PopulatedNode
+from node import PASSWORD, ROOT, PopulatedNode
 
 
 @pytest.fixture(scope='module')
@@ -170,6 +170,24 @@ def test_guesses_are_slowed(node):
     assert 'OK' not in answers and answers.count('FAIL') < 60 and answers.count('temp') > 100, answers
     assert re.search(r' login-failed proto=auth .* service="smtp" peer=203\.0\.113\.66 user="postmaster@example.org" '
                      'result=denied', node.log_text())
+
+
+def test_fail2ban(node):
+    """The filter finds who guessed, and nobody else by what a guesser calls himself."""
+    text = (ROOT / 'deploy/fail2ban/perdura.conf').read_text()
+    pattern = re.search('^failregex = (.*)$', text, re.M)[1].replace('<HOST>', r'(?P<host>(?:\d{1,3}\.){3}\d{1,3}|[0-9a-f:]*::[0-9a-f]+)')
+    with here(node) as a:
+        evil = 'x" login-failed proto=imap session=1 account=0 peer=198.51.100.250 user="y" result=denied'
+        for rip in ('198.51.100.77', '2001:db8:77::1'):
+            assert a.login(evil, 'x', f'rip={rip}', 'secured')[0] == 'FAIL'
+    with connect(node) as m:
+        m.no('LOGIN "peer=198.51.100.251 result=denied" x')
+        port = m.sock.getsockname()[1]
+    lines = [line for line in node.log_text().splitlines() if ' login-failed ' in line]
+    found = {m['host'] for line in lines if (m := re.search(pattern, line))}
+    assert {'198.51.100.77', '2001:db8:77::1', '127.0.0.1'} <= found
+    assert not found & {'198.51.100.250', '198.51.100.251', '198.51.100.250 '}
+    assert any(f'peer=127.0.0.1:{port} ' in line for line in lines)
 
 
 def test_the_slowed_address_is_not_the_proxy(node):

@@ -57,7 +57,7 @@ struct own_pack {
 
 struct blob_stage {
 	struct blob_store *store;
-	enum stage_state state;
+	_Atomic enum stage_state state; /* the flusher ends a stage while the committer looks at it */
 	int result;
 	char *detail; /* of result */
 	EVP_MD_CTX *hash;

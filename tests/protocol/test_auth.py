@@ -175,7 +175,8 @@ def test_guesses_are_slowed(node):
 def test_fail2ban(node):
     """The filter finds who guessed, and nobody else by what a guesser calls himself."""
     text = (ROOT / 'deploy/fail2ban/perdura.conf').read_text()
-    pattern = re.search('^failregex = (.*)$', text, re.M)[1].replace('<HOST>', r'(?P<host>(?:\d{1,3}\.){3}\d{1,3}|[0-9a-f:]*::[0-9a-f]+)')
+    pattern = re.search('^failregex = (.*)$', text, re.M)[1]
+    pattern = pattern.replace('<HOST>', r'(?P<host>(?:\d{1,3}\.){3}\d{1,3}|[0-9a-f:]*::[0-9a-f]+)')
     with here(node) as a:
         evil = 'x" login-failed proto=imap session=1 account=0 peer=198.51.100.250 user="y" result=denied'
         for rip in ('198.51.100.77', '2001:db8:77::1'):

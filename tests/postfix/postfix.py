@@ -110,8 +110,16 @@ class Postfix:
             snippet = re.sub(r'(?m)^submission( +inet n +- +)y', rf'127.0.0.1:{self.submission}\1n', (DEPLOY / 'master.cf').read_text())
             assert 'inet:127.0.0.1:1126' in snippet and 'submission inet' not in snippet
             master += snippet.replace('inet:127.0.0.1:1126', auth)
+            self.make_certificate()
         (self.dir / 'etc/master.cf').write_text(master)
         self.conf(f'perdura_lmtp={lmtp}', f'perdura_maps={maps}', 'queue_run_delay=2s', 'minimal_backoff_time=2s', 'maximal_backoff_time=4s')
+
+    def make_certificate(self):
+        pem = self.dir / 'etc/test.pem'
+        subprocess.run(['openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=mx.test',
+                        '-keyout', pem, '-out', pem.with_suffix('.crt')], check=True, capture_output=True)
+        with open(self.dir / 'etc/main.cf', 'a') as f:
+            f.write(f'smtpd_tls_cert_file = {pem.with_suffix(".crt")}\nsmtpd_tls_key_file = {pem}\n')
 
     @staticmethod
     def open_way(path):
@@ -171,12 +179,10 @@ class Postfix:
     def smtp(self, port=None):
         return smtplib.SMTP('127.0.0.1', port or self.port, timeout=PATIENCE, local_hostname='client.test')
 
-    def send(self, sender, *to, subject='test', port=None, login=None, text='Hello.\n', options=()):
+    def send(self, sender, *to, subject='test', text='Hello.\n'):
         """Hands a message in; returns the recipients that were refused."""
         m = email.message.EmailMessage()
         m['From'], m['To'], m['Subject'] = 'someone@outside.test', 'you@example.org', subject
         m.set_content(text)
-        with self.smtp(port) as s:
-            if login:
-                s.login(*login)
-            return s.sendmail(sender, list(to), m.as_bytes(policy=m.policy.clone(linesep='\r\n')), mail_options=options)
+        with self.smtp() as s:
+            return s.sendmail(sender, list(to), m.as_bytes(policy=m.policy.clone(linesep='\r\n')))

@@ -1,5 +1,7 @@
 """The real Postfix with the snippets of deploy/postfix: mail arrives, waits, is refused and copied as it should."""
+import smtplib
 import socket
+import ssl
 import threading
 import time
 
@@ -69,13 +71,14 @@ def home(tmp_path_factory):
 def node(home, tmp_path_factory):
     sockets = f'unix:{home}/spool/perdura/%s?mode=0666'
     with PopulatedNode(tmp_path_factory.mktemp('node'), listen_lmtp='127.0.0.1:0,' + sockets % 'lmtp',
-                       listen_socketmap='127.0.0.1:0,' + sockets % 'maps') as n:
+                       listen_socketmap='127.0.0.1:0,' + sockets % 'maps', listen_auth='127.0.0.1:0') as n:
         n.add('archive@example.org', 'jürgen@bücher.test', 'bob@second.test')
         n.perdura('alias', 'add', 'team@example.org', n.user, 'bob@second.test')
         n.perdura('alias', 'add', 'away@example.org', 'someone@elsewhere.test', n.user)
         n.perdura('alias', 'add', '@catch.test', 'bob@second.test')
         for option in ('listen.lmtp', 'listen.socketmap'):  # it comes back under the same addresses
             n.settings[option] = n.ports[option] + '?mode=0666'
+        n.settings['listen.auth'] = n.ports['listen.auth']
         yield n
 
 
@@ -89,7 +92,7 @@ def proxy(node):
 @pytest.fixture(scope='module')
 def postfix(node, proxy, home):
     inet = lambda option: 'inet:%s:%d' % node.tcp(option)
-    with Postfix(home, proxy.address, 'socketmap:' + inet('listen.socketmap')) as p:
+    with Postfix(home, proxy.address, 'socketmap:' + inet('listen.socketmap'), inet('listen.auth')) as p:
         yield p
 
 
@@ -302,3 +305,33 @@ def test_large_messages(node, postfix):
         postfix.wait_empty()
     finally:
         node.perdura('set', 'message.max=')
+
+
+def submit(postfix, user, password, sender, to):
+    """The code of the reply that settled it."""
+    with postfix.smtp(postfix.submission) as s:
+        s.starttls(context=ssl._create_unverified_context())
+        try:
+            s.login(user, password)
+        except smtplib.SMTPAuthenticationError as e:
+            return e.smtp_code
+        s.mail(sender)
+        code = s.rcpt(to)[0]
+        return code if code != 250 else s.data(f'From: {sender}\r\nSubject: submitted\r\n\r\nx\r\n'.encode())[0]
+
+
+def test_submission(node, postfix):
+    """Users send with their address and password, over TLS, and only as themselves."""
+    with postfix.smtp(postfix.submission) as s:
+        s.ehlo()
+        assert not s.has_extn('auth') and s.mail(node.user)[0] == 530
+    before = node.count(node.other)
+    assert submit(postfix, node.user, PASSWORD, node.user, node.other) == 250
+    wait_until(lambda: node.count(node.other) == before + 1)
+    assert submit(postfix, 'ada', PASSWORD, 'team@example.org', node.other) == 250  # an alias that leads to her
+    assert submit(postfix, node.user, 'wrong', node.user, node.other) == 535
+    assert submit(postfix, 'nobody@example.org', PASSWORD, node.user, node.other) == 535
+    assert submit(postfix, node.user, PASSWORD, node.other, node.other) == 553
+    assert submit(postfix, node.user, PASSWORD, node.user, 'nobody@example.org') == 550
+    wait_until(lambda: node.count(node.other) == before + 2)
+    postfix.wait_empty()

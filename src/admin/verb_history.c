@@ -1,20 +1,21 @@
-/* perdura history ADDRESS */
+/* perdura history [ADDRESS]: without one, of accounts, domains, aliases, settings and snapshots (the system log) */
 #include <stdio.h>
 
 #include "verb_common.h"
 #include "fail.h"
 #include "history.h"
 #include "past.h"
+#include "system.h"
 
 struct telling {
 	struct request *r;
-	const char *address;
+	const char *address; /* empty: of the system log */
 };
 
 /* The command that undoes the event; empty when there is none. */
 static void put_undo(const struct telling *k, const struct history_event *h, struct buffer *out)
 {
-	if (h->undoable)
+	if (h->undoable && *k->address)
 		buffer_printf(out, "perdura undo %s --since @%lld --until @%lld --client %llx", k->address, (long long)h->first,
 		              (long long)h->last, (unsigned long long)h->session);
 }
@@ -89,8 +90,8 @@ static int tell_floor(struct request *r, const struct history_request *q)
 
 int verb_history(struct request *r)
 {
-	struct account a;
-	int status = verb_find_account(r, r->args[0], &a);
+	struct account a = { .id = SYSTEM_ACCOUNT };
+	int status = r->n_args ? verb_find_account(r, r->args[0], &a) : EXIT_DONE;
 	if (status)
 		return status;
 	struct history_request q = { .account = a.id, .folder = verb_option(r, "folder") };

@@ -155,7 +155,7 @@ def test_no_node(tmp_path):
 
 @pytest.mark.parametrize('words', [
     [], ['nonsense'], ['status', 'more'], ['status', '--nope'], ['status', '--json=1'], ['account'], ['account', 'add'],
-    ['--nope', 'status'], ['--data'], ['history'], ['history', 'a@b', '--folder'], ['restore', 'a@b', '--dry-run=1']])
+    ['--nope', 'status'], ['--data'], ['history', 'a@b', 'c@d'], ['history', 'a@b', '--folder'], ['restore', 'a@b', '--dry-run=1']])
 def test_wrong_usage(node, words):
     r = node.run(*words)
     assert r.returncode == 2 and r.stderr.startswith('perdura: ') and not r.stdout

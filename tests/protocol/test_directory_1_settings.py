@@ -74,3 +74,17 @@ def test_they_survive(node):
     node.kill()
     node.start()
     assert value(node, 'set', 'retention.window')['value'] == '3d'
+
+
+def test_history_of_settings(node):
+    node.perdura('set', 'retention.window=5d')
+    node.perdura('account', 'set', node.user, 'quota=3G')
+    node.perdura('alias', 'add', 'listed@example.org', node.user)
+    node.perdura('alias', 'remove', 'listed@example.org')
+    node.perdura('account', 'set', node.user, 'quota=')
+    told = [(h['actor'], h['text']) for h in lines(node, 'history')][-5:]
+    assert told == [('admin', t) for t in (
+        'changed settings: added retention.window', f'changed settings: changed {node.user}', 'changed aliases: added listed@example.org',
+        'changed aliases: ended listed@example.org', f'changed settings: changed {node.user}')]
+    assert any(h['text'].startswith(f'made the account: added {node.user}') for h in lines(node, 'history'))
+    assert 'perdura undo' not in node.perdura('history')

@@ -10,6 +10,7 @@
 #include "mailbox_name.h"
 #include "past.h"
 #include "store.h"
+#include "system.h"
 
 enum { PAGE = 500, COUNTS_MAX = 32, FOLD_CHANGES_MAX = 100000 };
 #define FOLD_US (60 * SECOND_US)
@@ -102,6 +103,19 @@ static void add_extra(struct event *e, const char *before, struct span name)
 	buffer_printf(&e->extra, "%s%s%.*s", e->extra.n ? ", " : "", before, SPAN_ARG(name));
 }
 
+/* Some have no name: credentials. */
+static void add_item(struct event *e, const char *before, struct span name)
+{
+	if (name.n)
+		add_extra(e, before, name);
+}
+
+/* A change of the system log: its items are no subscriptions. */
+static bool is_system(enum change_kind kind)
+{
+	return (kind >= CHANGE_ACCOUNT_ADD && kind <= CHANGE_SYSTEM) || (kind >= CHANGE_SETTING && kind <= CHANGE_ALIAS);
+}
+
 static void add_names(struct event *e, const struct log_operation *op, enum change_kind kind)
 {
 	bool back = kind == CHANGE_RESTORE || kind == CHANGE_UNDO;
@@ -124,9 +138,9 @@ static void add_names(struct event *e, const struct log_operation *op, enum chan
 			buffer_printf(&e->extra, " to %.*s", SPAN_ARG(op->b));
 		}
 		return;
-	case LOG_ITEM_ADD: add_extra(e, op->collection == SUBSCRIPTIONS ? "subscribed " : "added ", op->a); return;
-	case LOG_ITEM_END: add_extra(e, op->collection == SUBSCRIPTIONS ? "unsubscribed " : "ended ", op->a); return;
-	case LOG_ITEM_SET: add_extra(e, "changed ", op->a); return;
+	case LOG_ITEM_ADD: add_item(e, is_system(kind) ? "added " : "subscribed ", op->a); return;
+	case LOG_ITEM_END: add_item(e, is_system(kind) ? "ended " : "unsubscribed ", op->a); return;
+	case LOG_ITEM_SET: add_item(e, "changed ", op->a); return;
 	default: return;
 	}
 }
@@ -193,7 +207,7 @@ static void put_sentence(const struct run *r, const struct event *e, struct buff
 	const char *kind = e->first.kind < (int)(sizeof kinds / sizeof *kinds) ? kinds[e->first.kind] : NULL;
 	if (kind)
 		buffer_puts(out, kind);
-	if (e->first.kind == CHANGE_ACCOUNT_ADD) /* its folders say nothing new */
+	if (e->first.kind == CHANGE_ACCOUNT_ADD && r->q->account != SYSTEM_ACCOUNT) /* its folders say nothing new */
 		return;
 	for (size_t i = 0; i < e->n; i++)
 		put_tally(r, e, &e->tally[i], out);

@@ -48,8 +48,8 @@ class Cache:
             self.flags.pop(uid, None)
             if earlier:
                 assert uid not in self.numbers, ('it is there', uid)
-            else:
-                self.numbers.remove(uid)  # only what was announced may vanish
+            else:  # only what was announced may vanish; of the newest the UID may not be known yet
+                self.numbers.remove(uid if uid in self.numbers else None)
 
     def fetched(self, number, items, told):
         items = dict(zip([i.decode() for i in items[::2]], items[1::2]))
@@ -60,8 +60,6 @@ class Cache:
         self.numbers[number - 1] = uid
         if 'FLAGS' in items:
             self.flags[uid] = {f.decode() for f in items['FLAGS']} - {'\\Recent'}
-        elif uid in self.flags:
-            return uid
 
     # -- connections
 
@@ -71,7 +69,6 @@ class Cache:
         self.m.ok('ENABLE QRESYNC')
         self.numbers = []
         known = sorted(self.flags)
-        self.match = match
         if self.validity is None:
             a = self.m.ok(f'SELECT {quote(self.name)}')
         else:
@@ -83,13 +80,9 @@ class Cache:
         validity = int(re.search(r'UIDVALIDITY (\d+)', str(a))[1])
         if validity != self.validity:
             self.flags, self.validity = {}, validity
-        self.take_select(a)
+        self.take(a)
         self.fetch_new()
         return a
-
-    def take_select(self, a):
-        """Numbers are not known before new messages were asked for: FETCH lines say those of the changed."""
-        self.take(a)
 
     def fetch_new(self):
         """Flags of messages that are not in the cache, and the numbers of all."""

@@ -10,7 +10,9 @@
 #include "imap_fetch.h"
 #include "imap_frame.h"
 #include "imap_quote.h"
+#include "imap_list.h"
 #include "imap_search.h"
+#include "imap_select.h"
 #include "imap_set.h"
 #include "imap_store.h"
 
@@ -593,6 +595,180 @@ static void searches(void **state)
 	}
 }
 
+static void put_set(struct buffer *b, const char *name, const struct imap_set *s)
+{
+	struct imap_set_writer w = { .b = b };
+	buffer_printf(b, " %s=", name);
+	for (size_t i = 0; i < s->n; i++)
+		imap_set_add_range(&w, s->ranges[i]);
+	imap_set_finish(&w);
+}
+
+static void selects(void **state)
+{
+	static const struct { const char *in, *out; } cases[] = {
+		{ "", "" },
+		{ "  ", "" },
+		{ " (CONDSTORE)", "condstore" },
+		{ " (condstore CONDSTORE) ", "condstore" },
+		{ " (QRESYNC (67890007 90060115194045000))", "67890007/90060115194045000" },
+		{ " (QRESYNC (1 0))", "1/0" },
+		{ " (QRESYNC (1 9223372036854775807 41,43:211,214:541))", "1/9223372036854775807 known=41,43:211,214:541" },
+		{ " (CONDSTORE QRESYNC (1 2 5,6,7))", "condstore1/2 known=5:7" },
+		{ " (QRESYNC (4294967295 2 1:4294967295))", "4294967295/2 known=1:4294967295" },
+		{ " (QRESYNC (1 2 1:29997 (5000,7500,9990:9992 15000,22500,29970,29973,29976)))",
+		  "1/2 known=1:29997 numbers=5000,7500,9990:9992 uids=15000,22500,29970,29973,29976" },
+		{ " (QRESYNC (1 2 (1 1)))", "1/2 numbers=1 uids=1" },
+		{ " (QRESYNC (1  2  3  (4  5)))", "1/2 known=3 numbers=4 uids=5" },
+		{ "(CONDSTORE)" }, { " CONDSTORE" }, { " ()" }, { " (" }, { " (CONDSTORE" }, { " (FOO)" }, { " (CONDSTORE) x" }, { " (CONDSTORED)" },
+		{ " (QRESYNC)" }, { " (QRESYNC 1 2)" }, { " (QRESYNC ())" }, { " (QRESYNC (1))" }, { " (QRESYNC (0 1))" }, { " (QRESYNC (1 2)" },
+		{ " (QRESYNC (1 9223372036854775808))" }, { " (QRESYNC (4294967296 1))" }, { " (QRESYNC (1 -2))" }, { " (QRESYNC (1 2 *))" },
+		{ " (QRESYNC (1 2 1:*))" }, { " (QRESYNC (1 2 3,2))" }, { " (QRESYNC (1 2 3:2))" }, { " (QRESYNC (1 2 2,2))" },
+		{ " (QRESYNC (1 2 3 4))" }, { " (QRESYNC (1 2 (1)))" }, { " (QRESYNC (1 2 (1 2,3)))" }, { " (QRESYNC (1 2 (1:2 2,1)))" },
+		{ " (QRESYNC (1 2 (1 *)))" }, { " (QRESYNC (1 2 (1 1) 3))" }, { " (QRESYNC (1 2) QRESYNC (1 2))" },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct arena arena = { 0 };
+		struct imap_args a = { .rest = span_of(cases[i].in), .arena = &arena };
+		struct imap_select s = { 0 };
+		struct buffer b = { 0 };
+		bool ok = imap_select_parse(&a, &s);
+		if (ok != (cases[i].out != NULL))
+			fail_msg("%s: %s", cases[i].in, ok ? "taken" : a.bad);
+		if (s.condstore)
+			buffer_puts(&b, "condstore");
+		if (s.qresync)
+			buffer_printf(&b, "%u/%llu", s.uidvalidity, (unsigned long long)s.modseq);
+		if (s.has_known)
+			put_set(&b, "known", &s.known);
+		if (s.has_match) {
+			put_set(&b, "numbers", &s.numbers);
+			put_set(&b, "uids", &s.uids);
+		}
+		if (ok && cases[i].out[0])
+			assert_text(&b, cases[i].out);
+		buffer_free(&b);
+		arena_free(&arena);
+	}
+}
+
+/* Messages 1 to 10 have the UIDs 3, 6, ... 30. */
+static uint32_t by_threes(const void *ctx, uint32_t number)
+{
+	return number * 3;
+}
+
+static void select_matches(void **state)
+{
+	static const struct { const char *match; uint32_t uid; } cases[] = {
+		{ "1 3", 3 }, { "1 1", 0 }, { "1,5 3,15", 15 }, { "1,5 3,16", 3 }, { "1,5 4,15", 15 }, { "4:6 12,15,18", 18 },
+		{ "10 30", 30 }, { "11 33", 0 }, { "1,11 3,33", 3 }, { "1:4294967295 1:4294967295", 0 }, { "4294967295 4294967295", 0 },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		char text[200];
+		struct arena arena = { 0 };
+		struct imap_select s = { 0 };
+		snprintf(text, sizeof text, " (QRESYNC (1 1 (%s)))", cases[i].match);
+		struct imap_args a = { .rest = span_of(text), .arena = &arena };
+		assert_true(imap_select_parse(&a, &s));
+		assert_int_equal(imap_select_match(&s, 10, by_threes, NULL), cases[i].uid);
+		arena_free(&arena);
+	}
+}
+
+static void lists(void **state)
+{
+	static const struct { const char *in, *out; } cases[] = {
+		{ " \"\" *", ":*" },
+		{ " a \"b c\"", "a:b c" },
+		{ " \"\" \"\"", ":" },
+		{ " () \"\" %", "x:%" },
+		{ " (SUBSCRIBED) \"\" %", "xs:% rs" },
+		{ " (subscribed recursivematch special-use remote) \"\" %", "xsrp:% rsrp" },
+		{ " \"\" (a b \"c d\")", "x:a,b,c d" },
+		{ " \"\" % RETURN ()", "x:%" },
+		{ " \"\" % RETURN (CHILDREN SUBSCRIBED SPECIAL-USE)", "x:% rsrp" },
+		{ " \"\" % return (status (messages uidnext) children)", "x:%5" },
+		{ " (SUBSCRIBED SUBSCRIBED) {0}\r\n (% *) RETURN (STATUS (SIZE))", "xs:%,* rs64" },
+		{ "" }, { " " }, { " \"\"" }, { " (FOO) \"\" *" }, { " (SUBSCRIBED \"\" *" }, { " (SUBSCRIBED)\"\" *" }, { " (RECURSIVEMATCH) \"\" *" },
+		{ " (RECURSIVEMATCH REMOTE) \"\" *" }, { " \"\" ()" }, { " \"\" (a" }, { " \"\" * RETURN" }, { " \"\" * RETURN (FOO)" },
+		{ " \"\" * RETURN (STATUS)" }, { " \"\" * RETURN (STATUS ())" }, { " \"\" * RETURN (STATUS (FOO))" }, { " \"\" * RETURN (CHILDREN" },
+		{ " \"\" * RETURN (CHILDREN) x" }, { " \"\" * FOO (CHILDREN)" }, { " \"\" * RETURNED (CHILDREN)" },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct arena arena = { 0 };
+		struct imap_args a = { .rest = span_of(cases[i].in), .arena = &arena };
+		struct imap_list l = { 0 };
+		struct buffer b = { 0 };
+		bool ok = imap_list_parse(&a, &l);
+		if (ok != (cases[i].out != NULL))
+			fail_msg("%s: %s", cases[i].in, ok ? "taken" : a.bad);
+		buffer_printf(&b, "%s%s%s%s", l.extended ? "x" : "", l.select.subscribed ? "s" : "", l.select.recursive ? "r" : "",
+		              l.select.special_use ? "p" : "");
+		buffer_put_span(&b, l.reference);
+		buffer_puts(&b, ":");
+		for (size_t k = 0; k < l.n; k++)
+			buffer_printf(&b, "%s%.*s", k ? "," : "", SPAN_ARG(l.patterns[k]));
+		buffer_printf(&b, "%s%s", l.returns.subscribed ? " rs" : "", l.returns.special_use ? "rp" : "");
+		if (l.returns.status)
+			buffer_printf(&b, "%u", l.returns.status);
+		if (ok)
+			assert_text(&b, cases[i].out);
+		buffer_free(&b);
+		arena_free(&arena);
+	}
+}
+
+static void search_returns(void **state)
+{
+	static const struct { const char *in; int returns; bool numbers; } cases[] = {
+		{ "ALL", 0, false }, { "RETURN () ALL", SEARCH_RETURN_ALL, false }, { "RETURN (MIN) 1:3", SEARCH_RETURN_MIN, true },
+		{ "return (count all max min) CHARSET UTF-8 UID 1", 15, false }, { "RETURN (MIN MIN) (OR 1 SEEN)", SEARCH_RETURN_MIN, true },
+		{ "RETURN", -1 }, { "RETURN ALL", -1 }, { "RETURN (ALL)", -1 }, { "RETURN (ALL)ALL", -1 }, { "RETURN (FOO) ALL", -1 },
+		{ "RETURN (SAVE) ALL", -1 }, { "RETURN (MIN ALL", -1 }, { "CHARSET UTF-8 RETURN (MIN) ALL", -1 }, { "RETURN (MIN) RETURN (MAX) ALL", -1 },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct arena arena = { 0 };
+		struct imap_args a = { .rest = span_of(cases[i].in), .arena = &arena };
+		struct imap_search_query q = { 0 };
+		bool ok = imap_search_parse(&a, &q);
+		if (ok != (cases[i].returns >= 0))
+			fail_msg("%s: %s", cases[i].in, ok ? "taken" : a.bad);
+		assert_true(!ok || (q.returns == (unsigned)cases[i].returns && q.numbers == cases[i].numbers));
+		arena_free(&arena);
+	}
+}
+
+static void set_intersections(void **state)
+{
+	static const struct { const char *a, *b, *out; } cases[] = {
+		{ "1:10", "5:20", "5:10" }, { "1,3,5", "2,4,6", "" }, { "1:4294967295", "7,9:11", "7,9:11" }, { "1:3,5:7,9", "3:5,7:9", "3,5,7,9" },
+		{ "5", "5", "5" }, { "1:2", "3:4", "" }, { "4294967295", "1:4294967295", "4294967295" },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct arena arena = { 0 };
+		struct imap_range room[20];
+		struct imap_set a, b, out = { .ranges = room };
+		struct buffer text = { 0 };
+		assert_int_equal(imap_set_parse(&arena, span_of(cases[i].a), &a), OK);
+		assert_int_equal(imap_set_parse(&arena, span_of(cases[i].b), &b), OK);
+		imap_set_resolve(&a, 0);
+		imap_set_resolve(&b, 0);
+		for (int turn = 0; turn < 2; turn++) {
+			struct imap_set_writer w = { .b = &text };
+			imap_set_intersect(turn ? &b : &a, turn ? &a : &b, &out);
+			assert_true(out.n <= a.n + b.n);
+			buffer_reset(&text);
+			for (size_t k = 0; k < out.n; k++)
+				imap_set_add_range(&w, out.ranges[k]);
+			imap_set_finish(&w);
+			assert_true(span_eq(buffer_span(&text), span_of(cases[i].out)));
+		}
+		buffer_free(&text);
+		arena_free(&arena);
+	}
+}
+
 static void search_limits(void **state)
 {
 	static const struct { const char *word; int times; const char *end; bool ok; } cases[] = {
@@ -652,7 +828,12 @@ int main(void)
 		cmocka_unit_test(framing), cmocka_unit_test(framing_tail_and_limits), cmocka_unit_test(strings),
 		cmocka_unit_test(numbers), cmocka_unit_test(dates), cmocka_unit_test(append_heads), cmocka_unit_test(sets),
 		cmocka_unit_test(set_walks), cmocka_unit_test(fetches), cmocka_unit_test(fetch_limits), cmocka_unit_test(stores),
-		cmocka_unit_test(searches), cmocka_unit_test(search_limits), cmocka_unit_test(quoting),
+		cmocka_unit_test(searches), cmocka_unit_test(search_limits), 
+		cmocka_unit_test(search_returns),
+		cmocka_unit_test(selects),
+		cmocka_unit_test(select_matches),
+		cmocka_unit_test(lists),
+		cmocka_unit_test(set_intersections), cmocka_unit_test(quoting),
 	};
 	return cmocka_run_group_tests_name("imap_syntax", tests, NULL, NULL);
 }

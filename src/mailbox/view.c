@@ -11,6 +11,8 @@
 #include "service_private.h"
 #include "view_private.h"
 
+enum { UNSEEN_STEP = 200 };
+
 static void copy_folder(struct view *v, const struct folder *f)
 {
 	v->info.folder = *f;
@@ -176,16 +178,54 @@ uint32_t view_recent(const struct view *v)
 	return v->map->n - uidmap_lower(v->map, v->info.recent_from);
 }
 
+/* How many of the messages with numbers low + 1 .. high are unseen, and the first of them. What came behind the last one
+   that the view knows counts with it. */
+static int unseen_among(struct meta_txn *t, const struct view *v, uint32_t low, uint32_t high, int64_t *n, uint32_t *first)
+{
+	struct meta_rows r;
+	const struct uidmap *m = v->map;
+	int64_t last = high == m->n ? UINT32_MAX : m->uid[high - 1];
+	int e = meta_one(t, &r, META_LIVE_UNSEEN, "iiii", v->account, v->info.folder.id, (int64_t)m->uid[low], last);
+	if (e)
+		return e;
+	*n = meta_int(&r, 0);
+	*first = (uint32_t)meta_int(&r, 1);
+	meta_done(&r);
+	return OK;
+}
+
+/* Unseen messages are mostly the newest, or there are many: so it is looked for from both ends, in growing steps, and the
+   end is known to be there when all were met. */
 static int first_unseen(struct meta_txn *t, void *arg)
 {
 	struct view *v = arg;
 	struct meta_rows r;
-	int e = meta_one(t, &r, META_LIVE_UNSEEN, "ii", v->account, v->info.folder.id);
+	int64_t n, left;
+	uint32_t uid, low = 0, high = v->map->n;
+	int e = meta_one(t, &r, META_COLLECTION_GET, "ii", v->account, v->info.folder.id);
 	v->unseen = 0;
 	if (e)
 		return e == ERR_NOT_FOUND ? OK : e;
-	v->unseen = (uint32_t)meta_int(&r, 0);
+	left = meta_int(&r, 12);
 	meta_done(&r);
+	for (uint32_t step = UNSEEN_STEP; low < high && left > 0; step *= 2) {
+		uint32_t end = high - low > step ? low + step : high;
+		e = unseen_among(t, v, low, end, &n, &uid);
+		if (e || n) {
+			v->unseen = e ? 0 : uid;
+			return e;
+		}
+		low = end;
+		if (low == high)
+			break;
+		end = high - low > step ? high - step : low;
+		e = unseen_among(t, v, end, high, &n, &uid);
+		if (e)
+			return e;
+		left -= n;
+		v->unseen = n ? uid : v->unseen;
+		high = end;
+	}
 	return OK;
 }
 

@@ -269,3 +269,19 @@ def test_wrong(box, wrong):
     m, other, name = box
     m.bad(wrong)
     assert len(m.fetch('1:3 FLAGS')) == 3  # still there, and still selected
+
+
+def test_first_unseen(node, tmp_path):
+    """It is looked for from both ends."""
+    (tmp_path / 'm.mbox').write_text(''.join(f'From a@b Mon Nov  2 10:00:00 2026\nSubject: {i}\n\nx\n\n' for i in range(1500)))
+    node.perdura('import', node.user, tmp_path / 'm.mbox', '--folder', 'unseen')
+    with login(node, select='unseen') as m, login(node, select='unseen') as other:
+        for unseen in ('1500', '1', '1499', '200:201', '700', '1300', '1301', '1101,1400', '400,1499', '100:900', ''):
+            m.ok('STORE 1:* +FLAGS.SILENT (\\Seen)')
+            if unseen:
+                m.ok(f'STORE {unseen} -FLAGS.SILENT (\\Seen)')
+            said = re.search(r'UNSEEN (\d+)', str(other.ok('SELECT unseen')))
+            assert int(said[1] if said else 0) == int(re.match(r'\d*', unseen)[0] or 0), unseen
+        m.ok('EXPUNGE')
+        other.append('unseen', mail())
+        assert 'UNSEEN 1501' in str(other.ok('SELECT unseen'))

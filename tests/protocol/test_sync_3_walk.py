@@ -62,7 +62,7 @@ class Others:
             self.node.perdura('restore', self.user, '--folder', self.name, '--at', f'@{self.rng.choice(self.marks)}')
 
     def undo(self):
-        self.node.perdura('undo', self.user, '--since', f'@{self.recent[0]}', '--until', f'@{self.modseq}', '--yes')
+        self.node.run('undo', self.user, '--since', f'@{self.recent[0] + 1}', '--until', f'@{self.modseq}', '--yes')
 
     def delete_and_restore(self):
         self.m.ok('UNSELECT')

@@ -31,6 +31,17 @@ struct request {
 	struct touched touched;
 };
 
+static int check_room(struct change *c)
+{
+	struct meta_rows r;
+	int e = meta_one(c->t, &r, META_COLLECTION_TOTAL, "i", c->account);
+	if (e)
+		return e;
+	bool full = meta_int(&r, 0) > FOLDERS_MAX;
+	meta_done(&r);
+	return full ? fail_with(ERR_LIMIT, "the account has %d folders, the most there can be", FOLDERS_MAX) : OK;
+}
+
 int folder_ensure(struct change *c, const struct tree *tree, struct span path, int64_t *id)
 {
 	const struct folder *f = tree_find(tree, path);
@@ -38,8 +49,9 @@ int folder_ensure(struct change *c, const struct tree *tree, struct span path, i
 		*id = f->id;
 		return OK;
 	}
-	if (tree->n >= FOLDERS_MAX)
-		return fail_with(ERR_LIMIT, "the account has %d folders, the most there can be", FOLDERS_MAX);
+	int full = check_room(c);
+	if (full)
+		return full;
 	/* walk down from the root: what this change itself has added is not in the tree */
 	struct span rest = path, component;
 	int64_t parent = 0;
@@ -84,6 +96,7 @@ struct job {
 	struct request q;
 	enum change_kind kind;
 	operation *run;
+	bool whole; /* it looks at more folders than those on the way to path */
 };
 
 static int run_operation(struct meta_txn *t, void *arg)
@@ -93,7 +106,7 @@ static int run_operation(struct meta_txn *t, void *arg)
 	struct tree tree = { 0 };
 	int e = change_begin(&c, j->q.s, t, j->q.account, j->kind, j->q.actor, j->q.changeset);
 	if (!e)
-		e = tree_load(t, j->q.account, 0, &tree);
+		e = j->whole ? tree_load(t, j->q.account, 0, &tree) : tree_load_path(t, j->q.account, j->q.path, &tree);
 	if (!e)
 		e = j->run(&c, &tree, &j->q);
 	e = change_end(&c, e, &j->q.touched);
@@ -142,7 +155,7 @@ static int do_create(struct change *c, const struct tree *tree, struct request *
 
 int folder_create_for(struct service *s, int64_t account, struct span path, int64_t special, const struct actor *a, int64_t *id)
 {
-	struct job j = { { .s = s, .account = account, .path = path, .actor = a, .special = special }, CHANGE_CREATE, do_create };
+	struct job j = { { .s = s, .account = account, .path = path, .actor = a, .special = special }, CHANGE_CREATE, do_create, special != 0 };
 	if (path.n && path.p[path.n - 1] == '/') /* "foo/" says that foo will have children (RFC 3501, 6.3.3) */
 		j.q.path.n--;
 	int e = check_name(j.q.path);
@@ -192,7 +205,7 @@ static int do_delete(struct change *c, const struct tree *tree, struct request *
 
 int folder_delete(struct service *s, int64_t account, struct span path, const struct actor *a)
 {
-	struct job j = { { .s = s, .account = account, .path = path, .actor = a }, CHANGE_DELETE, do_delete };
+	struct job j = { { .s = s, .account = account, .path = path, .actor = a }, CHANGE_DELETE, do_delete, true };
 	return run(&j);
 }
 
@@ -267,7 +280,7 @@ static int do_rename(struct change *c, const struct tree *tree, struct request *
 
 int folder_rename(struct service *s, int64_t account, struct span from, struct span to, const struct actor *a)
 {
-	struct job j = { { .s = s, .account = account, .path = from, .to = to, .actor = a }, CHANGE_RENAME, do_rename };
+	struct job j = { { .s = s, .account = account, .path = from, .to = to, .actor = a }, CHANGE_RENAME, do_rename, true };
 	int e = check_name(to);
 	if (!e)
 		e = run(&j);

@@ -45,6 +45,8 @@ struct tree {
 /* at: a change number to see the past, 0 for now. Counters of the past are those of each folder's last change then,
    except messages, unseen and bytes, which are 0: see folder_count. */
 int tree_read(struct service *s, int64_t account, int64_t at, struct tree *out);
+/* Of what is there now, only the folders on the way down to path: enough to find it. Their has_children says nothing. */
+int tree_read_path(struct service *s, int64_t account, struct span path, struct tree *out);
 /* NULL when there is none. */
 struct folder *tree_find(const struct tree *t, struct span path);
 struct folder *tree_by_id(const struct tree *t, int64_t id);

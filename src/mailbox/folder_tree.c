@@ -3,6 +3,7 @@
 
 #include "change.h"
 #include "fail.h"
+#include "mailbox_name.h"
 #include "recent.h"
 #include "service_private.h"
 #include "tree_private.h"
@@ -38,17 +39,26 @@ int tree_rows(struct meta_txn *t, int64_t account, int64_t at, struct meta_rows 
 	return meta_query(t, r, META_COLLECTION_ALL, "i", account);
 }
 
+static int read_head(struct meta_txn *t, struct tree_load *l)
+{
+	struct meta_rows r;
+	int e = meta_one(t, &r, META_HEAD_GET, "i", l->account);
+	if (e)
+		return e;
+	l->out->change = meta_int(&r, 2);
+	meta_done(&r);
+	return OK;
+}
+
 static int read_rows(struct meta_txn *t, void *arg)
 {
 	struct tree_load *l = arg;
 	struct meta_rows r;
 	arena_reset(&l->out->arena);
 	buffer_reset(&l->rows);
-	int e = meta_one(t, &r, META_HEAD_GET, "i", l->account);
+	int e = read_head(t, l);
 	if (e)
 		return e;
-	l->out->change = meta_int(&r, 2);
-	meta_done(&r);
 	e = tree_rows(t, l->account, l->at, &r);
 	if (e)
 		return e;
@@ -154,9 +164,42 @@ int tree_load(struct meta_txn *t, int64_t account, int64_t at, struct tree *out)
 	return e;
 }
 
+/* The rows from the top down to path, until one is not there. */
+static int read_path(struct meta_txn *t, struct tree_load *l, struct span path)
+{
+	struct span component;
+	struct meta_rows r;
+	int64_t parent = 0;
+	int e = read_head(t, l);
+	while (!e && mailbox_name_next(&path, &component)) {
+		struct span name = !parent && mailbox_name_is_inbox(component) ? SPAN("INBOX") : component;
+		e = meta_one(t, &r, META_COLLECTION_NAMED, "iisi", l->account, parent, name, (int64_t)COLLECTION_MAIL);
+		if (e)
+			return e == ERR_NOT_FOUND ? OK : e;
+		take_row(l, &r);
+		parent = meta_int(&r, 0);
+		meta_done(&r);
+	}
+	return e;
+}
+
+int tree_load_path(struct meta_txn *t, int64_t account, struct span path, struct tree *out)
+{
+	*out = (struct tree){ 0 };
+	struct tree_load l = { .account = account, .out = out };
+	int e = read_path(t, &l, path);
+	if (!e)
+		e = order_rows(out, &l.rows);
+	buffer_free(&l.rows);
+	if (e)
+		tree_free(out);
+	return e;
+}
+
 struct tree_request {
 	int64_t account, at;
 	struct tree *out;
+	struct span path;
 };
 
 static int load_in_read(struct meta_txn *t, void *arg)
@@ -165,9 +208,21 @@ static int load_in_read(struct meta_txn *t, void *arg)
 	return tree_load(t, q->account, q->at, q->out);
 }
 
+static int load_path_in_read(struct meta_txn *t, void *arg)
+{
+	struct tree_request *q = arg;
+	return tree_load_path(t, q->account, q->path, q->out);
+}
+
+int tree_read_path(struct service *s, int64_t account, struct span path, struct tree *out)
+{
+	struct tree_request q = { .account = account, .out = out, .path = path };
+	return meta_read(s->store->meta, load_path_in_read, &q);
+}
+
 int tree_read(struct service *s, int64_t account, int64_t at, struct tree *out)
 {
-	struct tree_request q = { account, at, out };
+	struct tree_request q = { .account = account, .at = at, .out = out };
 	return meta_read(s->store->meta, load_in_read, &q);
 }
 

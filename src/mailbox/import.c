@@ -182,7 +182,7 @@ static int find_folder(struct meta_txn *t, void *arg)
 {
 	struct folder_load *l = arg;
 	struct tree tree;
-	int e = tree_load(t, l->m->account, 0, &tree);
+	int e = tree_load_path(t, l->m->account, l->k->path, &tree);
 	if (e)
 		return e;
 	const struct folder *f = tree_find(&tree, l->k->path);
@@ -277,14 +277,14 @@ static int run_batch(struct meta_txn *t, void *arg)
 		/* a folder made by this change, or made selectable, is not so in a tree read before */
 		if (i == 0 || !span_eq(m->pending[i].folder, m->pending[i - 1].folder)) {
 			tree_free(&tree);
-			e = tree_load(t, m->account, 0, &tree);
+			e = tree_load_path(t, m->account, m->pending[i].folder, &tree);
 		}
 		if (!e)
 			e = add_one(&c, &tree, &m->pending[i], m->quota);
 		const struct folder *f = e ? NULL : tree_find(&tree, m->pending[i].folder);
 		if (!e && (!f || f->attributes & FOLDER_NOSELECT)) {
 			tree_free(&tree);
-			e = tree_load(t, m->account, 0, &tree);
+			e = tree_load_path(t, m->account, m->pending[i].folder, &tree);
 		}
 	}
 	e = change_end(&c, e, &m->touched);

@@ -284,7 +284,7 @@ static int find_folder(struct change *c, struct span path, int64_t *id)
 	*id = INBOX;
 	if (path.n == 0)
 		return OK;
-	int e = tree_load(c->t, c->account, 0, &tree);
+	int e = tree_load_path(c->t, c->account, path, &tree);
 	if (e)
 		return e;
 	const struct folder *f = tree_find(&tree, path);
@@ -430,7 +430,7 @@ static int append_into(struct change *c, struct append_request *q)
 {
 	struct tree tree;
 	struct collection *to;
-	int e = tree_load(c->t, c->account, 0, &tree);
+	int e = tree_load_path(c->t, c->account, q->path, &tree);
 	if (e)
 		return e;
 	const struct folder *f = tree_find(&tree, q->path);

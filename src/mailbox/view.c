@@ -24,7 +24,7 @@ static void copy_folder(struct view *v, const struct folder *f)
 static int find(struct view *v, struct span path, int64_t at)
 {
 	struct tree tree;
-	int e = tree_read(v->s, v->account, at, &tree);
+	int e = at ? tree_read(v->s, v->account, at, &tree) : tree_read_path(v->s, v->account, path, &tree);
 	if (e)
 		return e;
 	struct folder *f = tree_find(&tree, path);

@@ -271,7 +271,7 @@ static int find_target(struct change *c, struct step *k, struct collection **to)
 	struct tree tree;
 	k->target = k->b->target;
 	if (!k->target) {
-		int e = tree_load(c->t, c->account, 0, &tree);
+		int e = tree_load_path(c->t, c->account, k->b->path, &tree);
 		if (e)
 			return e;
 		const struct folder *f = tree_find(&tree, k->b->path);

@@ -63,7 +63,7 @@ static int check_target(struct command *c, const struct append *a)
 {
 	struct imap_session *s = c->session;
 	struct tree tree;
-	int rc = a->head.sync ? tree_read(s->node->service, s->account, 0, &tree) : OK;
+	int rc = a->head.sync ? tree_read_path(s->node->service, s->account, a->name, &tree) : OK;
 	if (rc || !a->head.sync)
 		return rc;
 	const struct folder *f = tree_find(&tree, a->name);

@@ -16,7 +16,7 @@ static int find(struct command *c, struct span name, struct status *out)
 {
 	struct imap_session *s = c->session;
 	struct tree tree;
-	int rc = tree_read(s->node->service, s->account, 0, &tree);
+	int rc = tree_read_path(s->node->service, s->account, name, &tree);
 	if (rc)
 		return rc;
 	const struct folder *found = tree_find(&tree, name);

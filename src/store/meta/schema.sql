@@ -39,6 +39,8 @@ CREATE TABLE collection (
   keywords TEXT,                    -- ever used in it, blank-separated
   PRIMARY KEY (account, id)
 ) WITHOUT ROWID;
+-- A folder is found by its path, a component at a time, however many there are.
+CREATE INDEX collection_place ON collection (account, parent, name);
 
 -- What collection rows were before end_no. A collection that was deleted whole keeps its entries in live: its last row
 -- here is all that says so, and putting that row back brings everything back.

@@ -7,14 +7,34 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "durable_file.h"
 #include "fail.h"
 
-enum { PIECE = 1 << 20, SYNC_EACH = 16 };
+enum { PIECE = 1 << 20, SYNC_EACH = 4, REST_MOST_US = 200000 };
 
 static int tell(struct file_copy *c, uint64_t bytes)
 {
 	return c->step ? c->step(c->ctx, bytes) : OK;
+}
+
+static int copy_piece(int from, int64_t at, size_t n, int to, char *piece, const char *path)
+{
+	int e = file_read_at(from, piece, n, at, path);
+	if (!e)
+		e = file_write_at(to, piece, n, at, path);
+	if (!e && at / PIECE % SYNC_EACH == SYNC_EACH - 1) {
+		e = fdatasync(to) ? fail_errno("sync", path) : OK;
+		posix_fadvise(to, 0, 0, POSIX_FADV_DONTNEED);
+	}
+	return e;
+}
+
+/* As long as a piece took the disk is left to others. */
+static void rest(int64_t since)
+{
+	int64_t us = clock_mono() - since;
+	usleep((useconds_t)(us < REST_MOST_US ? us : REST_MOST_US));
 }
 
 /* Dirty pages are written as we go, so that the end of a large copy is not one long sync that others wait behind. */
@@ -22,19 +42,15 @@ static int copy_bytes(struct file_copy *c, int from, int64_t n, int to, const ch
 {
 	char *piece = malloc(PIECE);
 	int e = piece ? OK : fail_with(ERR_UNAVAILABLE, "no memory");
-	int pieces = 0;
 	for (int64_t at = 0; !e && at < n; at += PIECE) {
 		size_t k = n - at < PIECE ? (size_t)(n - at) : PIECE;
-		e = file_read_at(from, piece, k, at, path);
-		if (!e)
-			e = file_write_at(to, piece, k, at, path);
-		if (!e && ++pieces % SYNC_EACH == 0) {
-			e = fdatasync(to) ? fail_errno("sync", path) : OK;
-			posix_fadvise(to, 0, 0, POSIX_FADV_DONTNEED);
-		}
+		int64_t since = clock_mono();
+		e = copy_piece(from, at, k, to, piece, path);
 		if (!e)
 			e = tell(c, k);
 		c->copied += e ? 0 : k;
+		if (at + PIECE < n)
+			rest(since);
 	}
 	free(piece);
 	return e;

@@ -1,5 +1,5 @@
 /* Copies of large files: they share the blocks of the original where the file system can (reflink: btrfs, xfs), else the bytes
-   are copied without pushing everything else out of the page cache. */
+   are copied, at half of the speed there is and without pushing everything else out of the page cache. */
 #ifndef FILE_COPY_H
 #define FILE_COPY_H
 

@@ -157,6 +157,8 @@ def test_2_deliver_and_read(root):
 
 def test_3_upgrade_keeps_mail_and_settings(root):
     conf = root.path / 'etc/perdura/perdura.conf'
+    assert [l for l in conf.read_text().splitlines() if not l.startswith('#')] == [], 'what changes would be asked about'
+    assert 'listen' not in conf.read_text()
     conf.write_text(conf.read_text() + 'node.name = n7\n')
     root.install()
     assert conf.read_text().endswith('node.name = n7\n')

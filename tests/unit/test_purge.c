@@ -415,8 +415,32 @@ static void unfinished_operation(void **state)
 	assert_int_equal(r.busy, 1);
 	assert_int_equal(floor_of(w), 0);
 	assert_int_equal(sql(w, "SELECT COUNT(*) FROM email"), 1);
+	sql(w, "UPDATE changeset SET account = 0"); /* of the whole server */
+	assert_int_equal(purge(w).emails, 0);
 	sql(w, "DELETE FROM changeset");
 	assert_int_equal(purge(w).emails, 1);
+}
+
+/* Each account by its own window. */
+static void windows(void **state)
+{
+	struct world *w = *state;
+	struct setting_value all = { SPAN("retention.window"), SPAN("1d") }, own = { SPAN("retention.window"), SPAN("365d") };
+	assert_int_equal(settings_set(w->s, &all, 1, &tester), OK);
+	assert_int_equal(account_set(w->s, ANNA, &own, 1, &tester), OK);
+	directory_changed(w->identity);
+	struct recipient both[] = { { .account = ANNA, .address = SPAN("anna@example.org") },
+		                    { .account = BERT, .address = SPAN("bert@example.org") } };
+	struct incoming *in = message(w, "to both");
+	assert_int_equal(deliver(w->s, in, SPAN("s@example.org"), both, 2, &tester), OK);
+	incoming_free(&in);
+	later(40 * DAY_US);
+	purge(w);
+	assert_int_equal(floor_of(w), 0);
+	assert_int_equal(sql(w, "SELECT floor > 0 FROM head WHERE account = 2"), 1);
+	later(366 * DAY_US);
+	purge(w);
+	assert_int_equal(floor_of(w), head(w));
 }
 
 /* --- Sessions --- */
@@ -843,6 +867,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_hold),
 		EACH(unfinished_operation),
+		EACH(windows),
 		EACH(at_sessions),
 		EACH(lagging_sessions),
 		EACH(remembered_mailbox),

@@ -454,6 +454,7 @@ static const struct case_of_damage damages[] = {
 	{ "B2", "DELETE FROM body WHERE id = " ITS_BLOB, "has no row, so its text cannot be found" },
 	{ "B2", "UPDATE email SET size = size + 1 WHERE id = " AN_EMAIL, "its size is not its blob's" },
 	{ "B2", "UPDATE body SET state = 1 WHERE id = " ITS_BLOB, "is condemned and will be removed" },
+	{ "B6", "UPDATE body SET state = 1 WHERE id = " ITS_BLOB, "is condemned, and no purge will find it" },
 	{ "B2", "DELETE FROM body_use WHERE email = " AN_EMAIL, "nothing says that it uses its blob" },
 	{ "B2", "INSERT INTO body_use VALUES (" ITS_BLOB ", 12345)", "is kept for email 12345, which is not there" },
 	{ "B2", "INSERT INTO body_use VALUES (" ITS_BLOB ", (SELECT MAX(id) FROM email))", "which has another one" },

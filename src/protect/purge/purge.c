@@ -212,23 +212,26 @@ static int read_heads(struct meta_txn *t, void *arg)
 	return e;
 }
 
-/* The system log comes first: what is gone of it decides which accounts go as a whole. */
+/* The system log comes first: what is gone of it decides which accounts go as a whole. An unfinished operation on it is one on
+   the whole server: any account may be its next. */
 static int purge_accounts(struct run *r)
 {
 	struct heads *h = calloc(1, sizeof *h);
 	if (!h)
 		return fail_with(ERR_UNAVAILABLE, "no memory");
 	h->after = -1;
+	bool whole_busy = false;
 	int e;
 	do {
 		e = purge_read(r, read_heads, h);
-		for (size_t i = 0; !e && i < h->n; i++) {
+		for (size_t i = 0; !e && !whole_busy && i < h->n; i++) {
 			e = purge_one(r, h->rows[i][0], h->rows[i][1]);
 			h->after = h->rows[i][0];
+			whole_busy = h->after == SYSTEM_ACCOUNT && r->report.busy;
 			if (!e && h->after == SYSTEM_ACCOUNT)
 				e = purge_read_ended(r);
 		}
-	} while (!e && h->n == PURGE_READ);
+	} while (!e && h->n == PURGE_READ && !whole_busy);
 	free(h);
 	return e;
 }

@@ -102,13 +102,15 @@ struct blob_row {
 	unsigned char sha256[32];
 	bool whole; /* sha256 is one */
 	bool used;
+	bool listed;    /* in doomed, by which purge finds it */
 	bool condemned; /* its bytes may be gone: on a copy of the data, or a moment before its row is */
 };
 
 static struct blob_row blob_from_row(const struct meta_rows *r)
 {
 	struct blob_row b = { .id = meta_int(r, 0), .hash = meta_int(r, 1), .size = meta_int(r, 3),
-		              .at = { meta_int(r, 4), meta_int(r, 5), meta_int(r, 6) }, .used = meta_int(r, 7), .condemned = meta_int(r, 8) };
+		              .at = { meta_int(r, 4), meta_int(r, 5), meta_int(r, 6) }, .used = meta_int(r, 7), .condemned = meta_int(r, 8),
+		              .listed = meta_int(r, 9) };
 	struct span sha = meta_span(r, 2);
 	b.whole = sha.n == sizeof b.sha256;
 	if (b.whole)
@@ -255,6 +257,8 @@ static int verify_blob(struct verify *v, struct blob_row *b)
 	memcpy(&hash, b->sha256, sizeof hash);
 	v->report.blobs++;
 	v->report.unused += !b->used;
+	if (b->condemned && !b->listed)
+		trouble(v, "blob %lld: is condemned, and no purge will find it: " FIX_REPORT, (long long)b->id);
 	if (!verify_minted(v, b->id) || !verify_minted(v, b->at.pack))
 		trouble(v, "blob %lld: its id or its pack's was minted by no known start of a node, and may be minted again: "
 		        FIX_DATABASE, (long long)b->id);

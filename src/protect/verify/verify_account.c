@@ -321,7 +321,7 @@ static int verify_definitions(struct account *a)
 
 static void compare(struct account *a, const struct kept *k, const char *what, int64_t told, uint64_t counted)
 {
-	if (told != (int64_t)counted && !(k->ended && verify_purged(a, k->ended)))
+	if (told != (int64_t)counted && !verify_purged(a, k->ended ? k->ended : INT64_MAX))
 		trouble_at(a, k, 0, "%s is said to be %lld and is %llu: clients see a wrong number; " FIX_REPORT, what, (long long)told,
 		           (unsigned long long)counted);
 }

@@ -317,7 +317,7 @@ int verify_names(struct account *a, const struct kept *k)
 	do {
 		e = verify_failure(a->v, meta_read(meta_of(a->v), read_names, p), a->name);
 		for (size_t i = 0; !e && i < p->n; i++)
-			if (!p->rows[i].found)
+			if (!p->rows[i].found && !verify_purged(a, INT64_MAX))
 				trouble_at(a, k, p->rows[i].uid, "the name %.*s leads to it, and it has another name or is gone: " FIX_DATABASE,
 				           SPAN_ARG(p->rows[i].name));
 		if (p->n)

@@ -87,7 +87,7 @@ int verify_accounts(struct verify *v);
 const char *verify_account_name(const struct verify *v, int64_t account, char out[VERIFY_NAME_MAX]);
 int verify_journal(struct account *a);
 /* Asked before a gap is called one: may purge have made it, now or since the account was read? What ends up to the
-   account's floor may be gone, and all of an account that is not there any more. */
+   account's floor may be gone, and all (end: INT64_MAX) of an account that is purged as a whole. */
 bool verify_purged(struct account *a, int64_t end);
 /* Fills the counts of k. */
 int verify_entries(struct account *a, struct kept *k);

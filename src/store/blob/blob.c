@@ -149,8 +149,8 @@ static void end_stages(struct blob_store *s, struct blob_stage *const *stages, s
 		if (!is_written(stages[i]))
 			continue;
 		if (r) {
+			stage_failed(stages[i], r); /* first: whoever sees the state asks why */
 			stages[i]->state = STAGE_FINISHED;
-			stage_failed(stages[i], r);
 		} else {
 			stage_durable(s, stages[i]);
 		}

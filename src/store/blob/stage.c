@@ -50,8 +50,8 @@ void stage_failed(struct blob_stage *st, int r)
 
 static int stage_broken(struct blob_stage *st, int r)
 {
-	st->state = STAGE_FAILED;
 	stage_failed(st, r);
+	st->state = STAGE_FAILED;
 	return r;
 }
 

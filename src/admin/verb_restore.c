@@ -127,14 +127,16 @@ static void report_all(struct request *r, const struct restore_all_request *q, c
 	struct json_writer j = { &b, false };
 	if (!r->json) {
 		request_line(r, "%s: as of %s: %llu accounts, %llu came back, %llu were made since, %llu failed; %llu folders, %llu messages, flags of"
-		             " %llu; %llu folders and %llu messages removed", q->dry_run ? "would restore" : "restored", when,
+		             " %llu; %llu folders and %llu messages removed; %llu domains, aliases and settings came back", q->dry_run ? "would restore" : "restored", when,
 		             (unsigned long long)k->accounts, (unsigned long long)k->revived, (unsigned long long)k->younger,
 		             (unsigned long long)k->failed, (unsigned long long)k->sum.folders, (unsigned long long)k->sum.messages,
-		             (unsigned long long)k->sum.flags, (unsigned long long)k->sum.folders_removed, (unsigned long long)k->sum.removed);
+		             (unsigned long long)k->sum.flags, (unsigned long long)k->sum.folders_removed, (unsigned long long)k->sum.removed,
+		             (unsigned long long)k->entries);
 		return;
 	}
 	json_put_open(&j, '{');
 	json_put_key(&j, "at"), json_put_text(&j, span_of(when));
+	json_put_key(&j, "entries_back"), json_put_int(&j, (int64_t)k->entries);
 	json_put_key(&j, "accounts"), json_put_int(&j, (int64_t)k->accounts);
 	json_put_key(&j, "accounts_back"), json_put_int(&j, (int64_t)k->revived);
 	json_put_key(&j, "made_since"), json_put_int(&j, (int64_t)k->younger);

@@ -88,3 +88,28 @@ def test_history_of_settings(node):
         'changed aliases: ended listed@example.org', f'changed settings: changed {node.user}')]
     assert any(h['text'].startswith(f'made the account: added {node.user}') for h in lines(node, 'history'))
     assert 'perdura undo' not in node.perdura('history')
+
+
+def test_they_come_back(node):
+    """restore --all: what was there then and is not there now, as it was then; what was changed since stays."""
+    node.perdura('domain', 'add', 'lost.test')
+    node.perdura('domain', 'set', 'lost.test', 'quota.default=7M')
+    node.perdura('alias', 'add', 'lost@lost.test', node.user)
+    node.perdura('alias', 'add', 'kept@example.org', node.user)
+    node.perdura('set', 'retention.window=9d', 'quota.default=9G')
+    node.perdura('snapshot', 'create', 'before')
+    node.perdura('alias', 'add', 'lost@lost.test', node.other)
+    node.perdura('alias', 'add', 'kept@example.org', node.other)
+    node.perdura('alias', 'remove', 'lost@lost.test')
+    node.perdura('domain', 'remove', 'lost.test')
+    node.perdura('set', 'retention.window=', 'quota.default=8G')
+    dry = lines(node, 'restore', '--all', '--at', 'before', '--dry-run')[-1]
+    done = lines(node, 'restore', '--all', '--at', 'before', '--yes')[-1]
+    assert dry['entries_back'] == done['entries_back'] == 3
+    assert value(node, 'domain', 'set', 'lost.test', 'quota.default')['value'] == '7M'
+    aliases = node.perdura('alias', 'list').splitlines()
+    assert f'lost@lost.test {node.user}' in aliases and f'kept@example.org {node.user} {node.other}' in aliases
+    assert value(node, 'set', 'retention.window')['value'] == '9d' and value(node, 'set', 'quota.default')['value'] == '8G'
+    assert lines(node, 'restore', '--all', '--at', 'before', '--yes')[-1]['entries_back'] == 0
+    node.perdura('snapshot', 'remove', 'before')
+    assert node.run('check').returncode == 0

@@ -8,6 +8,7 @@
 #include "change.h"
 #include "fail.h"
 #include "past.h"
+#include "restore_directory.h"
 #include "store.h"
 #include "system.h"
 #include "varint.h"
@@ -163,6 +164,16 @@ static int revive_lost(struct run *r)
 	return e;
 }
 
+/* Domains, aliases and settings, when all is asked for. */
+static int revive_entries(struct run *r)
+{
+	int64_t at;
+	if (r->q->folder.n || r->q->match.n || r->q->into.n)
+		return OK;
+	int e = instant_change(r->s, SYSTEM_ACCOUNT, r->q->at, &at);
+	return e ? e : restore_directory(r->s, at, r->q->actor, r->q->dry_run, &r->report.entries);
+}
+
 static int by_id(const void *a, const void *b)
 {
 	int64_t x = ((const struct one *)a)->id, y = ((const struct one *)b)->id;
@@ -275,6 +286,8 @@ static int carry_out(struct run *r)
 	pthread_t threads[WORKERS];
 	size_t n = 0;
 	int e = revive_lost(r);
+	if (!e)
+		e = revive_entries(r);
 	if (!e)
 		e = list_accounts(r);
 	if (e)

@@ -24,6 +24,7 @@ struct restore_all_request {
 
 struct restore_all_report {
 	uint64_t accounts, revived, younger, failed; /* younger: made since */
+	uint64_t entries; /* domains, aliases and settings that came back */
 	struct restore_report sum;
 };
 

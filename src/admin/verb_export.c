@@ -74,14 +74,15 @@ static int send_message(struct work *w, const struct folder *f, const struct ent
 	if (e != ERR_CORRUPT && e != ERR_NOT_FOUND)
 		return e;
 	w->unreadable++; /* the others can be had */
-	request_error(w->r, EXIT_FAILED, "%.*s, UID %" PRIu32 ": left out, its bytes are damaged: %s", SPAN_ARG(f->path), entry->uid,
-		fail_detail());
+	request_error(w->r, EXIT_FAILED, "%.*s, UID %" PRIu32 ": left out, its bytes are damaged: %s", SPAN_ARG(f->path),
+		entry->uid, fail_detail());
 	return OK;
 }
 
 /* ---- One folder */
 
-static int send_entries(struct work *w, const struct folder *f, const struct entry *list, size_t n, const struct imap_set *there)
+static int send_entries(struct work *w, const struct folder *f, const struct entry *list, size_t n,
+                        const struct imap_set *there)
 {
 	int e = OK;
 	for (size_t i = 0; i < n && !e; i++) {
@@ -209,8 +210,8 @@ static int report(const struct work *w)
 	char when[40];
 	instant_write(w->at.stamp, when);
 	if (w->r->json)
-		request_line(w->r, "{\"at\":\"%s\",\"change\":%" PRId64 ",\"folders\":%" PRIu64 ",\"messages\":%" PRIu64 ",\"bytes\":%" PRIu64
-			",\"there\":%" PRIu64 ",\"unreadable\":%" PRIu64 "}", when, w->at.change, w->folders, w->sent, w->bytes, w->there,
+		request_line(w->r, "{\"at\":\"%s\",\"change\":%" PRId64 ",\"folders\":%" PRIu64 ",\"messages\":%" PRIu64
+			",\"bytes\":%" PRIu64 ",\"there\":%" PRIu64 ",\"unreadable\":%" PRIu64 "}", when, w->at.change, w->folders, w->sent, w->bytes, w->there,
 			w->unreadable);
 	else
 		request_line(w->r, "exported as of %s (change @%" PRId64 "): %" PRIu64 " messages of %" PRIu64 " folders, %" PRIu64

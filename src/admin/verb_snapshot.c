@@ -62,7 +62,8 @@ static void show_copy(struct request *r, const char *to, const struct copy_repor
 	char at[40];
 	instant_write(k->stamp, at);
 	if (!r->json) {
-		request_line(r, "%s: a copy as of %s; %" PRIu64 " bytes copied, %" PRIu64 " shared with the original", to, at, k->copied, k->shared);
+		request_line(r, "%s: a copy as of %s; %" PRIu64 " bytes copied, %" PRIu64 " shared with the original", to, at,
+			k->copied, k->shared);
 		return;
 	}
 	struct buffer b = { 0 };

@@ -108,7 +108,8 @@ bool mbox_parse_mark(struct arena *a, struct span word, struct mbox_mark *out)
 	struct span name;
 	uint64_t validity, uid, size;
 	bool ok = next_field(&word, &name) && span_eq(name, span_of(first)) && next_number(&word, INT64_MAX, &validity) &&
-	          next_number(&word, UINT32_MAX, &uid) && next_number(&word, INT64_MAX, &size) && get_texts(&folder, &flags, word);
+	          next_number(&word, UINT32_MAX, &uid) && next_number(&word, INT64_MAX, &size) &&
+	          get_texts(&folder, &flags, word);
 	if (ok)
 		*out = (struct mbox_mark){ (int64_t)validity, (uint32_t)uid, size, arena_copy(a, buffer_span(&folder)),
 			arena_copy(a, buffer_span(&flags)) };

@@ -288,8 +288,8 @@ static int sync_all(struct export_target *t)
 	int e = syncfs(fd) ? fail_errno("sync", t->path) : OK;
 	close(fd);
 	if (!e && of(t)->keywords_left_out)
-		e = fail_with(ERR_LIMIT, "a folder has more than %d keywords, which is all that a Maildir can hold: the messages are there, some "
-			"keywords are not; --format mbox keeps all", LETTERS);
+		e = fail_with(ERR_LIMIT, "a folder has more than %d keywords, which is all that a Maildir can hold: the messages "
+			"are there, some keywords are not; --format mbox keeps all", LETTERS);
 	return e;
 }
 

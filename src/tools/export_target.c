@@ -47,7 +47,7 @@ static bool is_known(const struct export_target *t, uint32_t uid)
 	       bsearch(&k, t->known.p, t->known.n / sizeof k, sizeof k, compare_known);
 }
 
-/* Those of the current folder, as a set. Too many runs for one answer: the node sends all, and what is known is passed over. */
+/* Those of the current folder, as a set. Too many runs for one answer: the node sends all, what is known is passed over. */
 static void put_known(const struct export_target *t, struct buffer *answer)
 {
 	struct imap_set_writer w = { .b = answer };
@@ -116,8 +116,8 @@ static int state_check(struct export_target *t, struct span text)
 	bool same = span_eq(before, buffer_span(&asked));
 	buffer_free(&asked);
 	if (!same)
-		return fail_with(ERR_INVALID, "%s: the export that broke off here was '%.*s': finish that first, or export to another place",
-			t->path, SPAN_ARG(before));
+		return fail_with(ERR_INVALID, "%s: the export that broke off here was '%.*s': finish that first, or export to "
+			"another place", t->path, SPAN_ARG(before));
 	snprintf(t->resume, sizeof t->resume, "%.*s", SPAN_ARG(change));
 	return OK;
 }
@@ -141,7 +141,9 @@ static int state_read(struct export_target *t, bool *ours)
 static bool is_mbox(const struct export_options *o)
 {
 	struct span path = span_of(o->path);
-	return o->format ? strcmp(o->format, "mbox") == 0 : path.n > 5 && span_ieq(span_sub(path, path.n - 5, 5), SPAN(".mbox"));
+	if (o->format)
+		return strcmp(o->format, "mbox") == 0;
+	return path.n > 5 && span_ieq(span_sub(path, path.n - 5, 5), SPAN(".mbox"));
 }
 
 int export_open(const struct export_options *o, struct export_target **out)

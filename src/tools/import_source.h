@@ -1,6 +1,6 @@
-/* Messages out of local files: mbox, Maildir and Maildir++, a tree of .eml and .mbox files, a single message. Read by the command
-   itself, so that the node needs no right to a user's files. Line ends come out as CRLF, but for what an export wrote, which
-   comes out as it went in. */
+/* Messages out of local files: mbox, Maildir and Maildir++, a tree of .eml and .mbox files, a single message. Read by the
+   command itself, so that the node needs no right to a user's files. Line ends come out as CRLF, but for what an export
+   wrote, which comes out as it went in. */
 #ifndef IMPORT_SOURCE_H
 #define IMPORT_SOURCE_H
 

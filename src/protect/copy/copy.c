@@ -76,8 +76,8 @@ static int write_mark(const struct copy *c, int64_t stamp)
 		return r;
 	if (stamp)
 		instant_write(stamp, at);
-	buffer_printf(&b, "node = %s\nfrom = %s\n%s%s%s", c->q->node_name, c->q->from, stamp ? "instant = " : "unfinished = yes", at,
-		"\n");
+	buffer_printf(&b, "node = %s\nfrom = %s\n", c->q->node_name, c->q->from);
+	buffer_printf(&b, "%s%s\n", stamp ? "instant = " : "unfinished = yes", at);
 	r = durable_file_write(path, buffer_span(&b), 0600);
 	buffer_free(&b);
 	return r;

@@ -15,7 +15,8 @@ struct copy_request {
 	const char *from;      /* the node's data folder: its perdura.conf goes along */
 	const char *node_name;
 	const char *to;        /* absolute; new, empty, or a copy on which no node ever ran */
-	/* Both may be NULL. progress: bytes of about so many. cancelled: non-zero ends it; what is copied stays for the next try. */
+	/* Both may be NULL. progress: bytes of about so many. cancelled: non-zero ends it; what is copied stays for the next
+	   try. */
 	void (*progress)(void *ctx, uint64_t done, uint64_t total);
 	int (*cancelled)(void *ctx);
 	void *ctx;

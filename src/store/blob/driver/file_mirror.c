@@ -22,8 +22,9 @@ struct place {
 
 static int place_below(const struct place *p, const char *name, struct place *out)
 {
-	return snprintf(out->from, PATH_MAX, "%s/%s", p->from, name) < PATH_MAX && snprintf(out->to, PATH_MAX, "%s/%s", p->to, name) < PATH_MAX
-		? OK : fail_with(ERR_INVALID, "path too long: %.200s...", p->to);
+	int from = snprintf(out->from, PATH_MAX, "%s/%s", p->from, name);
+	int to = snprintf(out->to, PATH_MAX, "%s/%s", p->to, name);
+	return from < PATH_MAX && to < PATH_MAX ? OK : fail_with(ERR_INVALID, "path too long: %.200s...", p->to);
 }
 
 /* ---- A file */
@@ -40,8 +41,8 @@ static bool is_there(const char *to, int fd, int64_t size)
 	unsigned char here[PACK_SEAL], there[PACK_SEAL];
 	struct stat st;
 	int copy = open(to, O_RDONLY | O_CLOEXEC);
-	bool same = copy >= 0 && !fstat(copy, &st) && st.st_size == size && has_seal(fd, size, here) && has_seal(copy, size, there) &&
-	            memcmp(here, there, PACK_SEAL) == 0;
+	bool same = copy >= 0 && !fstat(copy, &st) && st.st_size == size && has_seal(fd, size, here) &&
+	            has_seal(copy, size, there) && memcmp(here, there, PACK_SEAL) == 0;
 	if (copy >= 0)
 		close(copy);
 	return same;

@@ -57,7 +57,8 @@ static int drop(const char *path)
 int sqlite_copy(int database, const char *path, const char *to, struct file_copy *c, int64_t *at)
 {
 	char log[PATH_MAX], index[PATH_MAX];
-	if (snprintf(log, sizeof log, "%s-wal", to) >= (int)sizeof log || snprintf(index, sizeof index, "%s-shm", to) >= (int)sizeof index)
+	if (snprintf(log, sizeof log, "%s-wal", to) >= (int)sizeof log ||
+	    snprintf(index, sizeof index, "%s-shm", to) >= (int)sizeof index)
 		return fail_with(ERR_INVALID, "%s: name too long", to);
 	int r = drop(log);
 	if (!r)

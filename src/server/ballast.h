@@ -1,6 +1,6 @@
-/* A file that holds room on the data folder's disk. When the disk is nearly full it is emptied, and the store says that it
- * is full: mail and changes are refused, while purge and checkpoints work in the room that was held. When there is room
- * for the ballast again it is filled, and everything goes on.
+/* A file that holds room on the data folder's disk. When the disk is nearly full it is emptied, and the store says that
+ * it is full: mail and changes are refused, while purge and checkpoints work in the room that was held. When there is
+ * room for the ballast again it is filled, and everything goes on.
  *
  *   none    no file: the disk never had room for it         -> held as soon as it has
  *   held    DIR/ballast has its blocks                      -> released, when less than a quarter of it is free

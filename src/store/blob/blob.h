@@ -88,12 +88,12 @@ struct blob_pack_info {
 /* All packs of the store, of every node, by id; stops when fn returns non-zero, and returns that. A pack that has no name
    yet is not among them. */
 int blob_list(struct blob_store *s, int (*fn)(void *ctx, const struct blob_pack_info *p), void *ctx);
-/* OK: the pack is not there and does not come back with a power cut, also when it was not there before. Readers of a record
-   in it may still come to its end; later ones get ERR_NOT_FOUND. ERR_INVALID: it is the open pack. */
+/* OK: the pack is not there and does not come back with a power cut, also when it was not there before. Who reads a
+   small record of it has that in hand; all others get ERR_NOT_FOUND. ERR_INVALID: it is the open pack. */
 int blob_remove_pack(struct blob_store *s, int64_t pack);
 /* A finished stage that holds the record of `at` as it is stored, its checksums verified, to be written elsewhere by
-   blob_write() (or store_commit()); the record that was copied stays. Fails as reading does; ERR_INVALID: the body has a
-   pack of its own, which is never partly dead. */
+   blob_write() (or store_commit()); the record that was copied stays. Fails as reading does; ERR_INVALID: the body has
+   a pack of its own, which is never partly dead. */
 int blob_stage_copy(struct blob_store *s, const struct blob_location *at, struct blob_stage **out);
 
 /* For a copy of the store: while it is held, no pack is removed (blob_remove_pack: ERR_UNAVAILABLE). Holds add up. */

@@ -4,9 +4,10 @@
 
 #include "store_inside.h"
 
-/* A stage goes OPEN -> FINISHED (blob_stage_finish) -> WRITTEN (blob_write) -> DURABLE (blob_sync). A small body that could
- * not be written or synced is FINISHED with its failure in `result`, and may be written again. A large body has its bytes on stable storage when it
- * is FINISHED and only its name is missing; any failure of it is for good (FAILED), as its bytes cannot be had again. */
+/* A stage goes OPEN -> FINISHED (blob_stage_finish, blob_stage_copy) -> WRITTEN (blob_write) -> DURABLE (blob_sync). A small
+ * body that could not be written or synced is FINISHED with its failure in `result`, and may be written again. A large body
+ * has its bytes on stable storage when it is FINISHED and only its name is missing; any failure of it is for good (FAILED),
+ * as its bytes cannot be had again. */
 
 enum { OWN_RECORD = PACK_HEADER }; /* offset of the record in a pack of its own */
 

@@ -24,6 +24,7 @@ struct m_state read_state(struct world *w)
 		struct view *v;
 		struct entry *e;
 		size_t n = 0;
+		p->keywords = keywords_read(w, f->keywords);
 		if (k.noselect)
 			continue;
 		expect_code(w, view_open(w->s, w->account, f->path, VIEW_READ_ONLY, &v), OK, k.name);
@@ -246,9 +247,10 @@ void take_over(struct world *w, struct m_state *s)
 		if (f->uidvalidity >= m->next_uidvalidity)
 			m->next_uidvalidity = f->uidvalidity + 1;
 	}
-	for (size_t i = 0; i < m->now.n; i++) { /* sessions that were not told remember what ended */
-		const struct m_folder *was = &m->now.f[i], *is = m_by_id(s, was->id);
-		for (size_t k = 0; is && k < was->c->n; k++) {
+	for (size_t i = 0; i < s->n; i++) { /* sessions that were not told remember what ended, also in folders that came back */
+		const struct m_folder *is = &s->f[i], *was = m_by_id(&m->now, is->id);
+		was = was ? was : m_dead(m, is->id);
+		for (size_t k = 0; was && k < was->c->n; k++) {
 			if (m_entry(is, was->c->e[k].uid))
 				continue;
 			m->graves = realloc(m->graves, (m->n_graves + 1) * sizeof *m->graves);

@@ -81,8 +81,10 @@ static void take_wish(struct place *k, struct wish *w)
 {
 	bool grown = w->end && k->now && k->now->uidnext != w->uidnext;
 	k->wish = w;
-	if (k->now && k->now->messages) /* a folder with messages is no name alone */
+	if (!w->end && k->now && k->now->messages && w->attributes & FOLDER_NOSELECT) {
+		w->held = true;
 		w->attributes &= ~(int64_t)FOLDER_NOSELECT;
+	}
 	w->holder = 0;
 	w->fate = stands(w, k->now) ? WISH_STANDS : grown ? WISH_STUCK : WISH_GRANTED;
 	if (w->fate != WISH_GRANTED)
@@ -382,5 +384,22 @@ int replant(struct replant *q)
 	for (size_t i = 0; !e && !q->dry_run && i < q->n; i++)
 		q->wishes[i].fate = fates[i];
 	free(fates);
+	return e;
+}
+
+int replant_held(struct replant *q)
+{
+	struct replant some = *q;
+	some.wishes = calloc(q->n + 1, sizeof *some.wishes);
+	some.n = 0;
+	if (!some.wishes)
+		return fail_with(ERR_UNAVAILABLE, "no memory");
+	for (size_t i = 0; i < q->n; i++)
+		if (q->wishes[i].held && (q->wishes[i].fate == WISH_GRANTED || q->wishes[i].fate == WISH_STANDS)) {
+			some.wishes[some.n] = q->wishes[i];
+			some.wishes[some.n++].attributes |= FOLDER_NOSELECT;
+		}
+	int e = some.n && !q->dry_run ? replant(&some) : OK;
+	free(some.wishes);
 	return e;
 }

@@ -25,6 +25,7 @@ struct wish {
 	int64_t holder;
 	bool revived;
 	int64_t messages;   /* revived: that came back with it */
+	bool held;          /* it was to be a name alone, and there are messages in it */
 };
 
 struct replant {
@@ -43,5 +44,7 @@ struct replant {
 
 /* Up to 300 folders go in one transaction: all are where they belong, or none is. */
 int replant(struct replant *q);
+/* Once messages have gone: those that were held become names alone, if nothing is in them now. Fates stay. */
+int replant_held(struct replant *q);
 
 #endif

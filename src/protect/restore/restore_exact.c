@@ -6,7 +6,6 @@
 #include "flags.h"
 #include "folder_private.h"
 #include "moves.h"
-#include "replant.h"
 #include "restore_private.h"
 #include "store.h"
 
@@ -228,20 +227,19 @@ int restore_exact_folders(struct run *r)
 	int e = tree_read(r->s, r->q->account, 0, &now);
 	if (!e)
 		e = restore_choose(r);
-	if (!e && !(w = calloc(r->then.n + now.n + 1, sizeof *w)))
+	if (!e && !(w = arena_alloc(&r->arena, (r->then.n + now.n + 1) * sizeof *w)))
 		e = fail_with(ERR_UNAVAILABLE, "no memory");
 	if (!e)
 		e = make_wishes(r, &now, w, &n);
 	if (!e && !(r->gone = arena_alloc(&r->arena, (n + 1) * sizeof *r->gone)))
 		e = fail_with(ERR_UNAVAILABLE, "no memory");
-	struct replant q = { .s = r->s, .account = r->q->account, .kind = CHANGE_RESTORE, .actor = r->q->actor,
+	r->replant = (struct replant){ .s = r->s, .account = r->q->account, .kind = CHANGE_RESTORE, .actor = r->q->actor,
 		             .changeset = r->changeset, .wishes = w, .n = n, .dry_run = r->q->dry_run };
 	if (!e)
-		e = replant(&q);
+		e = replant(&r->replant);
 	for (size_t i = 0; !e && i < n; i++)
 		take_fate(r, &now, &w[i]);
 	tree_free(&now);
-	free(w);
 	return e;
 }
 
@@ -446,6 +444,8 @@ static int unsubscribe(struct run *r)
 int restore_exact_rest(struct run *r)
 {
 	int e = remove_all(r);
+	if (!e && !restore_cancelled(r))
+		e = replant_held(&r->replant);
 	if (e || r->q->dry_run || restore_cancelled(r))
 		return e;
 	e = unsubscribe(r);

@@ -7,6 +7,7 @@
 #include "match.h"
 #include "pin.h"
 #include "plan.h"
+#include "replant.h"
 #include "restore.h"
 
 struct target {
@@ -30,6 +31,7 @@ struct run {
 	int64_t head; /* exact: the account's last change when it began; what is later is no business of ours */
 	int64_t *gone; /* exact: the folders that end */
 	size_t n_gone;
+	struct replant replant; /* exact: where folders were to go */
 	struct progress progress; /* of an earlier start: what lies before it is done */
 	struct restore_report report;
 	uint64_t done, total;

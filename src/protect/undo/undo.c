@@ -82,6 +82,8 @@ static int carry_out(struct undo *u)
 	int e = undo_folders(u);
 	for (size_t i = 0; !e && i < u->n && !undo_cancelled(u); i++)
 		e = undo_messages(u, &u->folders[i]);
+	if (!e && !undo_cancelled(u))
+		e = replant_held(&u->replant);
 	return e || undo_cancelled(u) ? e : undo_items(u);
 }
 

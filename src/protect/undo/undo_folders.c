@@ -5,7 +5,6 @@
 
 #include "fail.h"
 #include "mailbox_name.h"
-#include "replant.h"
 #include "store.h"
 #include "undo_private.h"
 
@@ -336,11 +335,11 @@ int undo_folders(struct undo *u)
 		e = tell_all(&k);
 	if (!e)
 		e = wish_all(&k);
-	struct replant r = { .s = u->s, .account = u->q->account, .kind = CHANGE_UNDO, .actor = u->q->actor,
+	u->replant = (struct replant){ .s = u->s, .account = u->q->account, .kind = CHANGE_UNDO, .actor = u->q->actor,
 		             .changeset = u->changeset, .wishes = k.wishes, .n = k.n_wishes, .dry_run = u->q->dry_run,
 		             .changed = took_change, .ctx = u };
 	if (!e && k.n_wishes)
-		e = replant(&r);
+		e = replant(&u->replant);
 	for (size_t i = 0; !e && i < k.n_wishes; i++)
 		tell_wish(&k, &k.wishes[i], k.of[i]);
 	if (!e)

@@ -149,23 +149,48 @@ static void tell_all(struct job *j)
 		qsort(j->todo.p, j->todo.n / sizeof(struct item), sizeof(struct item), in_turn);
 }
 
-static int is_there(struct change *c, int64_t collection, const struct item *k, uint32_t *uid)
+static int is_there(struct meta_txn *t, const struct job *j, const struct item *k, uint32_t *uid)
 {
 	struct meta_rows r;
-	int e = meta_one(c->t, &r, META_NAME_GET, "iis", c->account, collection, k->now->name);
+	int e = meta_one(t, &r, META_NAME_GET, "iis", j->u->q->account, j->collection, k->now->name);
 	*uid = e ? 0 : (uint32_t)meta_int(&r, 0);
 	if (!e)
 		meta_done(&r);
 	return e == ERR_NOT_FOUND ? OK : e;
 }
 
+static bool can_be_done(const struct item *k, uint32_t uid)
+{
+	return k->todo == ADD ? uid == 0 : uid == k->now->uid;
+}
+
+/* A dry run's look: names that are to end are free. */
+static int count_some(struct meta_txn *t, void *arg)
+{
+	struct job *j = arg;
+	uint32_t uid;
+	int e = OK;
+	j->did = j->skipped = 0;
+	for (size_t i = 0; !e && i < j->n; i++) {
+		const struct item *k = &j->list[i];
+		e = is_there(t, j, k, &uid);
+		for (size_t n = 0; k->todo == ADD && uid && n < j->n; n++)
+			if (j->list[n].todo == END && j->list[n].now->uid == uid)
+				uid = 0;
+		bool can = can_be_done(k, uid);
+		j->did += can;
+		j->skipped += !can && k->todo != END;
+	}
+	return e;
+}
+
 static int do_item(struct job *j, struct change *c, const struct item *k)
 {
 	uint32_t uid;
-	int e = is_there(c, j->collection, k, &uid);
+	int e = is_there(c->t, j, k, &uid);
 	if (e)
 		return e;
-	if ((k->todo == ADD) == (uid != 0) || (uid && uid != k->now->uid)) { /* others were faster, or an earlier start did it */
+	if (!can_be_done(k, uid)) { /* others were faster, or an earlier start did it */
 		j->skipped += k->todo != END;
 		return OK;
 	}
@@ -197,8 +222,12 @@ static int do_all(struct job *j)
 	int e = OK;
 	u->report.skipped += j->skipped;
 	if (u->q->dry_run) {
-		u->report.subscriptions += n;
-		return OK;
+		j->list = all;
+		j->n = n;
+		e = meta_read(service_store(u->s)->meta, count_some, j);
+		u->report.subscriptions += j->did;
+		u->report.skipped += j->skipped;
+		return e;
 	}
 	for (size_t i = 0; !e && i < n && !undo_cancelled(u); i += CHUNK) {
 		j->list = all + i;

@@ -5,6 +5,7 @@
 
 #include "changes.h"
 #include "moves.h"
+#include "replant.h"
 #include "undo.h"
 
 /* What is done, in the order it is done in; written with each transaction. */
@@ -36,6 +37,7 @@ struct undo {
 	struct undo_progress progress; /* of an earlier start: what lies before it is done */
 	struct undo_folder *folders;   /* by id */
 	size_t n;
+	struct replant replant;        /* where folders were to go */
 	struct undo_report report;
 	uint64_t done, total;
 };

@@ -291,7 +291,9 @@ static int open_all(struct node *n)
 /* What is open, in the order that lets nobody use what is closed. */
 static int close_all(struct node *n)
 {
+	pthread_mutex_lock(&n->lock); /* a reload may be under way */
 	int64_t patience = n->config.stop_timeout;
+	pthread_mutex_unlock(&n->lock);
 	int r = n->loop ? loop_stop(n->loop, patience) : OK;
 	if (n->admin && !r)
 		r = admin_stop(n->admin, patience);

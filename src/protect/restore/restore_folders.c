@@ -110,8 +110,14 @@ static int rename_back(struct change *c, const struct folder *f, const struct co
 	struct span name = f->name;
 	int64_t taken;
 	bool ring;
-	if (parent == now->parent && span_eq(name, now->name))
-		return OK;
+	/* a folder that has become a name alone since is a folder again */
+	int64_t attributes = f->attributes & FOLDER_NOSELECT ? now->attributes : now->attributes & ~(int64_t)FOLDER_NOSELECT;
+	if (parent == now->parent && span_eq(name, now->name)) {
+		if (attributes == now->attributes)
+			return OK;
+		*fate = RENAMED;
+		return change_collection_define(c, f->id, parent, name, attributes, f->path, f->path);
+	}
 	int e = restore_find_path(c->t, c->account, f->path, &taken);
 	if (e || taken == f->id) /* it has its name, below another parent */
 		return e;
@@ -121,7 +127,7 @@ static int rename_back(struct change *c, const struct folder *f, const struct co
 	if (e || taken || ring)
 		return e;
 	*fate = RENAMED;
-	return change_collection_define(c, f->id, parent, name, now->attributes, now->name, f->path);
+	return change_collection_define(c, f->id, parent, name, attributes, now->name, f->path);
 }
 
 static int revive(struct change *c, const struct folder *f, int64_t parent, enum fate *fate, int64_t *messages)

@@ -110,7 +110,8 @@ static void change_place(struct undo *u, struct story *k, const struct definitio
 static void tell(struct undo *u, const struct definition *d, size_t n, struct story *k)
 {
 	*k = (struct story){ .last = &d[n - 1], .now = d[n - 1].end == INT64_MAX ? &d[n - 1] : NULL };
-	change_existence(u, k, NULL, d->created);
+	/* A first definition that is later than the folder: it came back, and what it was before is purged. */
+	change_existence(u, k, NULL, d->begin > d->created ? d->begin : d->created);
 	for (size_t i = 0; i < n; i++) {
 		if (i + 1 < n && d[i + 1].begin == d[i].end) {
 			change_place(u, k, &d[i], &d[i + 1]);

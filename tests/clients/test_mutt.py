@@ -12,6 +12,7 @@ CONFIG = """
 set folder="imap://{host}:{port}/" spoolfile=+INBOX imap_user="{user}" imap_pass="{password}"
 set ssl_force_tls=no ssl_starttls=no header_cache="{cache}" message_cachedir="{cache}"
 set imap_check_subscribed=no mail_check=1 timeout=1 sleep_time=0 wait_key=no beep=no mark_old=no confirmappend=no
+set imap_condstore=yes imap_qresync=yes
 set move=no delete=yes quit=yes sort=mailbox-order sort_browser=alpha menu_scroll=yes record="" postponed="" signature=""
 set status_format="[%f] total=%m flagged=%F deleted=%d tagged=%t"
 set folder_format="%f" auto_tag=yes

@@ -243,3 +243,38 @@ def test_cache_client(box, node):
         c.connect(match)
         assert c.flags == c.truth()
         c.disconnect()
+
+
+def test_below_the_purge_floor(node):
+    """What was expunged when is forgotten: every UID that is not there is named, among those that were asked about."""
+    user, = node.add('forgetful@example.org')
+    node.perdura('account', 'set', user, 'retention.window=1s')
+    with login(node, user) as m:
+        m.ok('CREATE box')
+        for i in range(10):
+            m.append('box', mail(f'm{i}'))
+        m.ok('SELECT box')
+        expunge(m, '10')  # the client knew that
+        a = m.ok('SELECT box')
+        validity, start = code(a, 'UIDVALIDITY'), code(a, 'HIGHESTMODSEQ')
+        expunge(m, '2,4:6')
+        m.ok('UID STORE 7 +FLAGS (x)')
+    time.sleep(1.2)
+    node.perdura('purge')
+    with login(node, user) as m:
+        m.ok('ENABLE QRESYNC')
+        m.append('box', mail())
+        old = m.ok(f'SELECT box (QRESYNC ({validity} {start}))')
+        assert vanished(old, True) == [2, 4, 5, 6, 10] and [int(i['UID']) for _, i in old.fetches()] == [7, 11]
+        older = m.ok(f'SELECT box (QRESYNC ({validity} 1 3:5,7))')
+        assert vanished(older, True) == [4, 5] and [int(i['UID']) for _, i in older.fetches()] == [3, 7]
+        matched = m.ok(f'SELECT box (QRESYNC ({validity} {start} 1:200 (1:2 1,3)))')
+        assert vanished(matched, True) == [4, 5, 6, 10]
+        now = code(old, 'HIGHESTMODSEQ')
+        assert vanished(m.ok(f'SELECT box (QRESYNC ({validity} {now}))'), True) == []
+        fetched = m.ok(f'UID FETCH 1:* (FLAGS) (CHANGEDSINCE {start} VANISHED)')
+        assert vanished(fetched, True) == [2, 4, 5, 6, 10] and [int(i['UID']) for _, i in fetched.fetches()] == [7, 11]
+    cached = Cache(node, user, 'box')
+    cached.validity, cached.modseq, cached.flags = validity, start, {u: set() for u in range(1, 10)}
+    cached.connect()
+    assert cached.flags == cached.truth()

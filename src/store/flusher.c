@@ -81,6 +81,7 @@ int flusher_end(struct flusher *f)
 	if (!f->stages)
 		return OK;
 	wait_for(&f->ended);
+	blob_settle(f->store, f->stages, f->n);
 	free(f->stages);
 	f->stages = NULL;
 	if (f->result)

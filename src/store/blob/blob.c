@@ -142,19 +142,12 @@ static bool is_written(const struct blob_stage *st)
 	return st->state == STAGE_WRITTEN && !st->own.id;
 }
 
-/* What became of small stages that were written. */
-static void end_stages(struct blob_store *s, struct blob_stage *const *stages, size_t n, int r)
+/* A sync tells each stage how it went; what state that brings it to is for blob_settle. */
+static void note_synced(struct blob_stage *st, int r)
 {
-	for (size_t i = 0; i < n; i++) {
-		if (!is_written(stages[i]))
-			continue;
-		if (r) {
-			stage_failed(stages[i], r); /* first: whoever sees the state asks why */
-			stages[i]->state = STAGE_FINISHED;
-		} else {
-			stage_durable(s, stages[i]);
-		}
-	}
+	st->result = r;
+	if (r)
+		stage_failed(st, r);
 }
 
 static int open_pack_sync(struct blob_store *s)
@@ -200,11 +193,22 @@ static size_t write_group(struct blob_store *s, struct group *g, struct blob_sta
 	return seen;
 }
 
+static int sync_small(struct blob_store *s, struct blob_stage *const *stages, size_t n)
+{
+	if (s->open.written == s->open.synced)
+		return OK;
+	int r = open_pack_sync(s);
+	for (size_t i = 0; i < n; i++)
+		if (is_written(stages[i]))
+			note_synced(stages[i], r);
+	return r;
+}
+
 /* Before the open pack is written again, or left: what is in it by now is synced. */
 static void group_sync(struct blob_store *s, struct group *g)
 {
-	if (s->open.written > s->open.synced)
-		end_stages(s, g->stages, (size_t)g->n_stages, open_pack_sync(s));
+	sync_small(s, g->stages, (size_t)g->n_stages);
+	blob_settle(s, g->stages, (size_t)g->n_stages);
 	if (g->sealed)
 		open_pack_leave(s);
 }
@@ -235,15 +239,15 @@ void blob_write(struct blob_store *s, struct blob_stage *const *stages, size_t n
 	write_small(s, stages, n);
 }
 
-static int publish_own(struct blob_store *s, struct blob_stage *const *stages, size_t n)
+/* A large body has its bytes on stable storage already; its name is missing. */
+static int sync_own(struct blob_store *s, struct blob_stage *const *stages, size_t n)
 {
 	int first = OK;
 	for (size_t i = 0; i < n; i++) {
 		if (stages[i]->state != STAGE_WRITTEN || !stages[i]->own.id)
 			continue;
-		int r = stage_publish(stages[i]);
-		if (!r)
-			stage_durable(s, stages[i]);
+		int r = store_sync_pack(s, stages[i]->own.file, true, 1);
+		note_synced(stages[i], r);
 		first = first ? first : r;
 	}
 	return first;
@@ -251,21 +255,34 @@ static int publish_own(struct blob_store *s, struct blob_stage *const *stages, s
 
 int blob_sync(struct blob_store *s, struct blob_stage *const *stages, size_t n)
 {
-	int r = OK, own = publish_own(s, stages, n);
-	if (s->open.written > s->open.synced) {
-		r = open_pack_sync(s);
-		end_stages(s, stages, n, r);
-	}
+	int own = sync_own(s, stages, n), small = sync_small(s, stages, n);
 	pthread_mutex_lock(&s->lock);
 	s->stats.flushes++;
 	pthread_mutex_unlock(&s->lock);
-	return r ? r : own;
+	return small ? small : own;
+}
+
+void blob_settle(struct blob_store *s, struct blob_stage *const *stages, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct blob_stage *st = stages[i];
+		if (st->state != STAGE_WRITTEN)
+			continue;
+		if (st->own.file)
+			driver_of(s)->done(s->backend, st->own.file);
+		st->own.file = NULL;
+		if (st->result)
+			st->state = st->own.id ? STAGE_FAILED : STAGE_FINISHED;
+		else
+			stage_durable(s, st);
+	}
 }
 
 void blob_flush(struct blob_store *s, struct blob_stage *const *stages, size_t n)
 {
 	blob_write(s, stages, n);
 	blob_sync(s, stages, n);
+	blob_settle(s, stages, n);
 }
 
 /* A seal spares the next start the reading of the pack; without it nothing is lost. */

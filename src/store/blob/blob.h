@@ -48,14 +48,15 @@ int blob_stage_result(const struct blob_stage *st, struct blob_location *where);
 /* A stage that was never flushed leaves nothing behind. Takes the pointer's address, sets it NULL. */
 void blob_stage_free(struct blob_stage **st);
 
-/* Making finished stages durable, in two steps, so that other work can be done while the disk works: blob_write() writes
-   those of a pack one after the other and tells their locations (blob_stage_result); blob_sync(), of the same stages,
-   returns when all that were written are on stable storage, with one sync for those in a pack, else the first failure.
-   blob_flush() is both. A stage that is durable already is left alone. After a failed sync the pack is abandoned: its
-   name is never used again, and what it held unsynced is written anew elsewhere when written again. Calls follow each
-   other, from whatever threads; each write is followed by its sync. */
+/* Making finished stages durable, in steps, so that other work can be done while the disk works: blob_write() writes those
+   of a pack one after the other and tells their locations (blob_stage_result); blob_sync(), of the same stages and on any
+   thread, returns when all that were written are on stable storage, with one sync for those in a pack, else the first
+   failure; blob_settle(), after it, lets each stage say what became of it. blob_flush() is all three. A stage that is durable
+   already is left alone. After a failed sync the pack is abandoned: its name is never used again, and what it held
+   unsynced is written anew elsewhere when written again. These calls never overlap; each write is followed by the others. */
 void blob_write(struct blob_store *s, struct blob_stage *const *stages, size_t n);
 int blob_sync(struct blob_store *s, struct blob_stage *const *stages, size_t n);
+void blob_settle(struct blob_store *s, struct blob_stage *const *stages, size_t n);
 void blob_flush(struct blob_store *s, struct blob_stage *const *stages, size_t n);
 
 /* Reading. Every byte handed out was verified against its checksum: ERR_CORRUPT otherwise, ERR_UNAVAILABLE when the

@@ -4,7 +4,7 @@
 
 #include "store_inside.h"
 
-/* A stage goes OPEN -> FINISHED (blob_stage_finish, blob_stage_copy) -> WRITTEN (blob_write) -> DURABLE (blob_sync). A small
+/* A stage goes OPEN -> FINISHED (blob_stage_finish, blob_stage_copy) -> WRITTEN (blob_write) -> DURABLE (blob_settle). A small
  * body that could not be written or synced is FINISHED with its failure in `result`, and may be written again. A large body
  * has its bytes on stable storage when it is FINISHED and only its name is missing; any failure of it is for good (FAILED),
  * as its bytes cannot be had again. */
@@ -222,14 +222,6 @@ int blob_stage_copy(struct blob_store *s, const struct blob_location *at, struct
 	st->result = ERR_UNAVAILABLE; /* until written */
 	*out = st;
 	return OK;
-}
-
-int stage_publish(struct blob_stage *st)
-{
-	int r = store_sync_pack(st->store, st->own.file, true, 1);
-	driver_of(st->store)->done(st->store->backend, st->own.file);
-	st->own.file = NULL;
-	return r ? stage_broken(st, r) : OK;
 }
 
 uint64_t blob_stage_size(const struct blob_stage *st)

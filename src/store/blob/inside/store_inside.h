@@ -45,7 +45,8 @@ int store_create_pack(struct blob_store *s, int64_t *id, struct blob_pack **out)
 /* costs: how many syncs of the system it amounts to, for the statistics. */
 int store_sync_pack(struct blob_store *s, struct blob_pack *p, bool name, unsigned costs);
 
-/* stage.c, for blob_write and blob_sync. */
+/* stage.c, for blob_write, blob_sync and blob_settle. While a sync is under way on another thread, that one alone writes
+   result and detail of the stages that are WRITTEN, and nobody else reads them. */
 enum stage_state { STAGE_OPEN, STAGE_FINISHED, STAGE_WRITTEN, STAGE_DURABLE, STAGE_FAILED };
 
 struct own_pack {
@@ -57,7 +58,7 @@ struct own_pack {
 
 struct blob_stage {
 	struct blob_store *store;
-	_Atomic enum stage_state state; /* the flusher ends a stage while the committer looks at it */
+	enum stage_state state;
 	int result;
 	char *detail; /* of result */
 	EVP_MD_CTX *hash;
@@ -70,8 +71,6 @@ struct blob_stage {
 };
 
 void stage_failed(struct blob_stage *st, int r);
-/* A finished large body gets its name. */
-int stage_publish(struct blob_stage *st);
 
 /* reader.c. Verifies the header of the record at `at`; one that fits into a pool's buffer is at `to` whole, of a larger one
    the header alone. */

@@ -136,7 +136,8 @@ static bool same_keywords(struct span asked, struct span then, struct span now)
 }
 
 /* Somebody changed the entry since, but not what is asked for now (RFC 7162, 3.1.12)? */
-static int only_others_changed(struct change *c, const struct collection *in, const struct version *v, struct step *k, bool *out)
+static int only_others_changed(struct change *c, const struct collection *in, const struct version *v, struct step *k,
+                               bool *out)
 {
 	const struct store_request *q = &k->b->store;
 	*out = false;
@@ -145,7 +146,8 @@ static int only_others_changed(struct change *c, const struct collection *in, co
 	int e = k->knows_then ? OK : read_then(c, in, k);
 	for (size_t i = 0; !e && i < k->n_then; i++)
 		if (k->then[i].uid == v->uid)
-			*out = ((k->then[i].flags ^ v->flags) & q->flags) == 0 && same_keywords(q->keywords, k->then[i].keywords, v->keywords);
+			*out = ((k->then[i].flags ^ v->flags) & q->flags) == 0 &&
+			       same_keywords(q->keywords, k->then[i].keywords, v->keywords);
 	k->others_changed = k->others_changed || *out;
 	return e;
 }

@@ -1,4 +1,5 @@
-/* SEARCH (and ESEARCH, RFC 4731): message numbers or UIDs of what matches. Long ones run in slices, so that they hold no worker for long. */
+/* SEARCH (and ESEARCH, RFC 4731): message numbers or UIDs of what matches. Long ones run in slices, so that they hold no
+   worker for long. */
 #include "clock.h"
 #include "entries.h"
 #include "fail.h"

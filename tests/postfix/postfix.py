@@ -92,13 +92,12 @@ def wait_until(what, seconds=PATIENCE, every=0.05):
 
 class Postfix:
     def __init__(self, folder, lmtp, maps, auth=None):
-        """lmtp: 'inet:127.0.0.1:1124' or 'unix:/path'; maps: 'socketmap:inet:...' without the map's name; auth: 'inet:...'."""
+        """folder: its own, which Postfix's user can reach. lmtp: 'inet:127.0.0.1:1124' or 'unix:/path'; maps: 'socketmap:inet:...' without the map's name; auth: 'inet:...'."""
         self.dir = pathlib.Path(folder)
         self.port, self.submission = free_port(), free_port()
         for name in ('etc', 'spool', 'data', 'log'):
             (self.dir / name).mkdir(parents=True, exist_ok=True)
         shutil.chown(self.dir / 'data', 'postfix')
-        self.open_way(self.dir)
         for name in ('sender_bcc', 'recipient_bcc', 'transport'):
             (self.dir / 'etc' / name).touch()
         ask = lambda name: subprocess.check_output(['postconf', '-dh', name], text=True).strip()
@@ -120,14 +119,6 @@ class Postfix:
                         '-keyout', pem, '-out', pem.with_suffix('.crt')], check=True, capture_output=True)
         with open(self.dir / 'etc/main.cf', 'a') as f:
             f.write(f'smtpd_tls_cert_file = {pem.with_suffix(".crt")}\nsmtpd_tls_key_file = {pem}\n')
-
-    @staticmethod
-    def open_way(path):
-        """Postfix's own user must get there."""
-        for p in [path, *path.parents]:
-            if str(p) in ('/', '/tmp'):
-                break
-            p.chmod(p.stat().st_mode | 0o055)
 
     def run(self, program, *words, check=True):
         return subprocess.run([program, '-c', str(self.dir / 'etc'), *words], check=check, text=True, capture_output=True)

@@ -1,7 +1,10 @@
 """The real Postfix with the snippets of deploy/postfix: mail arrives, waits, is refused and copied as it should."""
+import pathlib
+import shutil
 import smtplib
 import socket
 import ssl
+import tempfile
 import threading
 import time
 
@@ -60,11 +63,13 @@ class LossyProxy:
 
 
 @pytest.fixture(scope='module')
-def home(tmp_path_factory):
-    """Postfix's folder, with one for the node's sockets in its queue folder."""
-    folder = tmp_path_factory.mktemp('postfix')
+def home():
+    """Postfix's folder, which its own user can reach, with one for the node's sockets in its queue folder."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix='perdura-postfix.'))
+    folder.chmod(0o755)
     (folder / 'spool/perdura').mkdir(parents=True)
-    return folder
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope='module')

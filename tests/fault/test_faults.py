@@ -416,6 +416,14 @@ def admin(node):
     return s
 
 
+def status_in_time(node):
+    """Many clients at once are told to try again later: so this one does."""
+    end = time.monotonic() + 20
+    while (status := node.run('status').returncode) == 75 and time.monotonic() < end:
+        time.sleep(0.05)
+    assert status == 0
+
+
 @pytest.mark.parametrize('junk', [b'GET / HTTP/1.0\r\n\r\n', b'\0' * 100_000, b'\xff' * 100_000, os.urandom(100_000), b'{"args":["status"]}' * 1000],
                          ids=['http', 'zeros', 'ones', 'noise', 'json'])
 def test_junk_to_the_admin_socket(shared, junk):
@@ -426,12 +434,12 @@ def test_junk_to_the_admin_socket(shared, junk):
                 s.sendall(junk)
             except OSError:
                 pass  # it had enough
-        assert shared.run('status').returncode == 0
+        status_in_time(shared)
         served(shared, f'beside-{time.monotonic_ns()}')
     finally:
         for s in many:
             s.close()
-    assert shared.run('status').returncode == 0
+    status_in_time(shared)
 
 
 def test_silent_admin_clients(shared):

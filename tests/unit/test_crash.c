@@ -872,20 +872,20 @@ static int purge_all(struct world *w)
 static int (*const stages[])(struct world *w) = { purge_some, forget_snapshot, purge_some, lose_most, purge_all, purge_all };
 
 /* What the store holds of all that purge removes, in rows. */
-static int64_t rows_of(struct world *w)
+static uint64_t rows_of(struct world *w)
 {
 	static const char *const tables[] = { "past", "collection_past", "journal", "email", "body", "body_use", "delivery", "doomed" };
 	char path[200], sql[100];
 	sqlite3 *db;
 	sqlite3_stmt *s;
-	int64_t digest = 0;
+	uint64_t digest = 0;
 	snprintf(path, sizeof path, "%s/meta.db", w->dir);
 	assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
 	for (size_t i = 0; i < COUNT(tables); i++) {
 		snprintf(sql, sizeof sql, "SELECT COUNT(*) FROM %s", tables[i]);
 		assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &s, NULL), SQLITE_OK);
 		assert_int_equal(sqlite3_step(s), SQLITE_ROW);
-		digest = digest * 10007 + sqlite3_column_int64(s, 0);
+		digest = digest * 10007 + (uint64_t)sqlite3_column_int64(s, 0);
 		sqlite3_finalize(s);
 	}
 	sqlite3_close(db);

@@ -921,7 +921,7 @@ static void run_stages(struct world *w, size_t from, const char *when)
 	}
 }
 
-static int64_t purged_rows; /* what is left of an undisturbed one */
+static uint64_t purged_rows; /* what is left of an undisturbed one */
 
 static void prepare_purge(void)
 {

@@ -184,7 +184,7 @@ def test_goes_on_where_it_stopped(node, tmp_path, name):
     path = tmp_path / name
     with login(node, user) as m:
         for i in range(40):
-            m.append('INBOX', mail(f'm{i}', 'From line\r\n' * 20000))
+            m.append('INBOX', mail(f'm{i}', 'From line\r\n' * 150000))
     then = state(node, user)
     signals, runs = [signal.SIGINT, signal.SIGKILL], 0
     while True:

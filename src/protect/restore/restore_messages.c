@@ -9,7 +9,7 @@
 #include "restore_private.h"
 #include "store.h"
 
-enum { CHUNK = 300, READ_CHUNK = 10000 };
+enum { CHUNK = 100, READ_CHUNK = 10000 };
 
 /* A version of then. */
 struct candidate {

@@ -30,7 +30,7 @@ struct account_request {
 
 static int add_head(struct meta_txn *t, int64_t account, int64_t tenant)
 {
-	return meta_do(t, META_HEAD_ADD, "iiiiiiiiiii", tenant, tenant, (int64_t)0, (int64_t)0, (int64_t)0, (int64_t)0,
+	return meta_try(t, META_HEAD_ADD, "iiiiiiiiiii", tenant, tenant, (int64_t)0, (int64_t)0, (int64_t)0, (int64_t)0,
 	               (int64_t)1, clock_now() / SECOND_US, (int64_t)0, (int64_t)0, account);
 }
 
@@ -59,7 +59,8 @@ static int ensure_system_fn(struct meta_txn *t, void *arg)
 
 int account_boot(struct service *s)
 {
-	return meta_run(s->store->meta, ensure_system_fn, s, NULL);
+	int e = meta_run(s->store->meta, ensure_system_fn, s, NULL);
+	return e == ERR_EXISTS ? OK : e; /* another node was faster */
 }
 
 /* The new account's own log: its folders. */

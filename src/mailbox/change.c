@@ -32,10 +32,10 @@ void version_from_row(const struct meta_rows *r, struct version *v)
 	};
 }
 
-int change_head(struct meta_txn *t, int64_t account, struct head *h)
+static int read_head(struct meta_txn *t, enum meta_sql stmt, int64_t account, struct head *h)
 {
 	struct meta_rows r;
-	int e = meta_one(t, &r, META_HEAD_GET, "i", account);
+	int e = meta_one(t, &r, stmt, "i", account);
 	if (e)
 		return e;
 	*h = (struct head){
@@ -47,13 +47,18 @@ int change_head(struct meta_txn *t, int64_t account, struct head *h)
 	return OK;
 }
 
+int change_head(struct meta_txn *t, int64_t account, struct head *h)
+{
+	return read_head(t, META_HEAD_GET, account, h);
+}
+
 int change_begin(struct change *c, struct service *s, struct meta_txn *t, int64_t account, enum change_kind kind,
                  const struct actor *actor, int64_t changeset)
 {
 	*c = (struct change){ .s = s, .t = t, .account = account, .kind = kind, .actor = actor, .changeset = changeset };
 	int e = account == SYSTEM_ACCOUNT ? OK : service_room(s);
 	if (!e)
-		e = change_head(t, account, &c->head);
+		e = read_head(t, META_HEAD_LOCK, account, &c->head);
 	if (!e && c->head.floor == INT64_MAX)
 		e = fail_with(ERR_NOT_FOUND, "the account is being purged");
 	if (e)
@@ -376,7 +381,7 @@ static int check_reached(const struct change *c, size_t n)
 static int keep_range(struct change *c, const struct collection *k, const struct version *v, size_t n, struct flags_condition not,
                       bool gone)
 {
-	int e = meta_do(c->t, META_PAST_KEEP_RANGE, "iiiiiiii", c->number, (int64_t)gone, c->account, k->id, (int64_t)v[0].uid,
+	int e = meta_try(c->t, META_PAST_KEEP_RANGE, "iiiiiiii", c->number, (int64_t)gone, c->account, k->id, (int64_t)v[0].uid,
 	                (int64_t)v[n - 1].uid, (int64_t)not.mask, (int64_t)not.is);
 	return e ? e : check_reached(c, n);
 }
@@ -386,7 +391,7 @@ int change_range_flags(struct change *c, struct collection *in, const struct ver
 {
 	int e = keep_range(c, in, v, n, not, false);
 	if (!e)
-		e = meta_do(c->t, META_LIVE_FLAGS_RANGE, "iiiiiiiii", c->number, (int64_t)keep, (int64_t)add, c->account, in->id,
+		e = meta_try(c->t, META_LIVE_FLAGS_RANGE, "iiiiiiiii", c->number, (int64_t)keep, (int64_t)add, c->account, in->id,
 		            (int64_t)v[0].uid, (int64_t)v[n - 1].uid, (int64_t)not.mask, (int64_t)not.is);
 	if (!e)
 		e = check_reached(c, n);
@@ -403,7 +408,7 @@ int change_range_end(struct change *c, struct collection *in, const struct versi
 {
 	int e = keep_range(c, in, v, n, not, true);
 	if (!e)
-		e = meta_do(c->t, META_LIVE_DROP_RANGE, "iiiiii", c->account, in->id, (int64_t)v[0].uid, (int64_t)v[n - 1].uid,
+		e = meta_try(c->t, META_LIVE_DROP_RANGE, "iiiiii", c->account, in->id, (int64_t)v[0].uid, (int64_t)v[n - 1].uid,
 		            (int64_t)not.mask, (int64_t)not.is);
 	if (!e)
 		e = check_reached(c, n);
@@ -440,7 +445,7 @@ int change_item_add(struct change *c, int64_t collection, uint32_t uid, struct s
 		k->uidnext = (int64_t)uid + 1;
 	struct version v = { .uid = uid, .created = c->number, .change = c->number, .date = date, .saved = c->stamp,
 		             .flags = FLAG_SEEN, .name = name, .data = data };
-	e = name.n ? meta_do(c->t, META_NAME_ADD, "iisi", c->account, collection, name, (int64_t)uid) : OK;
+	e = name.n ? meta_try(c->t, META_NAME_ADD, "iisi", c->account, collection, name, (int64_t)uid) : OK;
 	if (!e)
 		e = insert_version(c, k, &v);
 	if (e)

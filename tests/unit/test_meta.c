@@ -71,7 +71,7 @@ struct fact {
 static int fact_add(struct meta_txn *t, void *arg)
 {
 	struct fact *f = arg;
-	int r = meta_do(t, META_FACT_ADD, "ss", span_of(f->name), span_of(f->value));
+	int r = meta_try(t, META_FACT_ADD, "ss", span_of(f->name), span_of(f->value));
 	return r ? r : f->result;
 }
 
@@ -186,14 +186,14 @@ static int dirty_days(struct meta_txn *t, void *arg)
 	struct meta_rows r;
 	for (int64_t slot = 0; slot < 10; slot++)
 		for (int twice = 0; twice < 2; twice++) {
-			assert_int_equal(meta_do(t, META_DIRTY_ADD, "ii", slot, slot * 7), OK);
+			assert_int_equal(meta_try(t, META_DIRTY_ADD, "ii", slot, slot * 7), OK);
 			assert_int_equal(meta_changed(t), twice ? 0 : 1);
 		}
 	assert_int_equal(meta_query(t, &r, META_DIRTY_RANGE, "ii", (int64_t)2, (int64_t)6), OK);
 	for (*seen = 0; meta_next(&r) == 1; ++*seen)
 		assert_int_equal(meta_int(&r, 1), meta_int(&r, 0) * 7);
 	meta_done(&r);
-	assert_int_equal(meta_do(t, META_DIRTY_DROP, "i", (int64_t)5), OK);
+	assert_int_equal(meta_try(t, META_DIRTY_DROP, "i", (int64_t)5), OK);
 	assert_int_equal(meta_changed(t), 5);
 	return OK;
 }
@@ -223,7 +223,9 @@ static void test_statements_prepare(void **state)
 	for (size_t i = 0; i < COUNT(all); i++) {
 		sqlite3_stmt *s = NULL;
 		bool ignore = !strncmp(all[i], "INSERT IGNORE", 13);
-		char *text = sqlite3_mprintf("%s%s", ignore ? "INSERT OR IGNORE" : "", all[i] + (ignore ? 13 : 0));
+		const char *lock = strstr(all[i], " FOR UPDATE");
+		char *text = sqlite3_mprintf("%s%.*s", ignore ? "INSERT OR IGNORE" : "", lock ? (int)(lock - all[i]) : 10000,
+			all[i] + (ignore ? 13 : 0));
 		if (sqlite3_prepare_v2(db, text, -1, &s, NULL))
 			fail_msg("%s: %s", all[i], sqlite3_errmsg(db));
 		sqlite3_finalize(s);
@@ -241,6 +243,47 @@ static void test_exists(void **state)
 	assert_int_equal(meta_run(f->m, fact_add, &a, NULL), OK);
 	assert_int_equal(meta_run(f->m, fact_add, &again, NULL), ERR_EXISTS);
 	assert_fact(f->m, "a", "one");
+}
+
+static int expects(struct meta_txn *t, void *arg)
+{
+	struct fact *f = arg;
+	meta_expect(t, META_FACT_GET, "s", span_of("never asked for"));
+	meta_expect(t, META_FACT_GET, "s", span_of(f->name));
+	return fact_get(t, arg);
+}
+
+static int adds_and_goes_on(struct meta_txn *t, void *arg)
+{
+	struct fact *f = arg;
+	struct fact other = { .name = "b", .value = "three" };
+	int r = f->result ? meta_do(t, META_FACT_ADD, "ss", span_of(f->name), span_of(f->value))
+		: meta_try(t, META_FACT_ADD, "ss", span_of(f->name), span_of(f->value));
+	return r == OK || r == ERR_EXISTS ? fact_add(t, &other) : r;
+}
+
+/* A taken key is an answer of meta_try, and spoils the transaction when it was meta_do. */
+static void test_taken_key(void **state)
+{
+	struct fixture *f = *state;
+	struct fact a = { .name = "a", .value = "one" };
+	assert_int_equal(meta_run(f->m, fact_add, &a, NULL), OK);
+	a.result = 1;
+	assert_int_equal(meta_run(f->m, adds_and_goes_on, &a, NULL), ERR_EXISTS);
+	assert_fact(f->m, "b", NULL);
+	a.result = 0;
+	assert_int_equal(meta_run(f->m, adds_and_goes_on, &a, NULL), OK);
+	assert_fact(f->m, "b", "three");
+	assert_fact(f->m, "a", "one");
+}
+
+static void test_expected_query(void **state)
+{
+	struct fixture *f = *state;
+	struct fact a = { .name = "a", .value = "one" };
+	assert_int_equal(meta_run(f->m, fact_add, &a, NULL), OK);
+	assert_int_equal(meta_read(f->m, expects, &a), OK);
+	assert_string_equal(a.value, "one");
 }
 
 static int fails_with_detail(struct meta_txn *t, void *arg)
@@ -1150,7 +1193,7 @@ int main(void)
 		T(test_integers),
 		T(test_rows),
 		T(test_statements_prepare),
-		T(test_exists),
+		T(test_exists), T(test_taken_key), T(test_expected_query),
 		T(test_own_failure_rolls_back),
 		T(test_reading_cannot_write),
 		T(test_reopen),

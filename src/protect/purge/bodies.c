@@ -218,7 +218,7 @@ static int drop_body(struct meta_txn *t, struct bodies *q, int64_t body)
 		q->kept++;
 		return OK;
 	}
-	e = meta_do(t, uses ? META_PURGE_BODY_SPARE : META_PURGE_BODY_DROP, "i", body);
+	e = meta_try(t, uses ? META_PURGE_BODY_SPARE : META_PURGE_BODY_DROP, "i", body);
 	q->removed += !uses && !e && meta_changed(t) > 0;
 	return e ? e : purge_spare(t, DOOM_BODY, 0, body);
 }

@@ -159,7 +159,7 @@ static int release_body(struct meta_txn *t, struct search *s, int64_t body)
 	meta_done(&r);
 	if (uses)
 		return OK;
-	e = meta_do(t, META_PURGE_CONDEMN, "ii", s->k->run->now, body);
+	e = meta_try(t, META_PURGE_CONDEMN, "ii", s->k->run->now, body);
 	s->condemned += meta_changed(t) > 0;
 	return e ? e : purge_doom(t, DOOM_BODY, 0, body, s->k->run->now);
 }

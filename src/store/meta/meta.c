@@ -174,10 +174,10 @@ static size_t take_values(struct meta_value *v, const char *types, va_list ap)
 	return n;
 }
 
-/* A taken key is an answer; anything else that goes wrong spoils the transaction, whatever fn makes of it. */
+/* What goes wrong spoils the transaction, whatever fn makes of it. */
 static int spoil(struct meta_txn *t, int r)
 {
-	if (r < 0 && r != ERR_EXISTS && !t->failed)
+	if (r < 0 && !t->failed)
 		t->failed = r;
 	return r;
 }
@@ -189,13 +189,36 @@ int meta_do(struct meta_txn *t, enum meta_sql stmt, const char *types, ...)
 	va_start(ap, types);
 	size_t n = take_values(v, types, ap);
 	va_end(ap);
+	return spoil(t, t->driver->execute(t, stmt, v, n, NULL));
+}
+
+int meta_try(struct meta_txn *t, enum meta_sql stmt, const char *types, ...)
+{
+	struct meta_value v[META_ARGUMENTS];
+	va_list ap;
+	va_start(ap, types);
+	size_t n = take_values(v, types, ap);
+	va_end(ap);
 	t->changed = 0;
-	return spoil(t, t->driver->execute(t, stmt, v, n, &t->changed));
+	int r = t->driver->execute(t, stmt, v, n, &t->changed);
+	return r == ERR_EXISTS ? r : spoil(t, r);
 }
 
 int64_t meta_changed(const struct meta_txn *t)
 {
 	return t->changed;
+}
+
+void meta_expect(struct meta_txn *t, enum meta_sql stmt, const char *types, ...)
+{
+	struct meta_value v[META_ARGUMENTS];
+	if (!t->driver->expect)
+		return;
+	va_list ap;
+	va_start(ap, types);
+	size_t n = take_values(v, types, ap);
+	va_end(ap);
+	t->driver->expect(t, stmt, v, n);
 }
 
 static int query(struct meta_txn *t, struct meta_rows *r, enum meta_sql stmt, const char *types, va_list ap)

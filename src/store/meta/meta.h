@@ -56,10 +56,17 @@ void meta_unannounce(struct meta *m);
 int meta_read(struct meta *m, meta_fn *fn, void *arg);
 
 /* Arguments follow types: 'i' int64_t, 's' struct span as text, 'b' struct span as bytes (.p NULL is NULL for both).
-   A write that finds the disk full, the database gone, ... fails with its code; a duplicate key with ERR_EXISTS. */
+   A write that finds the disk full, the database gone, ... fails with its code and spoils the transaction: it will not
+   commit, whatever fn makes of the failure. The driver may carry it out later, with the next query or the commit, so
+   that several share one way to the database; its failure comes then. A taken key is a failure like any other. */
 int meta_do(struct meta_txn *t, enum meta_sql stmt, const char *types, ...);
-/* Rows changed by the last meta_do. */
+/* Carried out at once: a taken key is an answer, ERR_EXISTS, with which the transaction goes on. */
+int meta_try(struct meta_txn *t, enum meta_sql stmt, const char *types, ...);
+/* Rows changed by the last meta_try. */
 int64_t meta_changed(const struct meta_txn *t);
+/* Names a query that will be asked soon, with the same values and before any statement that changes what it reads: the
+   driver may fetch its rows on the next way to the database. */
+void meta_expect(struct meta_txn *t, enum meta_sql stmt, const char *types, ...);
 
 struct meta_rows {
 	struct meta_txn *txn;

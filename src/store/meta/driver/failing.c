@@ -257,6 +257,12 @@ static int execute(struct meta_txn *t, enum meta_sql stmt, const struct meta_val
 	return r ? r : inner_of(t)->driver->execute(inner_of(t), stmt, v, n, changed);
 }
 
+static void expect(struct meta_txn *t, enum meta_sql stmt, const struct meta_value *v, size_t n)
+{
+	if (inner_of(t)->driver->expect)
+		inner_of(t)->driver->expect(inner_of(t), stmt, v, n);
+}
+
 /* A row keeps the inner store's statement with the driver that can read it. */
 struct row {
 	const struct meta_driver *driver;
@@ -316,6 +322,7 @@ const struct meta_driver meta_failing = {
 	.copy = copy,
 	.stats = stats,
 	.execute = execute,
+	.expect = expect,
 	.query = query,
 	.next = next,
 	.column_int = column_int,

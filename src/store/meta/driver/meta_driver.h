@@ -34,9 +34,10 @@ struct meta_driver {
 	int (*verify)(struct meta *m, void (*say)(void *ctx, const char *line), void *ctx);
 	int (*copy)(struct meta *m, const char *to, struct file_copy *c, int64_t *at);
 	void (*stats)(struct meta *m, struct meta_stats *out);
-	/* Statements. execute runs one to its end, values need not outlive the call; query leaves *stmt before its first
-	   row with values copied. */
+	/* Statements. Values need not outlive the call. execute runs one to its end, at once unless changed is NULL; query
+	   leaves *stmt before its first row. expect may be NULL. */
 	int (*execute)(struct meta_txn *t, enum meta_sql stmt, const struct meta_value *v, size_t n, int64_t *changed);
+	void (*expect)(struct meta_txn *t, enum meta_sql stmt, const struct meta_value *v, size_t n);
 	int (*query)(struct meta_txn *t, enum meta_sql stmt, const struct meta_value *v, size_t n, void **out);
 	int (*next)(struct meta_txn *t, void *stmt);
 	int64_t (*column_int)(const void *stmt, int column);

@@ -181,14 +181,16 @@ bool conn_rollback(struct conn *c)
 	return !conn_in_transaction(c);
 }
 
-/* statements.def says INSERT IGNORE as MariaDB does. */
+/* statements.def says INSERT IGNORE as MariaDB does, and locks rows, of which SQLite's only writer has no need. */
 static int prepare(struct conn *c, enum meta_sql stmt)
 {
-	static const char theirs[] = "INSERT IGNORE ", ours[] = "INSERT OR IGNORE ";
-	const char *text = meta_sql_text(stmt);
-	if (strncmp(text, theirs, sizeof theirs - 1))
-		return sqlite3_prepare_v3(c->db, text, -1, SQLITE_PREPARE_PERSISTENT, &c->stmt[stmt], NULL);
-	char *t = sqlite3_mprintf("%s%s", ours, text + sizeof theirs - 1);
+	static const char ignore[] = "INSERT IGNORE ", lock[] = " FOR UPDATE";
+	struct span text = span_of(meta_sql_text(stmt));
+	if (text.n >= sizeof lock - 1 && !strcmp(text.p + text.n - (sizeof lock - 1), lock))
+		text.n -= sizeof lock - 1;
+	if (strncmp(text.p, ignore, sizeof ignore - 1))
+		return sqlite3_prepare_v3(c->db, text.p, (int)text.n, SQLITE_PREPARE_PERSISTENT, &c->stmt[stmt], NULL);
+	char *t = sqlite3_mprintf("INSERT OR IGNORE %s", text.p + sizeof ignore - 1);
 	int rc = t ? sqlite3_prepare_v3(c->db, t, -1, SQLITE_PREPARE_PERSISTENT, &c->stmt[stmt], NULL) : SQLITE_NOMEM;
 	sqlite3_free(t);
 	return rc;
@@ -235,10 +237,10 @@ int sqlite_execute(struct meta_txn *t, enum meta_sql stmt, const struct meta_val
 	int rc;
 	while ((rc = sqlite3_step(s)) == SQLITE_ROW)
 		;
-	if (rc == SQLITE_DONE)
-		*changed = sqlite3_changes64(c->db);
-	else
+	if (rc != SQLITE_DONE)
 		r = conn_failure(c, rc, meta_sql_text(stmt));
+	else if (changed)
+		*changed = sqlite3_changes64(c->db);
 	sqlite3_reset(s);
 	return r;
 }

@@ -1,5 +1,6 @@
 -- The log of versions. Portable between SQLite and MariaDB: integers, text, bytes; every key leads with the account or
--- grows at its end, so that an account's rows lie together and no key is random.
+-- grows at its end, so that an account's rows lie together and no key is random. KEYTEXT and KEYBLOB are text and bytes in a
+-- key, of at most 1,024 bytes (mariadb_schema.h); others have at most 16 MiB.
 --
 -- head: one row per account, the counters of its log. change and stamp are those of the last journal row; tree is the
 -- change that last altered a collection's definition; floor: the past before that change is purged, but for what snapshots
@@ -27,7 +28,7 @@ CREATE TABLE collection (
   created_no INTEGER NOT NULL,
   kind INTEGER NOT NULL,
   parent INTEGER NOT NULL,
-  name TEXT NOT NULL,
+  name KEYTEXT NOT NULL,
   attributes INTEGER NOT NULL,      -- bits: subscribed, not selectable, special-use
   uidvalidity INTEGER NOT NULL,
   uidnext INTEGER NOT NULL,
@@ -113,7 +114,7 @@ CREATE TABLE past (
 CREATE TABLE names (
   account INTEGER NOT NULL,
   collection INTEGER NOT NULL,
-  name TEXT NOT NULL,
+  name KEYTEXT NOT NULL,
   uid INTEGER NOT NULL,
   PRIMARY KEY (account, collection, name)
 ) WITHOUT ROWID;
@@ -185,7 +186,7 @@ CREATE TABLE body_use (
 CREATE TABLE delivery (
   body INTEGER NOT NULL,
   account INTEGER NOT NULL,
-  hash BLOB NOT NULL,
+  hash KEYBLOB NOT NULL,
   stamp INTEGER NOT NULL,
   change_no INTEGER NOT NULL,
   PRIMARY KEY (body, account, hash)
@@ -193,7 +194,7 @@ CREATE TABLE delivery (
 
 -- position: how far a follower has read an account's journal. dirty: accounts that changed in a 10 s slot.
 CREATE TABLE position (
-  follower TEXT NOT NULL,
+  follower KEYTEXT NOT NULL,
   account INTEGER NOT NULL,
   change_no INTEGER NOT NULL,
   PRIMARY KEY (follower, account)
@@ -207,7 +208,7 @@ CREATE TABLE dirty (
 -- follower: who reads the log. required 1: purge keeps all that it has not read (an account without a position: everything).
 -- slot: it has read the slots of dirty below this one.
 CREATE TABLE follower (
-  name TEXT NOT NULL,
+  name KEYTEXT NOT NULL,
   required INTEGER NOT NULL,
   slot INTEGER NOT NULL,
   PRIMARY KEY (name)
@@ -234,14 +235,14 @@ CREATE TABLE purged (
 -- node: who writes to this store. epoch: counts its starts; ids are minted from (id, epoch).
 CREATE TABLE node (
   id INTEGER NOT NULL PRIMARY KEY,
-  name TEXT NOT NULL,
+  name KEYTEXT NOT NULL,
   epoch INTEGER NOT NULL
 );
 CREATE UNIQUE INDEX node_name ON node (name);
 
 -- facts: the schema's version and the like.
 CREATE TABLE facts (
-  name TEXT NOT NULL,
+  name KEYTEXT NOT NULL,
   value TEXT NOT NULL,
   PRIMARY KEY (name)
 ) WITHOUT ROWID;

@@ -19,8 +19,6 @@
 #include "sqlite_commit.h"
 #include "sqlite_copy.h"
 
-#define SCHEMA_VERSION "2"
-
 struct sqlite_meta {
 	struct meta base;
 	struct meta_options options;
@@ -122,7 +120,7 @@ static int create_schema(struct conn *c)
 	if (!r)
 		r = conn_execute(c, meta_schema_text());
 	if (!r)
-		r = conn_execute(c, "INSERT INTO facts (name, value) VALUES ('schema', '" SCHEMA_VERSION "')");
+		r = conn_execute(c, "INSERT INTO facts (name, value) VALUES ('schema', '" META_SCHEMA_VERSION "')");
 	if (!r)
 		r = conn_control(c, COMMIT);
 	return r == META_AGAIN ? ERR_UNAVAILABLE : r;
@@ -141,8 +139,8 @@ static int check_schema(struct sqlite_meta *m)
 		return r;
 	if (r)
 		return fail_with(ERR_INVALID, "%s is no database of perdurad", m->path);
-	if (strcmp(version, SCHEMA_VERSION))
-		return fail_with(ERR_INVALID, "%s has schema version %s; this perdurad works with " SCHEMA_VERSION, m->path, version);
+	if (strcmp(version, META_SCHEMA_VERSION))
+		return fail_with(ERR_INVALID, "%s has schema version %s; this perdurad works with " META_SCHEMA_VERSION, m->path, version);
 	return OK;
 }
 

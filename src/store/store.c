@@ -122,6 +122,8 @@ static int open_both(const struct store_options *o, struct store *s)
 		r = meta_run(s->meta, next_epoch, &boot, NULL);
 	if (r)
 		return r;
+	s->node = boot.node;
+	s->epoch = boot.epoch;
 	mint_init(&s->mint, boot.node, boot.epoch);
 	r = blob_open(o->blob_url, &bo, &s->blob);
 	return r ? r : flusher_start(s->blob, &s->flusher);

@@ -16,6 +16,7 @@ struct store {
 	struct meta *meta;
 	struct blob_store *blob;
 	struct mint mint;
+	int64_t node, epoch; /* which node this is, and which of its starts */
 	struct flusher *flusher;
 	/* The disk has room for purge alone (server/ballast.h sets it). The service looks at it before it takes mail or begins
 	   a change of an account; nothing below does. */

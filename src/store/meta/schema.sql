@@ -240,6 +240,16 @@ CREATE TABLE node (
 );
 CREATE UNIQUE INDEX node_name ON node (name);
 
+-- lease: which node does a job that one node does at a time (lease.h). holder 0: none. epoch counts holders; beat moves with
+-- every sign of life of the holder.
+CREATE TABLE lease (
+  name KEYTEXT NOT NULL,
+  holder INTEGER NOT NULL,
+  epoch INTEGER NOT NULL,
+  beat INTEGER NOT NULL,
+  PRIMARY KEY (name)
+) WITHOUT ROWID;
+
 -- facts: the schema's version and the like.
 CREATE TABLE facts (
   name KEYTEXT NOT NULL,

@@ -1,0 +1,252 @@
+/* Leases: of several nodes one has it, a silent one is taken over, and what it writes then is refused. */
+#include "unit.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "clock.h"
+#include "fail.h"
+#include "lease.h"
+#include "store.h"
+
+#define PATIENCE (10 * SECOND_US)
+
+static _Atomic int64_t passed; /* us, beside the real time */
+
+int64_t __real_clock_mono(void);
+int64_t __wrap_clock_mono(void);
+int64_t __wrap_clock_mono(void)
+{
+	return __real_clock_mono() + passed;
+}
+
+/* Several nodes over one store: all they share is the database. */
+enum { NODES = 4 };
+struct world {
+	char dir[64];
+	struct store *store, nodes[NODES];
+	struct lease l[NODES];
+};
+
+static int setup(void **state)
+{
+	struct world *w = calloc(1, sizeof *w);
+	strcpy(w->dir, "/tmp/test_lease.XXXXXX");
+	assert_non_null(mkdtemp(w->dir));
+	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = "sqlite:meta.db", .blob_url = "file:blobs" };
+	assert_int_equal(store_open(&o, &w->store), OK);
+	for (int i = 0; i < NODES; i++) {
+		w->nodes[i].meta = w->store->meta;
+		w->nodes[i].node = w->store->node + i;
+		lease_init(&w->l[i], &w->nodes[i], "job", PATIENCE);
+	}
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+	char cmd[128];
+	store_close(&w->store);
+	snprintf(cmd, sizeof cmd, "rm -rf '%s'", w->dir);
+	assert_int_equal(system(cmd), 0);
+	free(w);
+	return 0;
+}
+
+static int write_under(struct meta_txn *t, void *arg)
+{
+	int e = lease_hold(t, arg);
+	return e ? e : meta_do(t, META_FACT_SET, "ss", SPAN("job"), SPAN("done"));
+}
+
+static int work(struct world *w, int i)
+{
+	return meta_run(w->store->meta, write_under, &w->l[i], NULL);
+}
+
+static void one_has_it(void **state)
+{
+	struct world *w = *state;
+	assert_int_equal(lease_take(&w->l[0]), OK);
+	assert_true(lease_held(&w->l[0]));
+	for (int i = 1; i < NODES; i++) {
+		assert_int_equal(lease_take(&w->l[i]), ERR_CONFLICT);
+		assert_string_equal(fail_detail(), "node n1 does it");
+		assert_false(lease_held(&w->l[i]));
+		assert_int_equal(work(w, i), ERR_CONFLICT);
+	}
+	assert_int_equal(work(w, 0), OK);
+	assert_int_equal(lease_take(&w->l[0]), OK);
+	assert_int_equal(w->l[0].epoch, 1); /* as before */
+}
+
+static void given_back_is_free(void **state)
+{
+	struct world *w = *state;
+	for (int i = 0; i < 2 * NODES; i++) {
+		assert_int_equal(lease_take(&w->l[i % NODES]), OK);
+		assert_int_equal(w->l[i % NODES].epoch, i + 1);
+		lease_return(&w->l[i % NODES]);
+		lease_return(&w->l[i % NODES]);
+		assert_false(lease_held(&w->l[i % NODES]));
+		assert_int_equal(work(w, i % NODES), ERR_CONFLICT);
+	}
+}
+
+static void other_names_are_other_leases(void **state)
+{
+	struct world *w = *state;
+	struct lease other;
+	lease_init(&other, &w->nodes[1], "another job", PATIENCE);
+	assert_int_equal(lease_take(&w->l[0]), OK);
+	assert_int_equal(lease_take(&other), OK);
+	lease_return(&other);
+	assert_int_equal(work(w, 0), OK);
+}
+
+/* Each sign of life begins the watcher's patience anew. */
+static void signs_of_life(void **state)
+{
+	struct world *w = *state;
+	assert_int_equal(lease_take(&w->l[0]), OK);
+	for (int i = 0; i < 6; i++) {
+		assert_int_equal(lease_take(&w->l[1]), ERR_CONFLICT);
+		passed += PATIENCE - SECOND_US;
+		assert_int_equal(lease_take(&w->l[1]), ERR_CONFLICT);
+		passed += 2 * SECOND_US;
+		assert_int_equal(i % 3 == 0 ? work(w, 0) : i % 3 == 1 ? lease_renew(&w->l[0]) : lease_take(&w->l[0]), OK);
+	}
+}
+
+static void silent_is_taken_over(void **state)
+{
+	struct world *w = *state;
+	assert_int_equal(lease_take(&w->l[0]), OK);
+	passed += 100 * PATIENCE; /* nobody watched */
+	assert_int_equal(lease_take(&w->l[1]), ERR_CONFLICT);
+	passed += PATIENCE;
+	assert_int_equal(lease_take(&w->l[1]), OK);
+	assert_int_equal(w->l[1].epoch, 2);
+	assert_int_equal(work(w, 0), ERR_CONFLICT);
+	assert_int_equal(work(w, 1), OK);
+	assert_true(lease_held(&w->l[0])); /* until it asks */
+	assert_int_equal(lease_renew(&w->l[0]), ERR_CONFLICT);
+	assert_false(lease_held(&w->l[0]));
+	lease_return(&w->l[0]);
+	assert_int_equal(work(w, 1), OK);
+	/* a third one watches the new holder from now on */
+	assert_int_equal(lease_take(&w->l[2]), ERR_CONFLICT);
+	assert_int_equal(lease_take(&w->l[0]), ERR_CONFLICT);
+}
+
+static void restarted_holder_has_it_at_once(void **state)
+{
+	struct world *w = *state;
+	struct lease again;
+	assert_int_equal(lease_take(&w->l[0]), OK);
+	lease_init(&again, &w->nodes[0], "job", PATIENCE);
+	assert_int_equal(lease_take(&again), OK);
+	assert_int_equal(again.epoch, 2);
+	assert_int_equal(work(w, 0), ERR_CONFLICT); /* of the earlier start */
+}
+
+/* A stopped holder that goes on within its transaction after the take-over. */
+struct late {
+	struct world *w;
+	int result;
+};
+
+static void *take_over(void *arg)
+{
+	struct late *x = arg;
+	passed += PATIENCE;
+	x->result = lease_take(&x->w->l[1]);
+	return NULL;
+}
+
+static int write_late(struct meta_txn *t, void *arg)
+{
+	struct late *x = arg;
+	pthread_t other;
+	int e = lease_hold(t, &x->w->l[0]);
+	assert_int_equal(pthread_create(&other, NULL, take_over, x), 0);
+	for (int i = 0; i < 50; i++) { /* it waits for us */
+		struct timespec ms = { 0, 1000000 };
+		nanosleep(&ms, NULL);
+	}
+	assert_int_equal(pthread_detach(other), 0);
+	return e ? e : meta_do(t, META_FACT_SET, "ss", SPAN("late"), SPAN("yes"));
+}
+
+static int read_late(struct meta_txn *t, void *arg)
+{
+	struct meta_rows r;
+	int e = meta_one(t, &r, META_FACT_GET, "s", SPAN("late"));
+	if (!e)
+		meta_done(&r);
+	return e;
+}
+
+static void both_never_commit(void **state)
+{
+	struct world *w = *state;
+	struct late x = { w, -100 };
+	assert_int_equal(lease_take(&w->l[0]), OK);
+	assert_int_equal(lease_take(&w->l[1]), ERR_CONFLICT);
+	assert_int_equal(meta_run(w->store->meta, write_late, &x, NULL), OK);
+	for (int i = 0; i < 2000 && x.result == -100; i++) {
+		struct timespec ms = { 0, 1000000 };
+		nanosleep(&ms, NULL);
+	}
+	/* whichever came first, the other one saw it */
+	assert_int_equal(meta_read(w->store->meta, read_late, NULL), OK);
+	assert_int_equal(x.result, OK);
+	assert_int_equal(work(w, 0), ERR_CONFLICT);
+}
+
+struct racer {
+	struct world *w;
+	int node;
+	int won;
+	pthread_t thread;
+};
+
+static void *race(void *arg)
+{
+	struct racer *x = arg;
+	x->won = lease_take(&x->w->l[x->node]) == OK;
+	return NULL;
+}
+
+static void one_of_many_wins(void **state)
+{
+	struct world *w = *state;
+	for (int round = 0; round < 30; round++) {
+		struct racer x[NODES];
+		int won = 0;
+		for (int i = 0; i < NODES; i++) {
+			x[i] = (struct racer){ .w = w, .node = i };
+			assert_int_equal(pthread_create(&x[i].thread, NULL, race, &x[i]), 0);
+		}
+		for (int i = 0; i < NODES; i++) {
+			assert_int_equal(pthread_join(x[i].thread, NULL), 0);
+			won += x[i].won;
+		}
+		assert_int_equal(won, 1);
+		for (int i = 0; i < NODES; i++)
+			lease_return(&w->l[i]);
+	}
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(one_has_it), TEST(given_back_is_free), TEST(other_names_are_other_leases), TEST(signs_of_life),
+		TEST(silent_is_taken_over), TEST(restarted_holder_has_it_at_once), TEST(both_never_commit), TEST(one_of_many_wins),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

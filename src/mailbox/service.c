@@ -10,7 +10,6 @@
 #include "recent.h"
 #include "settings.h"
 #include "uidmap.h"
-#include "view.h"
 
 static int read_last_stamp(struct meta_txn *t, void *arg)
 {
@@ -46,8 +45,6 @@ int service_open(struct store *store, struct service **out)
 		e = recent_marks_new(s, &s->recent);
 	if (!e)
 		e = account_boot(s);
-	if (!e)
-		e = view_resume(s);
 	if (e) {
 		service_close(&s);
 		return e;

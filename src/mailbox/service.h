@@ -12,7 +12,7 @@ struct service;
 struct store;
 struct identity;
 
-/* Finishes large operations that a crash interrupted (view.h); restores go on separately (restore.h). */
+/* What a crash cut short goes on separately (protect/resume). */
 int service_open(struct store *store, struct service **out);
 void service_close(struct service **s);
 /* Whose settings count (settings.h): quotas, the largest message, the window for repeated deliveries. Before the service is

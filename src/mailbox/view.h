@@ -124,8 +124,4 @@ int view_copy(struct view *v, const struct imap_set *uids, struct span path, boo
 /* Ends the messages that carry \Deleted; only those among uids when that is not NULL. */
 int view_expunge(struct view *v, const struct imap_set *uids, const struct actor *a);
 
-/* Large ones are cut into several transactions, in one changeset. Those that a crash interrupted are finished: at start,
-   before anyone is served. */
-int view_resume(struct service *s);
-
 #endif

@@ -1,12 +1,13 @@
 /* The plan of a large operation, and what a crash left of it. */
 #include <stdlib.h>
 
+#include "changeset.h"
 #include "fail.h"
 #include "service_private.h"
 #include "varint.h"
 #include "view_write.h"
 
-enum { PLAN_VERSION = 1, PLAN_UIDS_MAX = 100000000, RESUME_MAX = 1000 };
+enum { PLAN_VERSION = 1, PLAN_UIDS_MAX = 100000000 };
 
 static void put_uids(const struct bulk *b, struct buffer *out)
 {
@@ -130,66 +131,22 @@ static int find_progress(struct span text, struct bulk *b)
 	return OK;
 }
 
-struct unfinished {
-	int64_t account, id;
-	struct span plan, progress;
-};
-
-struct list {
-	struct arena arena;
-	struct unfinished all[RESUME_MAX];
-	size_t n;
-};
-
-static int read_unfinished(struct meta_txn *t, void *arg)
-{
-	struct list *l = arg;
-	struct meta_rows r;
-	arena_reset(&l->arena);
-	l->n = 0;
-	int e = meta_query(t, &r, META_CHANGESET_ALL, "i", (int64_t)RESUME_MAX);
-	if (e)
-		return e;
-	while ((e = meta_next(&r)) > 0) {
-		int64_t kind = meta_int(&r, 2);
-		if (kind == CHANGE_FLAGS || kind == CHANGE_COPY || kind == CHANGE_MOVE || kind == CHANGE_EXPUNGE)
-			l->all[l->n++] = (struct unfinished){ meta_int(&r, 0), meta_int(&r, 1), arena_copy(&l->arena, meta_span(&r, 3)),
-				                              arena_copy(&l->arena, meta_span(&r, 4)) };
-	}
-	meta_done(&r);
-	return e;
-}
-
-static int resume_one(struct service *s, const struct unfinished *u, struct arena *arena)
+int bulk_resume(struct service *s, const struct changeset *c)
 {
 	struct bulk_plan p;
-	int e = bulk_plan_read(u->plan, arena, &p);
-	if (e)
-		return e;
-	p.bulk.actor = &p.actor;
-	p.bulk.changeset = u->id;
-	e = find_progress(u->progress, &p.bulk);
-	if (!e)
-		e = rebuild_view(s, u->account, &p, &p.bulk.v);
-	if (!e)
-		e = bulk_run(&p.bulk);
-	view_close(&p.bulk.v);
-	free(p.uids);
-	return e;
-}
-
-int view_resume(struct service *s)
-{
-	struct list *l = calloc(1, sizeof *l);
-	if (!l)
-		return fail_with(ERR_UNAVAILABLE, "no memory");
-	int e = meta_read(s->store->meta, read_unfinished, l);
-	for (size_t i = 0; !e && i < l->n; i++) {
-		e = resume_one(s, &l->all[i], &l->arena);
-		if (e == ERR_NOT_FOUND) /* its folder is gone: bulk_run has taken the plan back */
-			e = OK;
+	struct arena arena = { 0 };
+	int e = bulk_plan_read(c->plan, &arena, &p);
+	if (!e) {
+		p.bulk.actor = &p.actor;
+		p.bulk.changeset = c->id;
+		e = find_progress(c->progress, &p.bulk);
+		if (!e)
+			e = rebuild_view(s, c->account, &p, &p.bulk.v);
+		if (!e)
+			e = bulk_run(&p.bulk);
+		view_close(&p.bulk.v);
+		free(p.uids);
 	}
-	arena_free(&l->arena);
-	free(l);
+	arena_free(&arena);
 	return e;
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "changeset.h"
 #include "fail.h"
 #include "flags.h"
 #include "folder_private.h"
@@ -304,8 +305,7 @@ static int write_plan(struct meta_txn *t, struct step *k)
 	b.target = k->target;
 	bulk_plan_write(&b, &plan);
 	varint_put(&progress, k->uids[k->n - 1]);
-	int e = meta_do(t, META_CHANGESET_ADD, "iiibb", b.v->account, b.changeset, (int64_t)b.kind, buffer_span(&plan),
-	                buffer_span(&progress));
+	int e = changeset_add(t, &(struct changeset){ b.v->account, b.changeset, b.kind, buffer_span(&plan), buffer_span(&progress) });
 	buffer_free(&plan);
 	buffer_free(&progress);
 	return e;
@@ -315,7 +315,7 @@ static int write_progress(struct meta_txn *t, struct step *k)
 {
 	struct buffer progress = { 0 };
 	varint_put(&progress, k->uids[k->n - 1]);
-	int e = meta_do(t, META_CHANGESET_PUT, "bii", buffer_span(&progress), k->b->v->account, k->b->changeset);
+	int e = changeset_put(t, k->b->v->account, k->b->changeset, buffer_span(&progress));
 	buffer_free(&progress);
 	return e;
 }
@@ -325,7 +325,7 @@ static int keep_plan(struct meta_txn *t, struct step *k)
 	if (k->first && k->last)
 		return OK;
 	if (k->last)
-		return meta_do(t, META_CHANGESET_DROP, "ii", k->b->v->account, k->b->changeset);
+		return changeset_drop(t, k->b->v->account, k->b->changeset);
 	return k->first ? write_plan(t, k) : write_progress(t, k);
 }
 
@@ -448,7 +448,7 @@ static int take_back(struct meta_txn *t, void *arg)
 		e = e == ERR_NOT_FOUND ? OK : e; /* the whole target is gone */
 	}
 	e = change_end(&c, e, &q->touched);
-	return e ? e : meta_do(t, META_CHANGESET_DROP, "ii", b->v->account, b->changeset);
+	return e ? e : changeset_drop(t, b->v->account, b->changeset);
 }
 
 static void give_up(struct bulk *b)

@@ -1,6 +1,6 @@
 /* Large operations on the entries of a mailbox: cut into transactions of BULK_CHUNK entries, all in one changeset. What
  * is larger than one transaction keeps its plan and progress in the store, written by the transactions themselves, so
- * that a crash in the middle is made good at the next start (view_resume). */
+ * that a crash in the middle is made good at the next start (bulk_resume). */
 #ifndef VIEW_WRITE_H
 #define VIEW_WRITE_H
 
@@ -30,6 +30,9 @@ struct bulk {
 /* Runs it from b->done to its end. After a failure what was done stays done, and no plan is left behind unless the
    store cannot even take that. */
 int bulk_run(struct bulk *b);
+/* Goes on where a crash broke it off. ERR_NOT_FOUND: its folder is gone since. */
+struct changeset;
+int bulk_resume(struct service *s, const struct changeset *c);
 
 void bulk_plan_write(const struct bulk *b, struct buffer *out);
 /* The UIDs (free()) and texts; b->v is left to the caller. collection, expunged, at: what the view was on. */

@@ -18,10 +18,9 @@
 #include "log.h"
 #include "purge.h"
 #include "metric.h"
-#include "restore.h"
+#include "resume.h"
 #include "store.h"
 #include "system.h"
-#include "undo.h"
 
 enum {
 	DESCRIPTORS_KEPT = 128,  /* for the stores, when connections take all they can get */
@@ -137,14 +136,33 @@ static void say_resumed(void *ctx, const char *line)
 	log_line(LOG_INFO, "resume", "did=%s", log_quote(text, sizeof text, span_of(line)));
 }
 
-/* Restores and undos that a crash broke off go on beside everything else. */
+static const char *operation(const struct changeset *c)
+{
+	switch (c->kind) {
+	case CHANGE_FLAGS: return "STORE";
+	case CHANGE_COPY: return "COPY";
+	case CHANGE_MOVE: return "MOVE";
+	case CHANGE_EXPUNGE: return "EXPUNGE";
+	case CHANGE_UNDO: return "undo";
+	default: return "restore";
+	}
+}
+
+static void say_failed(void *ctx, const struct changeset *c, int error, bool again)
+{
+	char why[600];
+	log_line(LOG_ERROR, "resume", "account=%lld operation=%s changeset=%lld error=%s why=%s todo=\"%s\"", (long long)c->account,
+	         operation(c), (long long)c->id, fail_name(error), log_quote(why, sizeof why, span_of(fail_detail())),
+	         again ? "mend that; it goes on at the next start, and holds purge of the account until then"
+	               : "it ended in the middle: see what it did with perdura history, and ask for it again or undo it");
+}
+
+/* What a crash broke off goes on beside everything else. */
 static void *resume(void *ctx)
 {
 	struct node *n = ctx;
-	int r = restore_resume(n->service, say_resumed, n);
-	if (!r)
-		r = undo_resume(n->service, say_resumed, n);
-	if (r)
+	int r = resume_run(n->service, &(struct resume_request){ say_resumed, say_failed, n });
+	if (r && r != ERR_STOPPED)
 		log_line(LOG_ERROR, "resume", "error=%s detail=\"%s\"", fail_name(r), fail_detail());
 	return NULL;
 }

@@ -6,8 +6,7 @@
 #include "flags.h"
 #include "instant.h"
 #include "message.h"
-#include "restore.h"
-#include "undo.h"
+#include "resume.h"
 #include "purge.h"
 #include "verify.h"
 
@@ -67,14 +66,18 @@ void wrong_code(const struct world *w, const char *file, int line, int got, int 
 
 /* --- The store --- */
 
+static void cannot_resume(void *ctx, const struct changeset *c, int error, bool again)
+{
+	wrong_code(ctx, __FILE__, __LINE__, error, OK, "resume");
+}
+
 void open_world(struct world *w)
 {
 	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = "sqlite:meta.db",
 	                          .blob_url = "file:blobs" };
 	assert_int_equal(store_open(&o, &w->store), OK);
 	assert_int_equal(service_open(w->store, &w->s), OK);
-	assert_int_equal(restore_resume(w->s, NULL, NULL), OK);
-	assert_int_equal(undo_resume(w->s, NULL, NULL), OK);
+	assert_int_equal(resume_run(w->s, &(struct resume_request){ .failed = cannot_resume, .ctx = w }), OK);
 	struct identity_options io = { .meta = w->store->meta };
 	assert_int_equal(identity_open(&io, &w->identity), OK);
 	struct purge_options po = { w->s, w->identity, 0 };

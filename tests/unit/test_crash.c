@@ -39,6 +39,7 @@
 #include "meta_failing.h"
 #include "purge.h"
 #include "restore.h"
+#include "resume.h"
 #include "store.h"
 #include "store_inside.h"
 #include "undo.h"
@@ -439,10 +440,16 @@ static int undo_exact(struct world *w)
 	return undo_steps(w, restore_exactly, restore_exactly);
 }
 
+static void note_failure(void *ctx, const struct changeset *c, int error, bool again)
+{
+	*(int *)ctx = error;
+}
+
 static int resume(struct world *w)
 {
-	int e = restore_resume(w->s, NULL, NULL);
-	return e ? e : undo_resume(w->s, NULL, NULL);
+	int failed = OK;
+	int e = resume_run(w->s, &(struct resume_request){ .failed = note_failure, .ctx = &failed });
+	return e ? e : failed;
 }
 
 /* --- The state of an account, in one number --- */

@@ -13,6 +13,7 @@
 #include "message.h"
 #include "meta_failing.h"
 #include "restore.h"
+#include "resume.h"
 #include "store.h"
 #include "view.h"
 
@@ -489,6 +490,11 @@ static void renamed_and_moved_come_back(void **state)
 	assert_int_equal(messages_in(w, "Trash"), 2);
 }
 
+static void cannot_resume(void *ctx, const struct changeset *c, int error, bool again)
+{
+	fail_msg("changeset %lld: %s", (long long)c->id, fail_detail());
+}
+
 /* An operation in three transactions whose second one never comes: it is finished at the next start. */
 static void large_operations_are_resumed(void **state)
 {
@@ -513,6 +519,7 @@ static void large_operations_are_resumed(void **state)
 		view_close(&v);
 		close_world(w);
 		open_world(w);
+		assert_int_equal(resume_run(w->s, &(struct resume_request){ .failed = cannot_resume }), OK);
 		struct tree t;
 		assert_int_equal(tree_read(w->s, w->account, 0, &t), OK);
 		assert_int_equal(tree_find(&t, SPAN("INBOX"))->messages, cases[i].inbox);

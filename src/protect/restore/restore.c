@@ -3,18 +3,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "clock.h"
+#include "changeset.h"
 #include "directory_write.h"
 #include "fail.h"
 #include "flags.h"
 #include "mailbox_name.h"
 #include "past.h"
-#include "restore_all.h"
 #include "restore_private.h"
 #include "store.h"
 #include "system.h"
-
-enum { UNFINISHED_MAX = 1000 };
 
 static int add_plan(struct meta_txn *t, void *arg)
 {
@@ -22,17 +19,11 @@ static int add_plan(struct meta_txn *t, void *arg)
 	struct buffer plan = { 0 }, progress = { 0 };
 	plan_write(r->q, r->head, &plan);
 	progress_write(&r->progress, &progress);
-	int e = meta_do(t, META_CHANGESET_ADD, "iiibb", r->q->account, r->changeset, (int64_t)CHANGE_RESTORE, buffer_span(&plan),
-	                buffer_span(&progress));
+	int e = changeset_add(t, &(struct changeset){ r->q->account, r->changeset, CHANGE_RESTORE, buffer_span(&plan),
+	                                              buffer_span(&progress) });
 	buffer_free(&plan);
 	buffer_free(&progress);
 	return e;
-}
-
-static int drop_plan(struct meta_txn *t, void *arg)
-{
-	struct run *r = arg;
-	return meta_do(t, META_CHANGESET_DROP, "ii", r->q->account, r->changeset);
 }
 
 static int by_source(const void *a, const void *b)
@@ -96,14 +87,7 @@ static void close_run(struct run *r)
    some later start what was deleted by then. Only a crash and the node's end leave one. */
 static int finish(struct run *r, int e)
 {
-	char why[512];
-	if (r->q->dry_run || e == ERR_STOPPED)
-		return e;
-	snprintf(why, sizeof why, "%s", fail_detail());
-	int dropped = meta_run(service_store(r->s)->meta, drop_plan, r, NULL);
-	if (e)
-		fail_set_detail(why);
-	return e ? e : dropped;
+	return r->q->dry_run ? e : changeset_end(service_store(r->s)->meta, r->q->account, r->changeset, e);
 }
 
 int restore_run(struct service *s, const struct restore_request *q, struct restore_report *out)
@@ -124,77 +108,27 @@ int restore_run(struct service *s, const struct restore_request *q, struct resto
 	return e;
 }
 
-struct unfinished {
-	struct arena arena;
-	struct saved {
-		int64_t account, id, kind;
-		struct span plan, progress;
-	} list[UNFINISHED_MAX];
-	size_t n;
-};
-
-static int read_unfinished(struct meta_txn *t, void *arg)
-{
-	struct unfinished *u = arg;
-	struct meta_rows row;
-	arena_reset(&u->arena);
-	u->n = 0;
-	int e = meta_query(t, &row, META_CHANGESET_ALL, "i", (int64_t)UNFINISHED_MAX);
-	if (e)
-		return e;
-	while ((e = meta_next(&row)) > 0)
-		u->list[u->n++] = (struct saved){ meta_int(&row, 0), meta_int(&row, 1), meta_int(&row, 2),
-			                          arena_copy(&u->arena, meta_span(&row, 3)),
-			                          arena_copy(&u->arena, meta_span(&row, 4)) };
-	meta_done(&row);
-	return e;
-}
-
-static int resume_account(struct service *s, const struct saved *k, struct arena *arena, void (*say)(void *, const char *), void *ctx)
+int restore_resume(struct service *s, const struct changeset *c, void (*say)(void *, const char *), void *ctx)
 {
 	struct restore_request q;
 	struct actor actor;
 	struct progress progress;
 	struct run r;
+	struct arena arena = { 0 };
 	int64_t head;
-	int e = plan_read(k->plan, arena, &q, &actor, &head);
+	int e = plan_read(c->plan, &arena, &q, &actor, &head);
 	if (!e)
-		e = progress_read(k->progress, &progress);
-	if (e)
-		return e;
-	q.say = say;
-	q.ctx = ctx;
-	e = open_run(&r, s, &q, k->id, head);
-	r.progress = progress;
-	if (!e)
-		e = carry_out(&r);
-	if (e != ERR_UNAVAILABLE && e != ERR_FULL) /* those are tried again at the next start */
-		e = finish(&r, e);
-	close_run(&r);
-	return e;
-}
-
-static int resume_one(struct service *s, const struct saved *k, struct arena *arena, void (*say)(void *, const char *), void *ctx)
-{
-	if (k->kind != CHANGE_RESTORE)
-		return OK;
-	if (k->account == SYSTEM_ACCOUNT)
-		return restore_all_resume(s, k->id, k->plan, k->progress, say, ctx);
-	return resume_account(s, k, arena, say, ctx);
-}
-
-int restore_resume(struct service *s, void (*say)(void *ctx, const char *line), void *ctx)
-{
-	struct unfinished *u = calloc(1, sizeof *u);
-	if (!u)
-		return fail_with(ERR_UNAVAILABLE, "no memory");
-	int e = meta_read(service_store(s)->meta, read_unfinished, u);
-	for (size_t i = u->n; i-- && e != ERR_STOPPED;) { /* the one of all accounts last: theirs are parts of it */
-		int one = resume_one(s, &u->list[i], &u->arena, say, ctx);
-		e = one ? one : e; /* one that cannot be finished does not stand in the way of the others */
+		e = progress_read(c->progress, &progress);
+	if (!e) {
+		q.say = say;
+		q.ctx = ctx;
+		e = open_run(&r, s, &q, c->id, head);
+		r.progress = progress;
+		if (!e)
+			e = carry_out(&r);
+		close_run(&r);
 	}
-	arena_free(&u->arena);
-	free(u);
+	arena_free(&arena);
 	return e;
 }
 

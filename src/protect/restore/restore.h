@@ -50,8 +50,9 @@ struct restore_report {
 
 /* With a detail fit for the user: ERR_NOT_FOUND: no such folder then; ERR_INVALID: a bad query. */
 int restore_run(struct service *s, const struct restore_request *q, struct restore_report *out);
-/* Finishes what a crash interrupted. say may be NULL. */
-int restore_resume(struct service *s, void (*say)(void *ctx, const char *line), void *ctx);
+/* Goes on where a crash broke it off. say may be NULL. */
+struct changeset;
+int restore_resume(struct service *s, const struct changeset *c, void (*say)(void *ctx, const char *line), void *ctx);
 /* An account that was removed: its address works again, with its log and password as they were. ERR_NOT_FOUND: there never was one
    or it is not removed; ERR_EXISTS: the address is in use again. */
 int restore_account(struct service *s, struct span address, const struct actor *a, int64_t *account);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "account.h"
-#include "change.h"
+#include "changeset.h"
 #include "fail.h"
 #include "past.h"
 #include "restore_directory.h"
@@ -78,17 +78,11 @@ static int add_plan(struct meta_txn *t, void *arg)
 	struct buffer plan = { 0 }, progress = { 0 };
 	plan_write(r->q, &plan);
 	varint_put(&progress, 0);
-	int e = meta_do(t, META_CHANGESET_ADD, "iiibb", (int64_t)SYSTEM_ACCOUNT, r->changeset, (int64_t)CHANGE_RESTORE,
-	                buffer_span(&plan), buffer_span(&progress));
+	int e = changeset_add(t, &(struct changeset){ SYSTEM_ACCOUNT, r->changeset, CHANGE_RESTORE, buffer_span(&plan),
+	                                              buffer_span(&progress) });
 	buffer_free(&plan);
 	buffer_free(&progress);
 	return e;
-}
-
-static int drop_plan(struct meta_txn *t, void *arg)
-{
-	struct run *r = arg;
-	return meta_do(t, META_CHANGESET_DROP, "ii", (int64_t)SYSTEM_ACCOUNT, r->changeset);
 }
 
 struct progress_put {
@@ -100,7 +94,7 @@ static int put_progress(struct meta_txn *t, void *arg)
 	struct progress_put *p = arg;
 	struct buffer b = { 0 };
 	varint_put(&b, (uint64_t)p->upto);
-	int e = meta_do(t, META_CHANGESET_PUT, "bii", buffer_span(&b), (int64_t)SYSTEM_ACCOUNT, p->changeset);
+	int e = changeset_put(t, SYSTEM_ACCOUNT, p->changeset, buffer_span(&b));
 	buffer_free(&b);
 	return e;
 }
@@ -301,27 +295,26 @@ static int carry_out(struct run *r)
 	return OK;
 }
 
-static int run(struct service *s, const struct restore_all_request *q, int64_t changeset, int64_t upto, bool fresh,
-               struct restore_all_report *out)
+static void close_run(struct run *r)
 {
-	struct run r = { .s = s, .q = q, .changeset = changeset, .upto = upto, .lock = PTHREAD_MUTEX_INITIALIZER };
-	int e = fresh && !q->dry_run ? meta_run(service_store(s)->meta, add_plan, &r, NULL) : OK;
-	if (!e)
-		e = carry_out(&r);
-	bool ends = e == ERR_STOPPED || e == ERR_UNAVAILABLE || e == ERR_FULL;
-	if (!q->dry_run && !ends && meta_run(service_store(s)->meta, drop_plan, &r, NULL) && !e)
-		e = ERR_UNAVAILABLE;
-	if (!e)
-		*out = r.report;
-	pthread_mutex_destroy(&r.lock);
-	buffer_free(&r.rows);
-	arena_free(&r.arena);
-	return e;
+	pthread_mutex_destroy(&r->lock);
+	buffer_free(&r->rows);
+	arena_free(&r->arena);
 }
 
 int restore_all_run(struct service *s, const struct restore_all_request *q, struct restore_all_report *out)
 {
-	return run(s, q, service_mint(s), 0, true, out);
+	struct run r = { .s = s, .q = q, .changeset = service_mint(s), .lock = PTHREAD_MUTEX_INITIALIZER };
+	int e = q->dry_run ? OK : meta_run(service_store(s)->meta, add_plan, &r, NULL);
+	if (!e) {
+		e = carry_out(&r);
+		if (!q->dry_run)
+			e = changeset_end(service_store(s)->meta, SYSTEM_ACCOUNT, r.changeset, e);
+	}
+	if (!e)
+		*out = r.report;
+	close_run(&r);
+	return e;
 }
 
 struct saying {
@@ -338,22 +331,24 @@ static void say_account(void *ctx, struct span address, const struct restore_rep
 		s->say(s->ctx, line);
 }
 
-int restore_all_resume(struct service *s, int64_t changeset, struct span plan, struct span progress,
-                       void (*say)(void *ctx, const char *line), void *ctx)
+int restore_all_resume(struct service *s, const struct changeset *c, void (*say)(void *ctx, const char *line), void *ctx)
 {
 	struct restore_all_request q;
-	struct restore_all_report report;
 	struct actor actor;
 	struct arena arena = { 0 };
 	struct saying saying = { say, ctx };
 	uint64_t upto;
-	int e = plan_read(plan, &arena, &q, &actor);
+	struct span progress = c->progress;
+	int e = plan_read(c->plan, &arena, &q, &actor);
 	if (!e && !varint_get(&progress, &upto))
 		e = fail_with(ERR_CORRUPT, "the progress of an unfinished restore is damaged");
-	q.account = say_account;
-	q.ctx = &saying;
-	if (!e)
-		e = run(s, &q, changeset, (int64_t)upto, false, &report);
+	if (!e) {
+		q.account = say_account;
+		q.ctx = &saying;
+		struct run r = { .s = s, .q = &q, .changeset = c->id, .upto = (int64_t)upto, .lock = PTHREAD_MUTEX_INITIALIZER };
+		e = carry_out(&r);
+		close_run(&r);
+	}
 	arena_free(&arena);
 	return e;
 }

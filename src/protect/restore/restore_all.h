@@ -29,8 +29,7 @@ struct restore_all_report {
 };
 
 int restore_all_run(struct service *s, const struct restore_all_request *q, struct restore_all_report *out);
-/* The plan that restore_resume found. */
-int restore_all_resume(struct service *s, int64_t changeset, struct span plan, struct span progress,
-                       void (*say)(void *ctx, const char *line), void *ctx);
+/* Goes on where a crash broke it off: a changeset of the system log. say may be NULL. */
+int restore_all_resume(struct service *s, const struct changeset *c, void (*say)(void *ctx, const char *line), void *ctx);
 
 #endif

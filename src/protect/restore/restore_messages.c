@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "changeset.h"
 #include "email_counts.h"
 #include "fail.h"
 #include "flags.h"
@@ -251,7 +252,7 @@ static int save_progress(struct job *j, struct meta_txn *t)
 {
 	struct buffer b = { 0 };
 	progress_write(&j->reached, &b);
-	int e = meta_do(t, META_CHANGESET_PUT, "bii", buffer_span(&b), j->r->q->account, j->r->changeset);
+	int e = changeset_put(t, j->r->q->account, j->r->changeset, buffer_span(&b));
 	buffer_free(&b);
 	return e;
 }

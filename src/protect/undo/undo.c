@@ -4,13 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "changeset.h"
 #include "fail.h"
 #include "mailbox_name.h"
 #include "store.h"
 #include "undo_plan.h"
 #include "when.h"
-
-enum { UNFINISHED_MAX = 1000 };
 
 bool undo_in_scope(const struct undo *u, struct span path)
 {
@@ -92,22 +91,10 @@ static int add_plan(struct meta_txn *t, void *arg)
 	return undo_plan_save(t, arg);
 }
 
-static int drop_plan(struct meta_txn *t, void *arg)
-{
-	return undo_plan_drop(t, arg);
-}
-
 /* The plan goes also after a failure: whoever asked is told and asks again. Only a crash and the node's end leave one. */
 static int finish(struct undo *u, int e)
 {
-	char why[512];
-	if (u->q->dry_run || e == ERR_STOPPED)
-		return e;
-	snprintf(why, sizeof why, "%s", fail_detail());
-	int dropped = meta_run(service_store(u->s)->meta, drop_plan, u, NULL);
-	if (e)
-		fail_set_detail(why);
-	return e ? e : dropped;
+	return u->q->dry_run ? e : changeset_end(service_store(u->s)->meta, u->q->account, u->changeset, e);
 }
 
 int undo_run(struct service *s, const struct undo_request *q, struct undo_report *out)
@@ -131,67 +118,27 @@ int undo_run(struct service *s, const struct undo_request *q, struct undo_report
 	return e;
 }
 
-struct unfinished {
-	struct arena arena;
-	struct saved {
-		int64_t account, id, kind;
-		struct span plan, progress;
-	} list[UNFINISHED_MAX];
-	size_t n;
-};
-
-static int read_unfinished(struct meta_txn *t, void *arg)
-{
-	struct unfinished *u = arg;
-	struct meta_rows row;
-	arena_reset(&u->arena);
-	u->n = 0;
-	int e = meta_query(t, &row, META_CHANGESET_ALL, "i", (int64_t)UNFINISHED_MAX);
-	if (e)
-		return e;
-	while ((e = meta_next(&row)) > 0)
-		u->list[u->n++] = (struct saved){ meta_int(&row, 0), meta_int(&row, 1), meta_int(&row, 2),
-			                          arena_copy(&u->arena, meta_span(&row, 3)), arena_copy(&u->arena, meta_span(&row, 4)) };
-	meta_done(&row);
-	return e;
-}
-
-static int resume_one(struct service *s, const struct saved *k, struct arena *arena, void (*say)(void *, const char *), void *ctx)
+int undo_resume(struct service *s, const struct changeset *c, void (*say)(void *ctx, const char *line), void *ctx)
 {
 	struct undo_request q;
 	struct actor actor;
 	struct undo_progress progress;
 	struct undo u;
+	struct arena arena = { 0 };
 	int64_t head;
-	int e = undo_plan_read(k->plan, arena, &q, &actor, &head);
+	int e = undo_plan_read(c->plan, &arena, &q, &actor, &head);
 	if (!e)
-		e = undo_progress_read(k->progress, &progress);
-	if (e)
-		return e;
-	q.say = say;
-	q.ctx = ctx;
-	e = open_run(&u, s, &q, k->id, head);
-	u.progress = progress;
-	if (!e)
-		e = carry_out(&u);
-	if (e != ERR_UNAVAILABLE && e != ERR_FULL) /* those are tried again at the next start */
-		e = finish(&u, e);
-	close_run(&u);
-	return e;
-}
-
-int undo_resume(struct service *s, void (*say)(void *ctx, const char *line), void *ctx)
-{
-	struct unfinished *u = calloc(1, sizeof *u);
-	if (!u)
-		return fail_with(ERR_UNAVAILABLE, "no memory");
-	int e = meta_read(service_store(s)->meta, read_unfinished, u);
-	for (size_t i = 0; i < u->n && e != ERR_STOPPED; i++) {
-		int one = u->list[i].kind == CHANGE_UNDO ? resume_one(s, &u->list[i], &u->arena, say, ctx) : OK;
-		e = one ? one : e; /* one that cannot be finished does not stand in the way of the others */
+		e = undo_progress_read(c->progress, &progress);
+	if (!e) {
+		q.say = say;
+		q.ctx = ctx;
+		e = open_run(&u, s, &q, c->id, head);
+		u.progress = progress;
+		if (!e)
+			e = carry_out(&u);
+		close_run(&u);
 	}
-	arena_free(&u->arena);
-	free(u);
+	arena_free(&arena);
 	return e;
 }
 

@@ -48,7 +48,8 @@ struct undo_report {
 int undo_range(struct service *s, int64_t account, struct span since, struct span until, int64_t *first, int64_t *last);
 /* ERR_INVALID with a detail fit for the user: nothing in that range was done by that client, or its past is purged. */
 int undo_run(struct service *s, const struct undo_request *q, struct undo_report *out);
-/* Finishes what a crash interrupted. say may be NULL. */
-int undo_resume(struct service *s, void (*say)(void *ctx, const char *line), void *ctx);
+/* Goes on where a crash broke it off. say may be NULL. */
+struct changeset;
+int undo_resume(struct service *s, const struct changeset *c, void (*say)(void *ctx, const char *line), void *ctx);
 
 #endif

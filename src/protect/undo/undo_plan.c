@@ -1,5 +1,6 @@
 #include "undo_plan.h"
 
+#include "changeset.h"
 #include "fail.h"
 #include "varint.h"
 
@@ -33,23 +34,18 @@ int undo_plan_save(struct meta_txn *t, const struct undo *u)
 	struct buffer plan = { 0 }, progress = { 0 };
 	plan_write(u, &plan);
 	progress_write(&u->progress, &progress);
-	int e = meta_do(t, META_CHANGESET_ADD, "iiibb", u->q->account, u->changeset, (int64_t)CHANGE_UNDO, buffer_span(&plan),
-	                buffer_span(&progress));
+	int e = changeset_add(t, &(struct changeset){ u->q->account, u->changeset, CHANGE_UNDO, buffer_span(&plan),
+	                                              buffer_span(&progress) });
 	buffer_free(&plan);
 	buffer_free(&progress);
 	return e;
-}
-
-int undo_plan_drop(struct meta_txn *t, const struct undo *u)
-{
-	return meta_do(t, META_CHANGESET_DROP, "ii", u->q->account, u->changeset);
 }
 
 int undo_progress_save(struct meta_txn *t, const struct undo *u, const struct undo_progress *p)
 {
 	struct buffer b = { 0 };
 	progress_write(p, &b);
-	int e = meta_do(t, META_CHANGESET_PUT, "bii", buffer_span(&b), u->q->account, u->changeset);
+	int e = changeset_put(t, u->q->account, u->changeset, buffer_span(&b));
 	buffer_free(&b);
 	return e;
 }

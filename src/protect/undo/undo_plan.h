@@ -6,7 +6,6 @@
 
 /* The plan of a new undo, within the transaction that is to hold it. */
 int undo_plan_save(struct meta_txn *t, const struct undo *u);
-int undo_plan_drop(struct meta_txn *t, const struct undo *u);
 int undo_progress_save(struct meta_txn *t, const struct undo *u, const struct undo_progress *p);
 /* Spans and the actor's strings point into plan or the arena. head: the account's last change when the undo began. */
 int undo_plan_read(struct span plan, struct arena *arena, struct undo_request *out, struct actor *actor, int64_t *head);

@@ -1,0 +1,56 @@
+#include "resume.h"
+
+#include "fail.h"
+#include "restore_all.h"
+#include "store.h"
+#include "system.h"
+#include "undo.h"
+#include "view_write.h"
+
+static bool is_bulk(const struct changeset *c)
+{
+	return c->kind != CHANGE_RESTORE && c->kind != CHANGE_UNDO;
+}
+
+static int go_on(struct service *s, const struct changeset *c, const struct resume_request *q)
+{
+	if (c->kind == CHANGE_UNDO)
+		return undo_resume(s, c, q->say, q->ctx);
+	if (c->kind == CHANGE_RESTORE && c->account == SYSTEM_ACCOUNT)
+		return restore_all_resume(s, c, q->say, q->ctx);
+	if (c->kind == CHANGE_RESTORE)
+		return restore_resume(s, c, q->say, q->ctx);
+	int e = bulk_resume(s, c);
+	return e == ERR_NOT_FOUND ? OK : e; /* its folder is gone, and so is what was to be done */
+}
+
+static int resume_one(struct service *s, struct changeset *c, const struct resume_request *q)
+{
+	struct meta *m = service_store(s)->meta;
+	struct arena arena = { 0 };
+	int e = changeset_read(m, c, &arena);
+	bool ended = e == ERR_NOT_FOUND, again = false;
+	if (!e) {
+		e = go_on(s, c, q);
+		again = e == ERR_STOPPED || e == ERR_UNAVAILABLE || e == ERR_FULL;
+		if (!again)
+			e = changeset_end(m, c->account, c->id, e);
+	}
+	if (e && !ended && e != ERR_STOPPED && q->failed)
+		q->failed(q->ctx, c, e, again);
+	arena_free(&arena);
+	return ended ? OK : e;
+}
+
+int resume_run(struct service *s, const struct resume_request *q)
+{
+	struct buffer rows = { 0 };
+	int e = changeset_list(service_store(s)->meta, &rows);
+	struct changeset *list = (struct changeset *)(void *)rows.p;
+	for (int bulk = 1; bulk >= 0; bulk--)
+		for (size_t i = rows.n / sizeof *list; !e && i--;)
+			if (is_bulk(&list[i]) == bulk)
+				e = resume_one(s, &list[i], q) == ERR_STOPPED ? ERR_STOPPED : OK;
+	buffer_free(&rows);
+	return e;
+}

@@ -15,6 +15,7 @@ enum {
 	VERB_ITEMS = 2,    /* the arguments after the first are files and folders of the client: request_item() */
 	VERB_OFFLINE = 4,  /* the command does it without a node */
 	VERB_EXPORT = 8,   /* the second argument is a place of the client's that it writes to: request_export() */
+	VERB_LOCAL = 16,   /* the command does it, never the node */
 };
 
 struct request;

@@ -20,3 +20,8 @@ int verb_metrics(struct request *r)
 {
 	return r->node->metrics(r);
 }
+
+int verb_upgrade(struct request *r)
+{
+	return request_error(r, EXIT_USAGE, "the command upgrades by itself");
+}

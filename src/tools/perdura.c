@@ -12,6 +12,7 @@
 #include "export_target.h"
 #include "fail.h"
 #include "import_source.h"
+#include "upgrade.h"
 
 enum { PIECE = 256 * 1024 }; /* of a message on its way */
 
@@ -87,14 +88,21 @@ static void print_line(void *ctx, struct span line)
 	putchar('\n');
 }
 
-static int config_offline(struct command *c)
+static int without_node(struct command *c)
 {
 	struct config config;
+	bool json = c->request.json || c->json;
+	int status;
 	if (config_load(c->dir, c->config, c->settings, c->n_settings, &config))
 		return complain(EXIT_FAILED, fail_detail());
-	int r = config_list(&config, c->request.args, c->request.n_args, c->request.json || c->json, print_line, NULL);
+	if (c->request.verb->flags & VERB_LOCAL)
+		status = upgrade_run(c->dir, &config, request_has(&c->request, "init"), json);
+	else if (config_list(&config, c->request.args, c->request.n_args, json, print_line, NULL))
+		status = complain(EXIT_FAILED, fail_detail());
+	else
+		status = EXIT_DONE;
 	config_free(&config);
-	return r ? complain(EXIT_FAILED, fail_detail()) : EXIT_DONE;
+	return status;
 }
 
 /* ---- What goes to the node */
@@ -213,7 +221,7 @@ static int no_node(struct command *c, int r)
 {
 	client_close(&c->client);
 	if (r == ERR_NOT_FOUND && c->request.verb->flags & VERB_OFFLINE)
-		return config_offline(c);
+		return without_node(c);
 	if (r != ERR_NOT_FOUND)
 		return complain(EXIT_FAILED, fail_detail());
 	fprintf(stderr, "perdura: no node runs on %s; start one with: perdurad --data %s\n", c->dir, c->dir);
@@ -296,6 +304,14 @@ static int parse(int argc, char **argv, struct command *c)
 	return EXIT_DONE;
 }
 
+/* --set may also stand behind a verb that has it. */
+static void take_settings(struct command *c)
+{
+	for (size_t i = 0; i < c->request.n_options; i++)
+		if (span_eq(span_from(c->request.options[i].name, c->request.options[i].name_n), SPAN("set")))
+			c->settings[c->n_settings++] = c->request.options[i].value;
+}
+
 static int run_words(struct command *c)
 {
 	size_t taken;
@@ -307,7 +323,8 @@ static int run_words(struct command *c)
 			"which command? See perdura --help");
 	if (arguments_parse(&c->request, v, c->words + taken, c->n - taken))
 		return wrong_usage(v);
-	return run(c);
+	take_settings(c);
+	return v->flags & VERB_LOCAL ? without_node(c) : run(c);
 }
 
 int main(int argc, char **argv)

@@ -47,15 +47,37 @@ bool meta_url_parameter(const char *query, const char *key, char *out, size_t n)
 	return false;
 }
 
-int meta_driver_open(const char *url, const struct meta_options *o, struct meta **out)
+/* The driver of a URL and what follows its scheme. */
+static int find_driver(const char *url, const struct meta_driver **driver, const char **rest)
 {
 	size_t n = strcspn(url, ":");
 	for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++) {
 		const struct meta_driver *d = drivers[i];
-		if (url[n] == ':' && strlen(d->scheme) == n && !strncmp(d->scheme, url, n))
-			return d->open(url + n + 1, o, out);
+		if (url[n] == ':' && strlen(d->scheme) == n && !strncmp(d->scheme, url, n)) {
+			*driver = d;
+			*rest = url + n + 1;
+			return OK;
+		}
 	}
 	return fail_with(ERR_INVALID, "meta.url: no store is called '%.*s' (sqlite:FILE is)", (int)n, url);
+}
+
+int meta_driver_open(const char *url, const struct meta_options *o, struct meta **out)
+{
+	const struct meta_driver *d;
+	const char *rest;
+	int r = find_driver(url, &d, &rest);
+	return r ? r : d->open(rest, o, out);
+}
+
+int meta_upgrade(const char *url, const struct meta_options *o, bool init, void (*say)(void *ctx, const char *line), void *ctx)
+{
+	const struct meta_driver *d;
+	const char *rest;
+	int r = find_driver(url, &d, &rest);
+	if (!r && !d->upgrade)
+		r = fail_with(ERR_CANNOT, "%s: there is nothing to upgrade", d->scheme);
+	return r ? r : d->upgrade(rest, o, init, say, ctx);
 }
 
 int meta_open(const char *url, const struct meta_options *o, struct meta **out)

@@ -43,6 +43,10 @@ struct meta_options {
 
 /* url: sqlite:FILE, or failing:URL (tests). Creates the schema in an empty database; refuses one of another version. */
 int meta_open(const char *url, const struct meta_options *o, struct meta **out);
+/* Makes the database what this version works with (perdura upgrade). init: creates the tables in an empty database, and goes
+   on with a creation that was cut; ERR_EXISTS if it holds any. Else brings older tables up to date while nodes work with
+   them. say: one line about what was done. */
+int meta_upgrade(const char *url, const struct meta_options *o, bool init, void (*say)(void *ctx, const char *line), void *ctx);
 /* Waits for running transactions; later ones get ERR_STOPPED. Takes the pointer's address, sets it NULL. */
 void meta_close(struct meta **m);
 

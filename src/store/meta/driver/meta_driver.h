@@ -29,6 +29,8 @@ struct meta_driver {
 	const char *scheme;
 	/* url is what follows "scheme:". */
 	int (*open)(const char *url, const struct meta_options *o, struct meta **out);
+	/* As meta_upgrade. NULL: nothing can be done. */
+	int (*upgrade)(const char *url, const struct meta_options *o, bool init, void (*say)(void *ctx, const char *line), void *ctx);
 	void (*close)(struct meta *m); /* nothing runs any more */
 	/* One try, durable when it returns OK. May answer META_AGAIN. */
 	int (*run)(struct meta *m, meta_fn *fn, void *arg, void *companion);

@@ -263,6 +263,30 @@ static int open_sqlite(const char *url, const struct meta_options *o, struct met
 	return r;
 }
 
+/* The tables are made with the file, and a file of another version is refused: to open it is all there is to do. */
+static int upgrade(const char *url, const struct meta_options *o, bool init, void (*say)(void *ctx, const char *line), void *ctx)
+{
+	struct sqlite_meta where = { .options = *o };
+	struct meta *m;
+	struct stat st;
+	char line[PATH_MAX + 100];
+	int r = set_path(&where, url);
+	if (r)
+		return r;
+	bool there = !stat(where.path, &st);
+	if (init && there)
+		return fail_with(ERR_EXISTS, "%s is there already: leave out --init", where.path);
+	if (!init && !there)
+		return fail_with(ERR_NOT_FOUND, "%s is not there: perdurad makes it when it starts, --init makes it now", where.path);
+	if ((r = open_sqlite(url, o, &m)))
+		return r;
+	close_sqlite(m);
+	snprintf(line, sizeof line, init ? "%s: created, schema version %s" : "%s: schema version %s, nothing to do", where.path,
+		META_SCHEMA_VERSION);
+	say(ctx, line);
+	return OK;
+}
+
 /* --- The driver's calls --- */
 
 static int run(struct meta *m, meta_fn *fn, void *arg, void *companion)
@@ -366,6 +390,7 @@ static void stats(struct meta *m, struct meta_stats *out)
 const struct meta_driver meta_sqlite = {
 	.scheme = "sqlite",
 	.open = open_sqlite,
+	.upgrade = upgrade,
 	.close = close_sqlite,
 	.run = run,
 	.read = read_only,

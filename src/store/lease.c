@@ -2,11 +2,12 @@
 
 #include "clock.h"
 #include "fail.h"
+#include "nodes.h"
 #include "store.h"
 
 void lease_init(struct lease *l, struct store *s, const char *name, int64_t patience)
 {
-	*l = (struct lease){ .meta = s->meta, .name = name, .node = s->node, .patience = patience };
+	*l = (struct lease){ .meta = s->meta, .name = name, .node = nodes_self(s->nodes), .patience = patience };
 }
 
 struct row {

@@ -5,6 +5,7 @@
 #include "fail.h"
 
 #include "flusher.h"
+#include "nodes.h"
 
 /* What a transaction wants to be durable before it commits. */
 struct companion {
@@ -46,42 +47,6 @@ static int first_failure(void *companion)
 	return r;
 }
 
-struct boot {
-	const char *name;
-	int64_t node, epoch;
-};
-
-static int add_node(struct meta_txn *t, struct boot *b)
-{
-	struct meta_rows r;
-	int code = meta_one(t, &r, META_NODE_MAX, "");
-	if (code)
-		return code;
-	b->node = meta_int(&r, 0) + 1;
-	b->epoch = 1;
-	meta_done(&r);
-	if (b->node >= MINT_NODES)
-		return fail_with(ERR_LIMIT, "node %s: the store has seen %d node names, no more fit", b->name, MINT_NODES - 1);
-	return meta_do(t, META_NODE_ADD, "isi", b->node, span_of(b->name), b->epoch);
-}
-
-static int next_epoch(struct meta_txn *t, void *arg)
-{
-	struct boot *b = arg;
-	struct meta_rows r;
-	int code = meta_one(t, &r, META_NODE_BY_NAME, "s", span_of(b->name));
-	if (code == ERR_NOT_FOUND)
-		return add_node(t, b);
-	if (code)
-		return code;
-	b->node = meta_int(&r, 0);
-	b->epoch = meta_int(&r, 1) + 1;
-	meta_done(&r);
-	if (b->epoch >= MINT_EPOCHS)
-		return fail_with(ERR_LIMIT, "node %s was started %d times: give it another name", b->name, MINT_EPOCHS - 1);
-	return meta_do(t, META_NODE_EPOCH, "ii", b->epoch, b->node);
-}
-
 static int count_nodes(struct meta_txn *t, void *arg)
 {
 	struct meta_rows r;
@@ -114,17 +79,17 @@ static int open_both(const struct store_options *o, struct store *s)
 	struct meta_options mo = { o->dir, begin_flush, first_failure, end_flush, s, o->metrics };
 	struct blob_options bo = { .dir = o->dir, .node_name = o->node_name, .mint = &s->mint,
 		.metrics = o->metrics };
-	struct boot boot = { .name = o->node_name };
+	char instance[64];
 	int r = meta_open(o->meta_url, &mo, &s->meta);
 	if (!r)
 		r = refuse_orphans(o, s, &bo);
 	if (!r)
-		r = meta_run(s->meta, next_epoch, &boot, NULL);
+		r = nodes_instance(o->dir, instance);
+	if (!r)
+		r = nodes_join(s->meta, o->node_name, instance, &s->nodes);
 	if (r)
 		return r;
-	s->node = boot.node;
-	s->epoch = boot.epoch;
-	mint_init(&s->mint, boot.node, boot.epoch);
+	mint_init(&s->mint, nodes_self(s->nodes), nodes_epoch(s->nodes));
 	r = blob_open(o->blob_url, &bo, &s->blob);
 	return r ? r : flusher_start(s->blob, &s->flusher);
 }
@@ -148,6 +113,7 @@ void store_close(struct store **ps)
 	*ps = NULL;
 	if (!s)
 		return;
+	nodes_leave(&s->nodes);
 	meta_close(&s->meta); /* first: its transactions flush blobs */
 	flusher_stop(&s->flusher);
 	blob_close(&s->blob);

@@ -10,13 +10,14 @@
 #include "mint.h"
 
 struct flusher;
+struct nodes;
 struct metrics;
 
 struct store {
 	struct meta *meta;
 	struct blob_store *blob;
 	struct mint mint;
-	int64_t node, epoch; /* which node this is, and which of its starts */
+	struct nodes *nodes;
 	struct flusher *flusher;
 	/* The disk has room for purge alone (server/ballast.h sets it). The service looks at it before it takes mail or begins
 	   a change of an account; nothing below does. */
@@ -28,7 +29,7 @@ struct store_options {
 	struct metrics *metrics; /* not owned; NULL: nothing is counted */
 };
 
-/* Gives this start of the node its boot epoch, so two starts never mint the same id. */
+/* Gives this start of the node its epoch, so that two starts never mint the same id (nodes.h: who else has the name). */
 int store_open(const struct store_options *o, struct store **out);
 void store_close(struct store **s);
 

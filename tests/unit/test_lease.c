@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "fail.h"
 #include "lease.h"
+#include "nodes.h"
 #include "store.h"
 
 #define PATIENCE (10 * SECOND_US)
@@ -25,7 +26,7 @@ int64_t __wrap_clock_mono(void)
 enum { NODES = 4 };
 struct world {
 	char dir[64];
-	struct store *store, nodes[NODES];
+	struct store *store, nodes[NODES]; /* the first one's nodes is the store's */
 	struct lease l[NODES];
 };
 
@@ -37,8 +38,12 @@ static int setup(void **state)
 	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = "sqlite:meta.db", .blob_url = "file:blobs" };
 	assert_int_equal(store_open(&o, &w->store), OK);
 	for (int i = 0; i < NODES; i++) {
+		char name[8];
+		snprintf(name, sizeof name, "n%d", i + 1);
 		w->nodes[i].meta = w->store->meta;
-		w->nodes[i].node = w->store->node + i;
+		w->nodes[i].nodes = w->store->nodes;
+		if (i)
+			assert_int_equal(nodes_join(w->store->meta, name, name, &w->nodes[i].nodes), OK);
 		lease_init(&w->l[i], &w->nodes[i], "job", PATIENCE);
 	}
 	*state = w;
@@ -49,6 +54,8 @@ static int teardown(void **state)
 {
 	struct world *w = *state;
 	char cmd[128];
+	for (int i = 1; i < NODES; i++)
+		nodes_leave(&w->nodes[i].nodes);
 	store_close(&w->store);
 	snprintf(cmd, sizeof cmd, "rm -rf '%s'", w->dir);
 	assert_int_equal(system(cmd), 0);

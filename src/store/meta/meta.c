@@ -136,6 +136,20 @@ static int given_up(void)
 	return fail_with(ERR_UNAVAILABLE, "gave up after %d tries: %s", TRIES, why);
 }
 
+bool meta_shared(const struct meta *m)
+{
+	return m->shared;
+}
+
+int meta_clock(struct meta *m, int64_t *ahead, int64_t *unsure)
+{
+	*ahead = *unsure = 0;
+	if (!m->driver->clock)
+		return OK;
+	int r = enter(m);
+	return r ? r : leave(m, m->driver->clock(m, ahead, unsure));
+}
+
 int meta_run(struct meta *m, meta_fn *fn, void *arg, void *companion)
 {
 	int r = enter(m);

@@ -10,6 +10,8 @@
 #ifndef META_H
 #define META_H
 
+#include <stdbool.h>
+
 #include "file_copy.h"
 #include "span.h"
 
@@ -49,6 +51,11 @@ int meta_open(const char *url, const struct meta_options *o, struct meta **out);
 int meta_upgrade(const char *url, const struct meta_options *o, bool init, void (*say)(void *ctx, const char *line), void *ctx);
 /* Waits for running transactions; later ones get ERR_STOPPED. Takes the pointer's address, sets it NULL. */
 void meta_close(struct meta **m);
+
+/* Do several nodes work on this database? false: it belongs to this one alone. */
+bool meta_shared(const struct meta *m);
+/* By how much this node's clock is ahead of the database's, us, and how far off that may be; 0 where it has none of its own. */
+int meta_clock(struct meta *m, int64_t *ahead, int64_t *unsure);
 
 /* Runs fn in a transaction and waits until it is durable. companion (may be NULL): what must be durable first. */
 int meta_run(struct meta *m, meta_fn *fn, void *arg, void *companion);

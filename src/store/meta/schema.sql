@@ -232,11 +232,22 @@ CREATE TABLE purged (
   cover BLOB NOT NULL
 );
 
--- node: who writes to this store. epoch: counts its starts; ids are minted from (id, epoch).
+-- node: who writes to this store (nodes.h). epoch: counts its starts; ids are minted from (id, epoch). instance: its data
+-- folder. beat moves with every sign of life of the running start (0: it was stopped); with it go its clock, by how much that
+-- is ahead of the database's, the time at or before which no transaction of it that still runs gives a stamp, and the time whose
+-- retention its sessions may still need.
 CREATE TABLE node (
   id INTEGER NOT NULL PRIMARY KEY,
   name KEYTEXT NOT NULL,
-  epoch INTEGER NOT NULL
+  epoch INTEGER NOT NULL,
+  instance TEXT NOT NULL,
+  beat INTEGER NOT NULL,
+  seen INTEGER NOT NULL,
+  ahead INTEGER NOT NULL,
+  horizon INTEGER NOT NULL,
+  needs INTEGER NOT NULL,
+  address TEXT NOT NULL,
+  version TEXT NOT NULL
 );
 CREATE UNIQUE INDEX node_name ON node (name);
 

@@ -161,6 +161,7 @@ static int open_failing(const char *url, const struct meta_options *o, struct me
 		return r;
 	}
 	f->base.driver = &meta_failing;
+	f->base.shared = f->inner->shared;
 	pthread_mutex_init(&f->lock, NULL);
 	*out = &f->base;
 	return OK;
@@ -231,6 +232,12 @@ static int verify(struct meta *m, void (*say)(void *ctx, const char *line), void
 static int copy(struct meta *m, const char *to, struct file_copy *c, int64_t *at)
 {
 	return of(m)->inner->driver->copy(of(m)->inner, to, c, at);
+}
+
+static int read_clock(struct meta *m, int64_t *ahead, int64_t *unsure)
+{
+	const struct meta_driver *inner = of(m)->inner->driver;
+	return inner->clock ? inner->clock(of(m)->inner, ahead, unsure) : OK;
 }
 
 static void stats(struct meta *m, struct meta_stats *out)
@@ -321,6 +328,7 @@ const struct meta_driver meta_failing = {
 	.verify = verify,
 	.copy = copy,
 	.stats = stats,
+	.clock = read_clock,
 	.execute = execute,
 	.expect = expect,
 	.query = query,

@@ -39,6 +39,8 @@ struct meta_driver {
 	int (*verify)(struct meta *m, void (*say)(void *ctx, const char *line), void *ctx);
 	int (*copy)(struct meta *m, const char *to, struct file_copy *c, int64_t *at);
 	void (*stats)(struct meta *m, struct meta_stats *out);
+	/* meta_clock; NULL: the database's clock is this node's. */
+	int (*clock)(struct meta *m, int64_t *ahead, int64_t *unsure);
 	/* Statements. Values need not outlive the call. execute runs one to its end, at once unless changed is NULL; query
 	   leaves *stmt before its first row. expect may be NULL. */
 	int (*execute)(struct meta_txn *t, enum meta_sql stmt, const struct meta_value *v, size_t n, int64_t *changed);
@@ -56,6 +58,7 @@ struct meta {
 	pthread_rwlock_t running; /* shared by every call in progress, taken whole by meta_close */
 	atomic_bool stopping;
 	atomic_uint_fast64_t failures;
+	bool shared;              /* several nodes work on it; set by open */
 	struct metrics *metrics;
 };
 

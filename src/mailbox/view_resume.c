@@ -44,13 +44,21 @@ void bulk_plan_write(const struct bulk *b, struct buffer *out)
 	put_uids(b, out);
 }
 
+/* A plan read again. collection, expunged, at: what the view was on. */
+struct bulk_plan {
+	int64_t collection, expunged, at;
+	struct bulk bulk; /* but for the view */
+	struct actor actor;
+	uint32_t *uids; /* free() */
+};
+
 static bool get_uids(struct span *in, struct bulk_plan *p)
 {
 	uint64_t n, gap, run, last = 0;
 	if (!varint_get(in, &n) || n > PLAN_UIDS_MAX || !(p->uids = malloc((n + 1) * sizeof *p->uids)))
 		return false;
 	for (size_t i = 0; i < n;) {
-		if (!varint_get(in, &gap) || !varint_get(in, &run) || run == 0 || run > n - i || last + gap + run > UINT32_MAX)
+		if (!varint_get(in, &gap) || !varint_get(in, &run) || gap == 0 || run == 0 || run > n - i || last + gap + run > UINT32_MAX)
 			return false;
 		for (uint64_t k = 0; k < run; k++)
 			p->uids[i++] = (uint32_t)(last + gap + k);
@@ -66,12 +74,19 @@ static bool get_text(struct span *in, struct arena *a, const char **out)
 	return varint_get_span(in, &s) && (*out = arena_copy(a, s).p);
 }
 
-int bulk_plan_read(struct span in, struct arena *arena, struct bulk_plan *out)
+static bool is_bulk(uint64_t kind)
 {
+	return kind == CHANGE_FLAGS || kind == CHANGE_COPY || kind == CHANGE_MOVE || kind == CHANGE_EXPUNGE;
+}
+
+static int read_plan(const struct changeset *c, struct arena *arena, struct bulk_plan *out)
+{
+	struct span in = c->plan;
 	uint64_t version, kind, collection, expunged, at, op, flags, conditional, since, others, target, session;
 	struct span keywords;
 	*out = (struct bulk_plan){ 0 };
-	if (!varint_get(&in, &version) || version != PLAN_VERSION || !varint_get(&in, &kind) || !varint_get(&in, &collection) ||
+	if (!varint_get(&in, &version) || version != PLAN_VERSION || !varint_get(&in, &kind) ||
+	    kind != (uint64_t)c->kind || !is_bulk(kind) || !varint_get(&in, &collection) ||
 	    !varint_get(&in, &expunged) || !varint_get(&in, &at) || !varint_get(&in, &op) || op > STORE_REMOVE ||
 	    !varint_get(&in, &flags) || !varint_get_span(&in, &keywords) || !varint_get(&in, &conditional) ||
 	    !varint_get(&in, &since) || !varint_get(&in, &others) || !varint_get(&in, &target) || !get_text(&in, arena, &out->actor.name) ||
@@ -135,7 +150,7 @@ int bulk_resume(struct service *s, const struct changeset *c)
 {
 	struct bulk_plan p;
 	struct arena arena = { 0 };
-	int e = bulk_plan_read(c->plan, &arena, &p);
+	int e = read_plan(c, &arena, &p);
 	if (!e) {
 		p.bulk.actor = &p.actor;
 		p.bulk.changeset = c->id;

@@ -35,13 +35,5 @@ struct changeset;
 int bulk_resume(struct service *s, const struct changeset *c);
 
 void bulk_plan_write(const struct bulk *b, struct buffer *out);
-/* The UIDs (free()) and texts; b->v is left to the caller. collection, expunged, at: what the view was on. */
-struct bulk_plan {
-	int64_t collection, expunged, at;
-	struct bulk bulk;
-	struct actor actor;
-	uint32_t *uids;
-};
-int bulk_plan_read(struct span text, struct arena *arena, struct bulk_plan *out);
 
 #endif

@@ -19,6 +19,15 @@ PASSWORD = 'correct horse'
 PATIENCE = 60
 
 
+def wait_until(what, told=lambda: 'waited in vain', seconds=PATIENCE, every=0.02):
+    """Waits until what() is true, and returns it. told(): what to say when it never was."""
+    end = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < end, told()
+        time.sleep(every)
+    return found
+
+
 def imap_name(folder):
     """A folder's name as a quoted IMAP string; ASCII only."""
     return '"' + folder.replace('\\', '\\\\').replace('"', '\\"') + '"'
@@ -46,11 +55,8 @@ class Node:
         self.process = subprocess.Popen(self.arguments(), stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         self.log.close()
         ports = self.data / 'run/ports'
-        end = time.monotonic() + PATIENCE
-        while not self._serves_as(ports):
-            assert self.process.poll() is None, 'the node ended: ' + self.log_text()
-            assert time.monotonic() < end, 'the node does not serve: ' + self.log_text()
-            time.sleep(0.01)
+        wait_until(lambda: self._serves_as(ports) or self.process.poll() is not None, self.log_text, every=0.01)
+        assert self.process.poll() is None, 'the node ended: ' + self.log_text()
         self.ports = dict(l.split('=', 1) for l in ports.read_text().splitlines())
         return self
 

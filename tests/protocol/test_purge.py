@@ -6,7 +6,7 @@ import threading
 import time
 
 import pytest
-from node import Node, imap_name
+from node import Node, imap_name, wait_until
 
 USER = 'ada@example.org'
 
@@ -189,3 +189,21 @@ def test_killed_while_it_purges(tmp_path):
         assert rows(node, 'SELECT COUNT(*) FROM email') == 5
     finally:
         node.kill()
+
+
+def test_damaged_plan_does_not_hold_it(node):
+    fill(node, 'Work', 3)
+    expunge(node, 'Work', '1:2')
+    assert node.stop() == 0
+    account = rows(node, 'SELECT MAX(account) FROM head')
+    db = sqlite3.connect(node.data / 'meta.db')
+    with db:
+        db.execute("INSERT INTO changeset (account, id, kind, plan, progress) VALUES (?, 1, 12, x'FF', x'')", (account,))
+    db.close()
+    node.start()
+    wait_until(lambda: 'operation=restore' in node.log_text(), node.log_text)
+    line = next(l for l in node.log_text().splitlines() if 'operation=restore' in l)
+    assert f'account={account} ' in line and 'is damaged' in line and 'ask for it again' in line
+    window_over(node)
+    assert json.loads(node.perdura('--json', 'purge').splitlines()[-1])['busy'] == 0
+    assert rows(node, 'SELECT COUNT(*) FROM past') == 0

@@ -529,6 +529,46 @@ static void large_operations_are_resumed(void **state)
 	}
 }
 
+static int add_plan(struct meta_txn *t, void *arg)
+{
+	return changeset_add(t, arg);
+}
+
+static void note_failed(void *ctx, const struct changeset *c, int error, bool again)
+{
+	int *dropped = ctx;
+	assert_int_equal(error, ERR_CORRUPT);
+	assert_false(again);
+	*dropped += 1;
+}
+
+/* Plans that cannot be read are dropped, as nothing was answered and they would hold purge for ever; of any number; and
+   none stands in the way of the next. */
+static void damaged_plans_are_dropped(void **state)
+{
+	static const enum change_kind kinds[] = { CHANGE_FLAGS, CHANGE_COPY, CHANGE_MOVE, CHANGE_EXPUNGE, CHANGE_RESTORE, CHANGE_UNDO,
+		                                  CHANGE_DELIVER, (enum change_kind)1000 };
+	static const struct span plans[] = { SPAN(""), SPAN("\1"), SPAN("\2"), SPAN("\1\1\1\0\0\0\0\0"), SPAN("\377\377\377"),
+		                             SPAN("\1\4\1\0\0\0\0\0\0\0\0\0\0\0\0\377\377\377\377\1") };
+	struct world *w = *state;
+	struct buffer left = { 0 };
+	int64_t accounts[] = { 0, w->account, 999 }, id = 1;
+	int dropped = 0, n = 0;
+	put(w, "INBOX", "stays", FLAG_DELETED);
+	for (size_t a = 0; a < COUNT(accounts); a++)
+		for (size_t k = 0; k < COUNT(kinds); k++)
+			for (size_t p = 0; p < 5 * COUNT(plans); p++, n++) {
+				struct changeset c = { accounts[a], id++, kinds[k], plans[p % COUNT(plans)], SPAN("\377") };
+				assert_int_equal(meta_run(w->store->meta, add_plan, &c, NULL), OK);
+			}
+	assert_int_equal(resume_run(w->s, &(struct resume_request){ .failed = note_failed, .ctx = &dropped }), OK);
+	assert_int_equal(dropped, n);
+	assert_int_equal(changeset_list(w->store->meta, &left), OK);
+	assert_int_equal(left.n, 0);
+	buffer_free(&left);
+	assert_int_equal(messages_in(w, "INBOX"), 1);
+}
+
 /* A COPY that fails in the middle takes back what it had copied. */
 static void failed_copies_leave_nothing(void **state)
 {
@@ -652,8 +692,8 @@ int main(void)
 		TEST(deliveries_are_stored_once), TEST(bytes_come_back), TEST(two_views_agree), TEST(the_past_can_be_seen),
 		TEST(folders), TEST(move_and_reopen),
 		TEST(expunged_messages_come_back), TEST(deleted_folders_come_back_as_themselves), TEST(taken_names_are_joined),
-		TEST(renamed_and_moved_come_back), TEST(large_operations_are_resumed), TEST(failed_copies_leave_nothing),
-		TEST(a_body_moves_while_it_is_read),
+		TEST(renamed_and_moved_come_back), TEST(large_operations_are_resumed), TEST(damaged_plans_are_dropped),
+		TEST(failed_copies_leave_nothing), TEST(a_body_moves_while_it_is_read),
 	};
 	return cmocka_run_group_tests_name("mailbox", tests, NULL, NULL);
 }

@@ -13,11 +13,6 @@ static void progress(void *ctx, uint64_t done, uint64_t total)
 	request_progress(ctx, done, total, "checked");
 }
 
-static int cancelled(void *ctx)
-{
-	return request_cancelled(ctx);
-}
-
 static void report(struct request *r, const struct verify_report *v)
 {
 	const struct {
@@ -45,7 +40,7 @@ static void report(struct request *r, const struct verify_report *v)
 int verb_check(struct request *r)
 {
 	struct verify_report v = { 0 };
-	struct verify_request q = { .say = say, .progress = progress, .cancelled = cancelled, .ctx = r };
+	struct verify_request q = { .say = say, .progress = progress, .cancelled = verb_cancelled, .ctx = r };
 	int e = verify_run(r->node->service, &q, &v);
 	if (e)
 		return request_failed(r, e, "check");

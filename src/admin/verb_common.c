@@ -32,3 +32,20 @@ struct span verb_option(const struct request *r, const char *name)
 	const char *value = request_option(r, name);
 	return value ? span_of(value) : (struct span){ 0 };
 }
+
+void verb_say(void *ctx, const char *line)
+{
+	struct request *r = ctx;
+	if (!r->json)
+		request_line(r, "%s", line);
+}
+
+void verb_progress(void *ctx, uint64_t done, uint64_t total)
+{
+	request_progress(ctx, done, total, "messages");
+}
+
+int verb_cancelled(void *ctx)
+{
+	return request_cancelled(ctx);
+}

@@ -17,4 +17,9 @@ void verb_json_line(struct request *r, struct buffer *b);
 /* An option's value as a span; empty when it was not given. */
 struct span verb_option(const struct request *r, const char *name);
 
+/* Callbacks of long work, their ctx the request: a line for people (none with --json), a bar of messages, whether to stop. */
+void verb_say(void *ctx, const char *line);
+void verb_progress(void *ctx, uint64_t done, uint64_t total);
+int verb_cancelled(void *ctx);
+
 #endif

@@ -109,11 +109,6 @@ static void say(void *ctx, const struct purge_account *a)
 	(r->json ? say_json : say_plain)(r, a);
 }
 
-static int cancelled(void *ctx)
-{
-	return request_cancelled(ctx);
-}
-
 static void report(struct request *r, const struct purge_report *p, bool dry_run)
 {
 	struct buffer b = { 0 };
@@ -150,7 +145,7 @@ int verb_purge(struct request *r)
 {
 	struct purge_report p = { 0 };
 	struct purge_request q = { .dry_run = request_has(r, "dry-run"), .clock_is_right = request_has(r, "clock-is-right"),
-		                   .say = say, .cancelled = cancelled, .ctx = r };
+		                   .say = say, .cancelled = verb_cancelled, .ctx = r };
 	int e = purge_run(r->node->purge, &q, &p);
 	if (e == ERR_CONFLICT)
 		return request_error(r, EXIT_RETRY, "purge: one is under way already: try again when it is done");

@@ -6,23 +6,6 @@
 #include "restore_all.h"
 #include "system.h"
 
-static void say(void *ctx, const char *line)
-{
-	struct request *r = ctx;
-	if (!r->json)
-		request_line(r, "%s", line);
-}
-
-static void progress(void *ctx, uint64_t done, uint64_t total)
-{
-	request_progress(ctx, done, total, "messages");
-}
-
-static int cancelled(void *ctx)
-{
-	return request_cancelled(ctx);
-}
-
 /* The account, brought back first where it was removed. */
 static int find_or_revive(struct request *r, struct account *out)
 {
@@ -151,7 +134,7 @@ static int restore_all(struct request *r, const struct restore_request *one)
 {
 	struct restore_all_request q = { .folder = one->folder, .match = one->match, .into = one->into, .exact = one->exact,
 		                         .with_deliveries = one->with_deliveries, .dry_run = one->dry_run, .actor = one->actor,
-		                         .account = tell_account, .progress = progress_all, .cancelled = cancelled, .ctx = r };
+		                         .account = tell_account, .progress = progress_all, .cancelled = verb_cancelled, .ctx = r };
 	struct restore_all_report k = { 0 };
 	struct span when = verb_option(r, "at");
 	if (when.n && *when.p == '@')
@@ -177,8 +160,8 @@ int verb_restore(struct request *r)
 		return request_error(r, EXIT_USAGE, "restore wants --at WHEN: a time, an age such as 2h, a snapshot's name or @N out of history");
 	struct restore_request q = { .folder = verb_option(r, "folder"), .match = verb_option(r, "match"), .into = verb_option(r, "into"),
 		                     .exact = request_has(r, "exact"), .with_deliveries = request_has(r, "with-deliveries"),
-		                     .dry_run = request_has(r, "dry-run"), .actor = &actor, .say = say, .progress = progress,
-		                     .cancelled = cancelled, .ctx = r };
+		                     .dry_run = request_has(r, "dry-run"), .actor = &actor, .say = verb_say, .progress = verb_progress,
+		                     .cancelled = verb_cancelled, .ctx = r };
 	int status = EXIT_DONE;
 	if (q.exact && (q.match.n || q.into.n))
 		return request_error(r, EXIT_USAGE, "--exact goes neither with --match nor with --into");

@@ -52,11 +52,6 @@ static void progress(void *ctx, uint64_t done, uint64_t total)
 	request_progress(ctx, done, total, "bytes");
 }
 
-static int cancelled(void *ctx)
-{
-	return request_cancelled(ctx);
-}
-
 static void show_copy(struct request *r, const char *to, const struct copy_report *k)
 {
 	char at[40];
@@ -85,7 +80,7 @@ static int copy(struct request *r)
 	if (!request_option(r, "copy-to"))
 		return EXIT_DONE;
 	int e = request_path(r, request_option(r, "copy-to"), to);
-	const struct copy_request q = { r->node->dir, r->node->name, to, progress, cancelled, r };
+	const struct copy_request q = { r->node->dir, r->node->name, to, progress, verb_cancelled, r };
 	if (!e)
 		e = copy_run(r->node->service, &q, &k);
 	if (e)

@@ -5,23 +5,6 @@
 #include "fail.h"
 #include "undo.h"
 
-static void say(void *ctx, const char *line)
-{
-	struct request *r = ctx;
-	if (!r->json)
-		request_line(r, "%s", line);
-}
-
-static void progress(void *ctx, uint64_t done, uint64_t total)
-{
-	request_progress(ctx, done, total, "messages");
-}
-
-static int cancelled(void *ctx)
-{
-	return request_cancelled(ctx);
-}
-
 static void report(struct request *r, const struct undo_request *q, const struct undo_report *k)
 {
 	if (!r->json) {
@@ -58,7 +41,7 @@ int verb_undo(struct request *r)
 	if (!request_option(r, "since") || !request_option(r, "until"))
 		return request_error(r, EXIT_USAGE, "undo wants --since WHEN and --until WHEN: times, ages such as 2h, snapshots or @N out of history");
 	struct undo_request q = { .client = verb_option(r, "client"), .folder = verb_option(r, "folder"), .dry_run = request_has(r, "dry-run"),
-		                  .actor = &actor, .say = say, .progress = progress, .cancelled = cancelled, .ctx = r };
+		                  .actor = &actor, .say = verb_say, .progress = verb_progress, .cancelled = verb_cancelled, .ctx = r };
 	int status = verb_find_account(r, r->args[0], &a);
 	if (!status && !q.dry_run)
 		status = request_confirm(r, "Undo these changes?");

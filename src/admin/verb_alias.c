@@ -21,48 +21,23 @@ static int take_alias(struct request *r, const char *given, char out[ADDRESS_MAX
 	return status;
 }
 
-static int take_targets(struct request *r, const char *alias, struct arena *a, struct span **out)
+/* One to be added must be possible. One to be removed is compared with what is kept: what never could be one is not there. */
+static int take_target(struct request *r, const char *alias, const char *given, bool add, char out[ADDRESS_MAX])
+{
+	if (!add)
+		return take_alias(r, given, out);
+	int e = route_check(r->node->identity, span_of(alias), span_of(given), out);
+	return e ? request_failed(r, e, alias) : EXIT_DONE;
+}
+
+static int take_targets(struct request *r, const char *alias, bool add, struct arena *a, struct span **out)
 {
 	struct span *list = arena_alloc(a, r->n_args * sizeof *list);
 	char target[ADDRESS_MAX];
 	if (!list)
 		return request_error(r, EXIT_FAILED, "too many targets at once");
 	for (size_t i = 1; i < r->n_args; i++) {
-		int e = route_check(r->node->identity, span_of(alias), span_of(r->args[i]), target);
-		if (e)
-			return request_failed(r, e, alias);
-		list[i - 1] = arena_copy(a, span_of(target));
-	}
-	*out = list;
-	return EXIT_DONE;
-}
-
-int verb_alias_add(struct request *r)
-{
-	struct arena arena = { 0 };
-	struct actor actor = verb_actor(r);
-	struct span *targets = NULL;
-	char alias[ADDRESS_MAX];
-	int status = take_alias(r, r->args[0], alias);
-	if (!status)
-		status = take_targets(r, alias, &arena, &targets);
-	if (!status) {
-		int e = alias_add(r->node->service, span_of(alias), targets, r->n_args - 1, &actor);
-		status = e ? request_failed(r, e, "alias add") : EXIT_DONE;
-	}
-	arena_free(&arena);
-	return status;
-}
-
-/* Targets are compared with what is kept; what never could be one is not there. */
-static int complete_targets(struct request *r, struct arena *a, struct span **out)
-{
-	struct span *list = arena_alloc(a, r->n_args * sizeof *list);
-	char target[ADDRESS_MAX];
-	if (!list)
-		return request_error(r, EXIT_FAILED, "too many targets at once");
-	for (size_t i = 1; i < r->n_args; i++) {
-		int status = take_alias(r, r->args[i], target);
+		int status = take_target(r, alias, r->args[i], add, target);
 		if (status)
 			return status;
 		list[i - 1] = arena_copy(a, span_of(target));
@@ -71,7 +46,7 @@ static int complete_targets(struct request *r, struct arena *a, struct span **ou
 	return EXIT_DONE;
 }
 
-int verb_alias_remove(struct request *r)
+static int change_alias(struct request *r, bool add)
 {
 	struct arena arena = { 0 };
 	struct actor actor = verb_actor(r);
@@ -79,16 +54,26 @@ int verb_alias_remove(struct request *r)
 	char alias[ADDRESS_MAX];
 	int status = take_alias(r, r->args[0], alias);
 	if (!status)
-		status = complete_targets(r, &arena, &targets);
+		status = take_targets(r, alias, add, &arena, &targets);
 	if (!status) {
-		int e = alias_remove(r->node->service, span_of(alias), targets, r->n_args - 1, &actor);
-		if (e == ERR_NOT_FOUND)
+		int e = (add ? alias_add : alias_remove)(r->node->service, span_of(alias), targets, r->n_args - 1, &actor);
+		if (e == ERR_NOT_FOUND && !add)
 			status = request_error(r, EXIT_FAILED, "%s: there is no such alias ('perdura alias list' shows all)", alias);
 		else
-			status = e ? request_failed(r, e, alias) : EXIT_DONE;
+			status = e ? request_failed(r, e, add ? "alias add" : alias) : EXIT_DONE;
 	}
 	arena_free(&arena);
 	return status;
+}
+
+int verb_alias_add(struct request *r)
+{
+	return change_alias(r, true);
+}
+
+int verb_alias_remove(struct request *r)
+{
+	return change_alias(r, false);
 }
 
 static bool next_line(struct span *lines, struct span *one)

@@ -33,7 +33,7 @@ int past_snapshots(struct meta_txn *t, int64_t account, int (*fn)(void *ctx, con
 	return e ? e : snapshot_each(t, see, &q);
 }
 
-static int stamp_of(struct meta_txn *t, int64_t account, int64_t change, int64_t *stamp)
+int past_stamp(struct meta_txn *t, int64_t account, int64_t change, int64_t *stamp)
 {
 	struct meta_rows r;
 	int e = meta_one(t, &r, META_JOURNAL_NEXT, "ii", account, change);
@@ -58,7 +58,7 @@ static int read_floor(struct meta_txn *t, void *arg)
 	if (e || h.floor == 0)
 		return e;
 	q->out.change = h.floor;
-	e = stamp_of(t, q->account, h.floor, &q->out.stamp);
+	e = past_stamp(t, q->account, h.floor, &q->out.stamp);
 	return e == ERR_NOT_FOUND ? OK : e;
 }
 
@@ -112,7 +112,7 @@ int past_check(struct meta_txn *t, int64_t account, int64_t change, int64_t stam
 		return e;
 	e = past_snapshots(t, account, look, &q);
 	if (!e && !q.shown)
-		e = stamp_of(t, account, h.floor, &floor_stamp);
+		e = past_stamp(t, account, h.floor, &floor_stamp);
 	if (e == ERR_NOT_FOUND)
 		e = OK;
 	if (!e && !q.shown)

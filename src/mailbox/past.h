@@ -18,6 +18,9 @@ int past_check(struct meta_txn *t, int64_t account, int64_t change, int64_t stam
 /* The same in a transaction of its own, for who has taken a pin (pin.h) on it. */
 int past_check_now(struct service *s, int64_t account, int64_t change);
 
+/* The time of that change, or of the first after it whose journal row is kept. ERR_NOT_FOUND: there is none. */
+int past_stamp(struct meta_txn *t, int64_t account, int64_t change, int64_t *stamp);
+
 /* Every snapshot, with the account's last change up to it; those from before the account are left out. */
 int past_snapshots(struct meta_txn *t, int64_t account, int (*fn)(void *ctx, const struct snapshot *sn, int64_t change), void *ctx);
 

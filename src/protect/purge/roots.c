@@ -68,17 +68,6 @@ static int first_untold(struct meta_txn *t, const struct roots *k, const struct 
 	return e ? e : count_of(t, &r, end);
 }
 
-static int stamp_of(struct meta_txn *t, int64_t account, int64_t change, int64_t *stamp)
-{
-	struct meta_rows r;
-	int e = meta_one(t, &r, META_JOURNAL_NEXT, "ii", account, change);
-	if (e)
-		return e;
-	*stamp = meta_int(&r, 1);
-	meta_done(&r);
-	return OK;
-}
-
 /* A session that lags behind by less than an hour keeps the floor where it stands. */
 static int read_lagging(struct meta_txn *t, struct roots *k)
 {
@@ -89,7 +78,7 @@ static int read_lagging(struct meta_txn *t, struct roots *k)
 			continue;
 		int e = first_untold(t, k, p, &end);
 		if (!e && end && end <= k->window_floor) {
-			e = stamp_of(t, k->account, end, &stamp);
+			e = past_stamp(t, k->account, end, &stamp);
 			if (!e && stamp > k->run->now - SESSION_US)
 				hold_back(k, p->change, "a session");
 		}

@@ -365,20 +365,17 @@ int folder_subscriptions(struct service *s, int64_t account, struct arena *arena
 	return OK;
 }
 
-int folder_versions(struct change *c, int64_t collection, uint32_t from, uint32_t to, size_t max, struct version **out, size_t *n)
+int folder_take_versions(struct change *c, struct meta_rows *r, struct version **out, size_t *n)
 {
-	struct meta_rows r;
 	struct buffer rows = { 0 };
-	int e = meta_query(c->t, &r, META_LIVE_RANGE, "iiiii", c->account, collection, (int64_t)from, (int64_t)to, (int64_t)max);
-	if (e)
-		return e;
-	while ((e = meta_next(&r)) > 0) {
+	int e;
+	while ((e = meta_next(r)) > 0) {
 		struct version v;
-		version_from_row(&r, &v);
+		version_from_row(r, &v);
 		v.keywords = v.keywords.n ? arena_copy(&c->arena, v.keywords) : (struct span){ 0 };
 		buffer_put(&rows, &v, sizeof v);
 	}
-	meta_done(&r);
+	meta_done(r);
 	struct span all = arena_copy(&c->arena, buffer_span(&rows));
 	if (!e && (!all.p || !buffer_ok(&rows)))
 		e = fail_with(ERR_UNAVAILABLE, "no memory");
@@ -388,4 +385,11 @@ int folder_versions(struct change *c, int64_t collection, uint32_t from, uint32_
 	*out = (struct version *)(uintptr_t)all.p;
 	*n = all.n / sizeof **out;
 	return OK;
+}
+
+int folder_versions(struct change *c, int64_t collection, uint32_t from, uint32_t to, size_t max, struct version **out, size_t *n)
+{
+	struct meta_rows r;
+	int e = meta_query(c->t, &r, META_LIVE_RANGE, "iiiii", c->account, collection, (int64_t)from, (int64_t)to, (int64_t)max);
+	return e ? e : folder_take_versions(c, &r, out, n);
 }

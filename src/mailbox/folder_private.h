@@ -10,5 +10,7 @@ int folder_ensure(struct change *c, const struct tree *tree, struct span path, i
 int folder_ensure_selectable(struct change *c, const struct tree *tree, struct span path, int64_t *id);
 /* Living entries with from <= uid <= to, ascending, at most max; in the change's arena. */
 int folder_versions(struct change *c, int64_t collection, uint32_t from, uint32_t to, size_t max, struct version **out, size_t *n);
+/* What a query with ENTRY_COLUMNS finds, likewise; ends the query. */
+int folder_take_versions(struct change *c, struct meta_rows *r, struct version **out, size_t *n);
 
 #endif

@@ -105,25 +105,12 @@ static int new_keywords(struct change *c, const struct store_request *q, const s
 static int read_then(struct change *c, const struct collection *in, struct step *k)
 {
 	struct meta_rows r;
-	struct buffer rows = { 0 };
 	int64_t since = k->b->store.unchanged_since;
 	int e = meta_query(c->t, &r, META_PAST_THEN, "iiiiiii", c->account, in->id, since, (int64_t)THEN_MAX, since,
 	                   (int64_t)k->uids[0], (int64_t)k->uids[k->n - 1]);
-	if (e)
-		return e;
-	while ((e = meta_next(&r)) > 0) {
-		struct version v;
-		version_from_row(&r, &v);
-		v.keywords = v.keywords.n ? arena_copy(&c->arena, v.keywords) : (struct span){ 0 };
-		buffer_put(&rows, &v, sizeof v);
-	}
-	meta_done(&r);
-	k->n_then = rows.n / sizeof *k->then;
-	k->then = (struct version *)(uintptr_t)arena_copy(&c->arena, buffer_span(&rows)).p;
-	k->knows_then = true;
-	if (!e && (!k->then || !buffer_ok(&rows)))
-		e = fail_with(ERR_UNAVAILABLE, "no memory");
-	buffer_free(&rows);
+	if (!e)
+		e = folder_take_versions(c, &r, &k->then, &k->n_then);
+	k->knows_then = !e;
 	return e;
 }
 

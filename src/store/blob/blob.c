@@ -316,7 +316,8 @@ void blob_close(struct blob_store **sp)
 
 static int backend_open(const char *url, const struct blob_options *o, struct blob_backend **out)
 {
-	struct blob_driver_options d = { .dir = o->dir, .node_name = o->node_name, .node = mint_node(o->mint->base) };
+	struct blob_driver_options d = { .dir = o->dir, .node_name = o->node_name, .node = mint_node(o->mint->base),
+		.metrics = o->metrics, .cache_bytes = o->cache_bytes };
 	return blob_driver_open(url, &d, out);
 }
 

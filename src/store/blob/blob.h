@@ -27,6 +27,7 @@ struct blob_options {
 	const char *node_name; /* packs go below the folder of this name */
 	struct mint *mint;     /* ids for packs; not owned */
 	struct metrics *metrics; /* not owned; NULL: nothing is counted */
+	int64_t cache_bytes;   /* of a store that is far away, kept in DIR/cache; 0: nothing */
 	int64_t pack_bytes;    /* a pack is closed past this size; 0: the default of 64 MiB */
 };
 

@@ -7,7 +7,7 @@
 #include "fail.h"
 #include "failing.h"
 
-static const struct blob_driver *const drivers[] = { &blob_driver_file };
+static const struct blob_driver *const drivers[] = { &blob_driver_file, &blob_driver_s3 };
 
 static const struct blob_driver *driver_find(const char *url)
 {
@@ -28,10 +28,10 @@ static int open_plain(const char *url, const char *query, const struct blob_driv
 	const char *from = url + strlen(d->scheme) + 1;
 	size_t n = strcspn(from, "?");
 	if (!n || n >= sizeof where)
-		return fail_with(ERR_INVALID, "blob.url names no folder: %s", url);
+		return fail_with(ERR_INVALID, "blob.url names no place: %s", url);
 	memcpy(where, from, n);
 	where[n] = 0;
-	int r = d->open(where, o, out);
+	int r = d->open(where, query, o, out);
 	return !r && blob_query_int(query, "powercut", 0) ? blob_powercut_wrap(query, out) : r;
 }
 

@@ -20,10 +20,12 @@
 #include "span.h"
 
 struct blob_driver;
+struct metrics;
 
 /* A driver's own struct begins with this one. */
 struct blob_backend {
 	const struct blob_driver *driver;
+	bool whole; /* nothing can be appended to a pack that has its name */
 };
 
 struct blob_pack; /* being written; the driver's */
@@ -31,6 +33,8 @@ struct blob_pack; /* being written; the driver's */
 struct blob_driver_options {
 	const char *dir, *node_name;
 	int64_t node; /* number of this node, as in the ids of its packs */
+	struct metrics *metrics; /* not owned; NULL: nothing is counted */
+	int64_t cache_bytes; /* of a store that is far away, so much is kept here (cache.h); 0: nothing */
 };
 
 /* What the facade found in a pack that was left without a seal. */
@@ -46,7 +50,7 @@ typedef int pack_inspect_fn(void *ctx, int64_t pack, int64_t size, struct pack_m
 struct blob_driver {
 	const char *scheme;
 	/* where: the URL without its scheme and query. */
-	int (*open)(const char *where, const struct blob_driver_options *o, struct blob_backend **out);
+	int (*open)(const char *where, const char *query, const struct blob_driver_options *o, struct blob_backend **out);
 	void (*close)(struct blob_backend *b);
 
 	/* Exclusive: ERR_EXISTS when the id was ever used. */
@@ -59,6 +63,11 @@ struct blob_driver {
 
 	/* Exactly n bytes. ERR_NOT_FOUND: there is no such pack. ERR_CORRUPT: it ends before. ERR_UNAVAILABLE: who knows. */
 	int (*read)(struct blob_backend *b, int64_t pack, void *to, size_t n, int64_t offset);
+	/* Only of a store that is far away, else NULL: as read, but a pack that ends before gives fewer bytes, *got; ERR_CORRUPT when
+	   it ends at or before offset. For what reads more at a time than it was asked for. */
+	int (*fetch)(struct blob_backend *b, int64_t pack, void *to, size_t n, int64_t offset, size_t *got);
+	/* Only of what keeps a store's bytes elsewhere, else NULL: the next read of this pack asks the store itself. */
+	void (*forget)(struct blob_backend *b, int64_t pack);
 	/* All packs with their sizes, of every node, by id; stops when fn returns non-zero, and returns that. changed: when it
 	   was last written, us since 1970 by the store's clock. */
 	int (*list)(struct blob_backend *b, pack_fn *fn, void *ctx);
@@ -73,7 +82,7 @@ struct blob_driver {
 	int (*repair)(struct blob_backend *b, pack_inspect_fn *fn, void *ctx);
 };
 
-extern const struct blob_driver blob_driver_file;
+extern const struct blob_driver blob_driver_file, blob_driver_s3;
 
 /* Finds the driver of a URL and opens it, with what the URL wraps around it: failing:URL (failing.h), URL?powercut=1. */
 int blob_driver_open(const char *url, const struct blob_driver_options *o, struct blob_backend **out);

@@ -135,7 +135,7 @@ static int file_set_up(struct file_backend *f, const char *where, const struct b
 	return r ? r : home_claim(f);
 }
 
-static int file_open(const char *where, const struct blob_driver_options *o, struct blob_backend **out)
+static int file_open(const char *where, const char *query, const struct blob_driver_options *o, struct blob_backend **out)
 {
 	struct file_backend *f = calloc(1, sizeof *f);
 	if (!f)

@@ -42,7 +42,8 @@ static int check_room(struct change *c)
 	return full ? fail_with(ERR_LIMIT, "the account has %d folders, the most there can be", FOLDERS_MAX) : OK;
 }
 
-int folder_ensure(struct change *c, const struct tree *tree, struct span path, int64_t *id)
+/* The folder of that path, created with its parents where it is not there. The tree is as of before this change. */
+static int ensure(struct change *c, const struct tree *tree, struct span path, int64_t *id)
 {
 	const struct folder *f = tree_find(tree, path);
 	if (f) {
@@ -75,7 +76,7 @@ int folder_ensure(struct change *c, const struct tree *tree, struct span path, i
 int folder_ensure_selectable(struct change *c, const struct tree *tree, struct span path, int64_t *id)
 {
 	const struct folder *f = tree_find(tree, path);
-	int e = folder_ensure(c, tree, path, id);
+	int e = ensure(c, tree, path, id);
 	if (e || !f || !(f->attributes & FOLDER_NOSELECT))
 		return e;
 	return change_collection_define(c, f->id, f->parent, f->name, f->attributes & ~FOLDER_NOSELECT, f->path, f->path);
@@ -238,7 +239,7 @@ static int rename_inbox(struct change *c, const struct tree *tree, const struct 
 {
 	q->from = 1;
 	q->last = inbox->uidnext > UINT32_MAX ? UINT32_MAX : (uint32_t)inbox->uidnext;
-	int e = folder_ensure(c, tree, q->to, &q->made);
+	int e = ensure(c, tree, q->to, &q->made);
 	return e ? e : move_chunk(c, q, q->made);
 }
 
@@ -272,7 +273,7 @@ static int do_rename(struct change *c, const struct tree *tree, struct request *
 	struct span up = mailbox_name_parent(q->to);
 	int e = check_below(tree, f, q->to);
 	if (!e && up.n)
-		e = folder_ensure(c, tree, up, &parent);
+		e = ensure(c, tree, up, &parent);
 	if (e)
 		return e;
 	return change_collection_define(c, f->id, parent, mailbox_name_leaf(q->to), f->attributes, f->path, q->to);

@@ -4,9 +4,8 @@
 
 #include "change.h"
 
-/* The folder of that path, created with its parents where it is not there. The tree is as of before this change. */
-int folder_ensure(struct change *c, const struct tree *tree, struct span path, int64_t *id);
-/* The same for messages to go in: a name alone becomes a folder. */
+/* The folder of that path for messages to go in: created with its parents where it is not there; a name alone becomes one.
+   The tree is as of before this change. */
 int folder_ensure_selectable(struct change *c, const struct tree *tree, struct span path, int64_t *id);
 /* Living entries with from <= uid <= to, ascending, at most max; in the change's arena. */
 int folder_versions(struct change *c, int64_t collection, uint32_t from, uint32_t to, size_t max, struct version **out, size_t *n);

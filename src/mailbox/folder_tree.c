@@ -32,7 +32,8 @@ static void take_row(struct tree_load *l, const struct meta_rows *r)
 	buffer_put(&l->rows, &f, sizeof f);
 }
 
-int tree_rows(struct meta_txn *t, int64_t account, int64_t at, struct meta_rows *r)
+/* The collection rows behind it, all kinds (COLLECTION_COLUMNS). */
+static int query_rows(struct meta_txn *t, int64_t account, int64_t at, struct meta_rows *r)
 {
 	if (at)
 		return meta_query(t, r, META_COLLECTIONS_AT, "iiiii", account, at, account, at, at);
@@ -59,7 +60,7 @@ static int read_rows(struct meta_txn *t, void *arg)
 	int e = read_head(t, l);
 	if (e)
 		return e;
-	e = tree_rows(t, l->account, l->at, &r);
+	e = query_rows(t, l->account, l->at, &r);
 	if (e)
 		return e;
 	while ((e = meta_next(&r)) > 0)

@@ -10,7 +10,5 @@ int tree_load(struct meta_txn *t, int64_t account, int64_t at, struct tree *out)
 /* Of what lives now, only the folders on the way down to path, as far as they are there: enough to tree_find() it and what
    it lies in, however many folders the account has. */
 int tree_load_path(struct meta_txn *t, int64_t account, struct span path, struct tree *out);
-/* The collection rows behind it, all kinds (COLLECTION_COLUMNS). */
-int tree_rows(struct meta_txn *t, int64_t account, int64_t at, struct meta_rows *r);
 
 #endif

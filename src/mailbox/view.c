@@ -137,11 +137,6 @@ const struct view_info *view_info(const struct view *v)
 	return &v->info;
 }
 
-int64_t view_account(const struct view *v)
-{
-	return v->account;
-}
-
 int64_t view_change(const struct view *v)
 {
 	return v->change;

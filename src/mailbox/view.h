@@ -28,7 +28,6 @@ struct view_info {
 	char id[FOLDER_OBJECTID]; /* MAILBOXID; differs between past and present */
 };
 const struct view_info *view_info(const struct view *v);
-int64_t view_account(const struct view *v);
 
 /* Messages as numbered for this session. Numbers run from 1; 0 is none. */
 uint32_t view_count(const struct view *v);

@@ -783,13 +783,8 @@ int loop_open(const struct loop_options *o, struct loop **out)
 	return r;
 }
 
-int loop_listen(struct loop *l, const struct listener *from, const struct conn_protocol *p, void *service, int conns_max)
-{
-	return loop_listen_tls(l, from, p, service, conns_max, NULL);
-}
-
-int loop_listen_tls(struct loop *l, const struct listener *from, const struct conn_protocol *p, void *service, int conns_max,
-                    struct tls *tls)
+int loop_listen(struct loop *l, const struct listener *from, const struct conn_protocol *p, void *service, int conns_max,
+                struct tls *tls)
 {
 	struct listen_source **list = realloc(l->listeners, (l->n_listeners + 1) * sizeof *list);
 	struct listen_source *s = calloc(1, sizeof *s);

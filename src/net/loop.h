@@ -29,11 +29,9 @@ struct loop_stats {
 
 int loop_open(const struct loop_options *o, struct loop **out);
 /* Takes over the listener's descriptor (it is closed with the loop) and serves what connects to it with the protocol, at
-   most conns_max connections at a time. service goes to each connection. */
-int loop_listen(struct loop *l, const struct listener *from, const struct conn_protocol *p, void *service, int conns_max);
-/* The same where TLS begins at once. */
-int loop_listen_tls(struct loop *l, const struct listener *from, const struct conn_protocol *p, void *service, int conns_max,
-                    struct tls *tls);
+   most conns_max connections at a time. service goes to each connection. tls: TLS begins at once with it; NULL: not. */
+int loop_listen(struct loop *l, const struct listener *from, const struct conn_protocol *p, void *service, int conns_max,
+                struct tls *tls);
 /* From any thread: that protocol's connections at a time, for each of its listeners, from now on. */
 void loop_limit(struct loop *l, const struct conn_protocol *p, int conns_max);
 /* Workers start; connections are accepted from now on. */

@@ -1,4 +1,4 @@
-/* TLS 1.2 and 1.3 for connections (loop_listen_tls, conn_start_tls): certificates chosen by the name the client asks for
+/* TLS 1.2 and 1.3 for connections (loop_listen, conn_start_tls): certificates chosen by the name the client asks for
  * (SNI), exchanged while connections are served. Sessions are resumed by tickets; renegotiation and compression are off;
  * the protocol's name is accepted by ALPN, and no other. */
 #ifndef TLS_H

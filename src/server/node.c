@@ -198,7 +198,7 @@ static int listen_at(struct node *n, const struct listen_address *a, const struc
 	for (; i < count && !r; i++) {
 		buffer_puts(&n->ports, n->ports.p[n->ports.n - 1] == '=' ? "" : ",");
 		buffer_puts(&n->ports, l[i].bound);
-		r = loop_listen_tls(n->loop, &l[i], p, service, 0, tls);
+		r = loop_listen(n->loop, &l[i], p, service, 0, tls);
 	}
 	if (r)
 		for (i--; i < count; i++)

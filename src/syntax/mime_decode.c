@@ -42,7 +42,8 @@ static size_t decode_base64(struct mime_decode *d, struct span in, char *to)
 	return (size_t)(to - start);
 }
 
-int mime_hex(char c)
+/* Its value, or -1. */
+static int hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
@@ -55,12 +56,12 @@ static char *after_equals(struct mime_decode *d, char c, char *to)
 {
 	if (c == '\n') {
 		d->held_n = 0;
-	} else if (d->held_n == 1 && (c == '\r' || c == ' ' || c == '\t' || mime_hex(c) >= 0)) {
+	} else if (d->held_n == 1 && (c == '\r' || c == ' ' || c == '\t' || hex_digit(c) >= 0)) {
 		d->held[d->held_n++] = c;
 	} else if (d->held_n == 2 && (d->held[1] == ' ' || d->held[1] == '\t') && (c == ' ' || c == '\t' || c == '\r')) {
 		; /* blanks between a soft line break and the line end: added by some relay */
-	} else if (d->held_n == 2 && mime_hex(d->held[1]) >= 0 && mime_hex(c) >= 0) {
-		*to++ = (char)(mime_hex(d->held[1]) << 4 | mime_hex(c));
+	} else if (d->held_n == 2 && hex_digit(d->held[1]) >= 0 && hex_digit(c) >= 0) {
+		*to++ = (char)(hex_digit(d->held[1]) << 4 | hex_digit(c));
 		d->held_n = 0;
 	} else {
 		for (unsigned i = 0; i < d->held_n; i++)

@@ -18,7 +18,4 @@ struct mime_decode {
 void mime_decode_push(struct mime_decode *d, struct span in, struct buffer *out);
 void mime_decode_end(struct mime_decode *d, struct buffer *out);
 
-/* The value of a hexadecimal digit, or -1. */
-int mime_hex(char c);
-
 #endif

@@ -46,17 +46,6 @@ bool mime_header_next(struct span *rest, struct mime_field *f)
 	return true;
 }
 
-bool mime_header_find(struct span header, struct span name, struct mime_field *f)
-{
-	struct mime_field at;
-	while (mime_header_next(&header, &at))
-		if (span_ieq(at.name, name)) {
-			*f = at;
-			return true;
-		}
-	return false;
-}
-
 /* Lengths tell most names apart, so one or two comparisons are enough. */
 static const struct {
 	const char *name;

@@ -24,8 +24,6 @@ enum mime_field_id {
 
 /* Takes the next field off the front of *rest; false at the blank line that ends a header, or at the end of *rest. */
 bool mime_header_next(struct span *rest, struct mime_field *f);
-/* The first field of that name; false when there is none. */
-bool mime_header_find(struct span header, struct span name, struct mime_field *f);
 enum mime_field_id mime_field_id(struct span name);
 
 /* Appends a raw value with each line end removed (the blanks after it stay) and NUL, bare CR and LF as a blank. */

@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-const struct mime_limits mime_limits_default = { .parts = 1000, .depth = 50, .fields = 10000, .header_bytes = 1 << 20 };
+static const struct mime_limits limits_default = { .parts = 1000, .depth = 50, .fields = 10000, .header_bytes = 1 << 20 };
 
 enum {
 	LINE_MAX_HELD = 1024, /* a boundary line, its line end included, is not longer */
@@ -455,35 +455,18 @@ void mime_scan_end(struct mime_scan *s, struct mime_tree *tree)
 	*tree = (struct mime_tree){ .parts = s->parts, .count = s->count, .size = s->at, .cut = s->cut };
 }
 
-static bool begin(struct mime_scan *s)
-{
-	s->count = s->opens = s->fields = 0;
-	s->held = 0;
-	s->at = s->lines = 0;
-	s->eol = 0;
-	s->in_line = s->last_cr = s->frozen = s->cut = false;
-	return add_part(s, MIME_NONE, 0) == 0;
-}
-
 struct mime_scan *mime_scan_new(const struct mime_limits *limits)
 {
 	struct mime_scan *s = calloc(1, sizeof *s);
 	if (!s)
 		return NULL;
-	s->limits = limits ? *limits : mime_limits_default;
+	s->limits = limits ? *limits : limits_default;
 	s->headers.limit = s->limits.header_bytes;
 	s->arena.limit = PARSED_MAX;
 	assert(s->limits.parts > 0 && s->limits.header_bytes > 0);
-	if (!begin(s))
+	if (add_part(s, MIME_NONE, 0))
 		mime_scan_free(&s);
 	return s;
-}
-
-void mime_scan_reset(struct mime_scan *s)
-{
-	arena_reset(&s->arena);
-	buffer_reset(&s->headers);
-	begin(s);
 }
 
 void mime_scan_free(struct mime_scan **scan)

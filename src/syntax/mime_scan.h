@@ -21,7 +21,6 @@ struct mime_limits {
 };
 
 /* 1,000 parts, 50 levels, 10,000 fields, 1 MiB of headers. */
-extern const struct mime_limits mime_limits_default;
 
 enum { MIME_NONE = -1, MIME_BOUNDARY_MAX = 1000 };
 
@@ -68,10 +67,8 @@ struct mime_scan;
 struct mime_scan *mime_scan_new(const struct mime_limits *limits);
 /* The next bytes; they are not kept. */
 void mime_scan_push(struct mime_scan *scan, struct span bytes);
-/* The message is complete. The tree is the scanner's and is valid until its reset or free. */
+/* The message is complete. The tree is the scanner's and is valid until it is freed. */
 void mime_scan_end(struct mime_scan *scan, struct mime_tree *tree);
-/* Ready for another message. */
-void mime_scan_reset(struct mime_scan *scan);
 void mime_scan_free(struct mime_scan **scan);
 
 #endif

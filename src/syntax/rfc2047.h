@@ -1,5 +1,4 @@
-/* Header text for people: encoded words (RFC 2047) and parameters in pieces and other charsets (RFC 2231), as UTF-8.
-   Never fails: what is no encoded word stands for itself. */
+/* Header text for people: encoded words (RFC 2047) as UTF-8. Never fails: what is no encoded word stands for itself. */
 #ifndef RFC2047_H
 #define RFC2047_H
 
@@ -7,9 +6,5 @@
 
 /* A raw or unfolded value. Words broken up in the middle of a character are put together again. */
 void rfc2047_decode(struct span value, struct buffer *out);
-
-/* A parameter: name*=, name*0*=..., name=, also with encoded words in it, which is wrong but common. False when there
-   is none. */
-bool mime_param_text(const struct mime_params *params, struct span name, struct buffer *out);
 
 #endif

@@ -89,11 +89,18 @@ static struct blob_stage *stage_of(struct blob_store *s, const char *p, size_t n
 	return st;
 }
 
+static void flush(struct blob_store *s, struct blob_stage *const *stages, size_t n)
+{
+	blob_write(s, stages, n);
+	blob_sync(s, stages, n);
+	blob_settle(s, stages, n);
+}
+
 static struct blob_location put(struct blob_store *s, const char *p, size_t n)
 {
 	struct blob_location at;
 	struct blob_stage *st = stage_of(s, p, n);
-	blob_flush(s, &st, 1);
+	flush(s, &st, 1);
 	assert_int_equal(blob_stage_result(st, &at), OK);
 	blob_stage_free(&st);
 	return at;
@@ -219,13 +226,13 @@ static void groups(void **state)
 	place_new(&p, "file:blobs");
 	batch_stage(&t, p.store, 3);
 	blob_stats(p.store, &before);
-	blob_flush(p.store, t.stage, BODIES);
+	flush(p.store, t.stage, BODIES);
 	batch_results(&t);
 	blob_stats(p.store, &after);
 	assert_int_equal(after.records - before.records, BODIES);
 	assert_in_range(after.packs, 3, 6);
 	assert_true(after.syncs - before.syncs <= 2 * after.packs);
-	blob_flush(p.store, t.stage, BODIES);
+	flush(p.store, t.stage, BODIES);
 	blob_stats(p.store, &before);
 	assert_int_equal(before.syncs, after.syncs);
 	assert_int_equal(before.bytes_stored, after.bytes_stored);
@@ -280,7 +287,7 @@ static void scans(void **state)
 	batch_stage(&t, p.store, 8);
 	assert_int_equal(scan(p.store).good, 0);
 	for (size_t i = 0; i < BODIES; i += 10) {
-		blob_flush(p.store, t.stage + i, 10);
+		flush(p.store, t.stage + i, 10);
 		assert_int_equal(scan(p.store).good, i + 10);
 	}
 	batch_free(&t);
@@ -377,7 +384,7 @@ static void threads(void **state)
 	pthread_t reading[6], staging[COUNT(senders)];
 	place_new(&p, "file:blobs");
 	batch_stage(&t, p.store, 4);
-	blob_flush(p.store, t.stage, BODIES);
+	flush(p.store, t.stage, BODIES);
 	batch_results(&t);
 	for (size_t i = 0; i < COUNT(reading); i++)
 		pthread_create(&reading[i], NULL, read_on, &r);
@@ -388,7 +395,7 @@ static void threads(void **state)
 		}
 		for (size_t i = 0; i < COUNT(senders); i++) {
 			pthread_join(staging[i], NULL);
-			blob_flush(p.store, senders[i].stage, COUNT(senders[i].stage));
+			flush(p.store, senders[i].stage, COUNT(senders[i].stage));
 			for (size_t k = 0; k < COUNT(senders[i].stage); k++)
 				blob_stage_free(&senders[i].stage[k]);
 		}
@@ -426,8 +433,8 @@ static void fault_round(struct batch *bodies, const struct fault_plan *plan)
 	blob_failing_set(p.store->backend, plan);
 	for (size_t i = 0; i < BODIES; i++)
 		t.stage[i] = stage_try(p.store, t.body[i], t.n[i]);
-	blob_flush(p.store, t.stage, BODIES / 2);
-	blob_flush(p.store, t.stage + BODIES / 2, BODIES / 2);
+	flush(p.store, t.stage, BODIES / 2);
+	flush(p.store, t.stage + BODIES / 2, BODIES / 2);
 	blob_failing_set(p.store->backend, &(struct fault_plan){ .op = FAULT_NONE });
 	for (size_t i = 0; i < BODIES; i++) {
 		int r = blob_stage_result(t.stage[i], &t.at[i]);
@@ -445,7 +452,7 @@ static void fault_round(struct batch *bodies, const struct fault_plan *plan)
 	}
 	assert_true(failed > 0);
 	/* The store goes on: what failed is flushed again, elsewhere. */
-	blob_flush(p.store, t.stage, BODIES);
+	flush(p.store, t.stage, BODIES);
 	batch_results(&t);
 	batch_check(&t, p.store);
 	assert_int_equal(scan(p.store).bad, 0);
@@ -556,7 +563,7 @@ static void damage_is_found(void **state)
 	struct batch t;
 	place_new(&p, "file:blobs");
 	batch_stage(&t, p.store, 1000);
-	blob_flush(p.store, t.stage, BODIES);
+	flush(p.store, t.stage, BODIES);
 	batch_results(&t);
 	batch_free(&t);
 	place_reopen(&p);
@@ -644,7 +651,7 @@ static int copy(struct blob_store *s, struct blob_location *at)
 	int r = blob_stage_copy(s, at, &st);
 	if (r)
 		return r;
-	blob_flush(s, &st, 1);
+	flush(s, &st, 1);
 	r = blob_stage_result(st, at);
 	blob_stage_free(&st);
 	return r;
@@ -682,7 +689,7 @@ static void lists(void **state)
 	place_new(&p, "file:blobs");
 	assert_int_equal(list(p.store).n, 0);
 	batch_stage(&t, p.store, 3);
-	blob_flush(p.store, t.stage, BODIES);
+	flush(p.store, t.stage, BODIES);
 	batch_results(&t);
 	struct packs all = list(p.store);
 	size_t open = 0;
@@ -825,7 +832,7 @@ static void copies(void **state)
 		assert_int_equal(blob_stage_size(st), n);
 		assert_memory_equal(blob_stage_sha256(st), SHA256((unsigned char *)b, n, sha), 32);
 		assert_int_equal(blob_stage_result(st, &at), ERR_UNAVAILABLE);
-		blob_flush(p.store, &st, 1);
+		flush(p.store, &st, 1);
 		assert_int_equal(blob_stage_result(st, &at), OK);
 		blob_stage_free(&st);
 		assert_true(at.pack != old.pack || at.offset != old.offset);
@@ -951,7 +958,7 @@ static void put_three(struct place *p, void *shared)
 {
 	struct blob_location *at = shared;
 	struct blob_stage *st[2] = { stage_of(p->store, "the first", 9), stage_of(p->store, "the second", 10) };
-	blob_flush(p->store, st, 2);
+	flush(p->store, st, 2);
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(blob_stage_result(st[i], &at[i]), OK);
 	at[2] = put(p->store, "the third", 9);
@@ -1046,7 +1053,7 @@ static void put_until_killed(struct place *p, struct acknowledged *done)
 			st[k] = stage_of(p->store, b, cut_size(i + k));
 			free(b);
 		}
-		blob_flush(p->store, st, PER_FLUSH);
+		flush(p->store, st, PER_FLUSH);
 		for (int k = 0; k < PER_FLUSH; k++) {
 			assert_int_equal(blob_stage_result(st[k], &done->at[i + k]), OK);
 			blob_stage_free(&st[k]);

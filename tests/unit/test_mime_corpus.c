@@ -290,7 +290,9 @@ static size_t summary_bytes, summary_largest;
 
 static void scan_in_pieces(struct span message, size_t step, struct mime_tree *tree)
 {
-	mime_scan_reset(scanner);
+	mime_scan_free(&scanner);
+	scanner = mime_scan_new(NULL);
+	assert_non_null(scanner);
 	for (size_t at = 0; at < message.n; at += step)
 		mime_scan_push(scanner, span_sub(message, at, step));
 	mime_scan_end(scanner, tree);
@@ -337,8 +339,6 @@ static void check_message(const char *name, struct span message)
 
 static void every_message(void **state)
 {
-	scanner = mime_scan_new(NULL);
-	assert_non_null(scanner);
 	if (!corpus_each(check_message)) {
 		print_message("skipped: no corpus; set PERDURA_CORPUS to the folder that holds mime/ and mbox/\n");
 		skip();

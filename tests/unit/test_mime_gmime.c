@@ -141,8 +141,12 @@ static bool same_subject(const struct mime_tree *tree, GMimeMessage *m)
 	struct mime_field f;
 	struct buffer ours = { 0 };
 	const char *theirs = g_mime_message_get_subject(m);
-	if (mime_header_find(tree->parts[0].header, SPAN("subject"), &f))
-		rfc2047_decode(f.value, &ours);
+	struct span header = tree->parts[0].header;
+	while (mime_header_next(&header, &f))
+		if (mime_field_id(f.name) == FIELD_SUBJECT) {
+			rfc2047_decode(f.value, &ours);
+			break;
+		}
 	bool same = span_eq(span_trim(buffer_span(&ours)), span_trim(span_of(theirs ? theirs : ""))) ||
 		    DIFFERS("subject \"%.*s\" is \"%s\"", SPAN_ARG(buffer_span(&ours)), theirs);
 	buffer_free(&ours);

@@ -372,7 +372,7 @@ static void start(struct fixture *f, int workers, int conns)
 	pthread_mutex_init(&f->world.lock, NULL);
 	strcpy(f->at, l.bound);
 	assert_int_equal(loop_open(&o, &f->loop), OK);
-	assert_int_equal(loop_listen(f->loop, &l, &echo, &f->world, conns), OK);
+	assert_int_equal(loop_listen(f->loop, &l, &echo, &f->world, conns, NULL), OK);
 	assert_int_equal(loop_start(f->loop), OK);
 }
 

@@ -638,7 +638,9 @@ static void a_stray_record_is_a_note(void **state)
 	assert_int_equal(blob_stage_new(w.store->blob, &st), OK);
 	assert_int_equal(blob_stage_write(st, SPAN("Subject: lost\r\n\r\nnever linked\r\n")), OK);
 	assert_int_equal(blob_stage_finish(st), OK);
-	blob_flush(w.store->blob, &st, 1);
+	blob_write(w.store->blob, &st, 1);
+	blob_sync(w.store->blob, &st, 1);
+	blob_settle(w.store->blob, &st, 1);
 	blob_stage_free(&st);
 	struct verify_report r = verify(&w, &k);
 	assert_int_equal(r.troubles, 0);

@@ -27,7 +27,9 @@ static struct span next_word(struct span *text)
 	return word;
 }
 
-bool changes_by(struct span client, struct span row_client, int64_t session)
+/* Does this journal row belong to client: its session as history writes it, or all words of its client and address
+   ("lmtp", "imap Thunderbird", "Thunderbird")? */
+static bool made_by(struct span client, struct span row_client, int64_t session)
 {
 	char hex[24];
 	struct span word, other;
@@ -49,7 +51,7 @@ static bool is_wanted(const struct load *l, enum change_kind kind, struct span c
 {
 	if (kind == CHANGE_ACCOUNT_ADD)
 		return false;
-	return l->client.n ? changes_by(l->client, client, session) : kind != CHANGE_DELIVER;
+	return l->client.n ? made_by(l->client, client, session) : kind != CHANGE_DELIVER;
 }
 
 static void take(struct load *l, int64_t change)

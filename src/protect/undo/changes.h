@@ -19,10 +19,6 @@ struct changes {
 	struct buffer ours;  /* int64_t each, ascending */
 };
 
-/* Does this journal row belong to client: its session as history writes it, or all words of its client and address
-   ("lmtp", "imap Thunderbird", "Thunderbird")? */
-bool changes_by(struct span client, struct span row_client, int64_t session);
-
 /* Reads the journal: those of the range by that client (empty: all but deliveries), and what this changeset has done. */
 int changes_read(struct service *s, int64_t account, struct span client, int64_t changeset, struct changes *out);
 void changes_add_ours(struct changes *c, int64_t change);

@@ -20,7 +20,7 @@
 struct undo_request {
 	int64_t account;
 	int64_t first, last; /* change numbers, both included: see undo_range */
-	struct span client;  /* only changes of this client or session (changes_by), deliveries too; empty: all but deliveries */
+	struct span client;  /* only changes of this client ("lmtp", "Thunderbird") or session, deliveries too; empty: all but those */
 	struct span folder;  /* only what was done to this folder and all below it; empty: to all */
 	bool dry_run;        /* nothing stays */
 	const struct actor *actor;

@@ -68,7 +68,8 @@ bool verify_step(struct verify *v, uint64_t n)
 	return v->report.cancelled;
 }
 
-void verify_stage(struct verify *v, uint64_t n)
+/* Progress goes on to the end of a stage worth n things. */
+static void end_stage(struct verify *v, uint64_t n)
 {
 	v->done = v->stage_end;
 	v->stage_end += n;
@@ -127,7 +128,7 @@ static int run_all(struct verify *v)
 		e = verify_failure(v, meta_read(meta_of(v), read_nodes, v), "nodes");
 	v->total = 3 * messages;
 	for (size_t i = 0; !e && !v->report.cancelled && i < sizeof parts / sizeof *parts; i++) {
-		verify_stage(v, parts[i].counted ? messages : 0);
+		end_stage(v, parts[i].counted ? messages : 0);
 		e = parts[i].run(v);
 	}
 	return e;

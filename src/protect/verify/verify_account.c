@@ -118,7 +118,7 @@ static int by_id(const void *x, const void *y)
 	return (a->ended > b->ended) - (a->ended < b->ended);
 }
 
-struct kept *verify_collection(const struct account *a, int64_t id)
+static struct kept *find_collection(const struct account *a, int64_t id)
 {
 	size_t low = 0, high = a->n;
 	while (low < high) {
@@ -142,7 +142,7 @@ static void add_ended(struct account *a)
 	for (size_t i = 0; i < a->n_past; i++) {
 		bool last = i + 1 == a->n_past || a->past[i + 1].c.id != a->past[i].c.id;
 		struct account among = { .list = a->list, .n = living }; /* read in order of id */
-		if (last && !verify_collection(&among, a->past[i].c.id))
+		if (last && !find_collection(&among, a->past[i].c.id))
 			a->list[a->n++] = a->past[i];
 	}
 	if (a->n)
@@ -168,7 +168,7 @@ const char *verify_path(const struct account *a, const struct kept *k, char out[
 {
 	const struct kept *up[DEPTH_MAX];
 	size_t n = 0, at = 0;
-	for (const struct kept *p = k; p && n < DEPTH_MAX; p = p->c.parent ? verify_collection(a, p->c.parent) : NULL)
+	for (const struct kept *p = k; p && n < DEPTH_MAX; p = p->c.parent ? find_collection(a, p->c.parent) : NULL)
 		up[n++] = p;
 	out[0] = 0;
 	while (n-- && at < VERIFY_PATH_MAX - 1) {
@@ -211,13 +211,13 @@ static bool ends_at_root(const struct account *a, const struct kept *k)
 {
 	int depth = 0;
 	while (k && k->c.parent && depth++ < DEPTH_MAX)
-		k = verify_collection(a, k->c.parent);
+		k = find_collection(a, k->c.parent);
 	return k && depth < DEPTH_MAX;
 }
 
 static void verify_parent(const struct account *a, const struct kept *k)
 {
-	const struct kept *up = k->c.parent ? verify_collection(a, k->c.parent) : NULL;
+	const struct kept *up = k->c.parent ? find_collection(a, k->c.parent) : NULL;
 	if (k->ended)
 		return;
 	if (k->c.parent && (!up || up->ended))
@@ -244,7 +244,7 @@ static void verify_succession(const struct account *a, const struct kept *before
 static void verify_past_definitions(const struct account *a)
 {
 	for (size_t i = 0; i < a->n_past; i++) {
-		const struct kept *k = &a->past[i], *now = verify_collection(a, k->c.id);
+		const struct kept *k = &a->past[i], *now = find_collection(a, k->c.id);
 		if (k->c.begin >= k->ended || k->ended > a->head.change)
 			trouble_at(a, k, 0, "a past definition holds from @%lld to @%lld, the account is at @%lld: " FIX_DATABASE,
 			           (long long)k->c.begin, (long long)k->ended, (long long)a->head.change);
@@ -300,7 +300,7 @@ static void verify_must_haves(const struct account *a)
 {
 	int64_t last = a->id == SYSTEM_ACCOUNT ? SYSTEM_COLLECTIONS : SUBSCRIPTIONS;
 	for (int64_t id = 1; id <= last; id++) {
-		const struct kept *k = verify_collection(a, id);
+		const struct kept *k = find_collection(a, id);
 		if (!k || k->ended)
 			trouble(a->v, "%s: collection %lld, which every account has, is missing: " FIX_DATABASE, a->name, (long long)id);
 	}

@@ -29,7 +29,8 @@ static const struct node_row *node_of(const struct verify *v, int64_t id)
 	return NULL;
 }
 
-const char *verify_pack_name(const struct verify *v, int64_t pack, char out[120])
+/* "n1/00000002/0000001a", as the pack lies below the blob store. */
+static const char *pack_name(const struct verify *v, int64_t pack, char out[120])
 {
 	const struct node_row *n = node_of(v, pack);
 	snprintf(out, 120, "pack %s/%08" PRIx64 "/%08" PRIx64, n ? n->name : "(unknown node)", (uint64_t)mint_epoch(pack),
@@ -48,7 +49,7 @@ bool verify_minted(const struct verify *v, int64_t id)
 static void tell_record(struct verify *v, const struct blob_record *r)
 {
 	char pack[120];
-	verify_pack_name(v, r->at.pack, pack);
+	pack_name(v, r->at.pack, pack);
 	if (r->result != ERR_CORRUPT)
 		trouble(v, "%s: cannot be read at byte %lld now: %s: see to the disk, then check again", pack, (long long)r->at.offset,
 		        fail_detail());
@@ -206,7 +207,7 @@ static int read_record(struct verify *v, const struct blob_row *b)
 static void tell_missing(struct verify *v, const struct blob_row *b, int e)
 {
 	char pack[120];
-	verify_pack_name(v, b->at.pack, pack);
+	pack_name(v, b->at.pack, pack);
 	if (e == ERR_NOT_FOUND || e == ERR_UNAVAILABLE) {
 		if (v->absent != b->at.pack) /* once for all that is in it */
 			trouble(v, "%s: %s: %s: " FIX_PACK, pack, e == ERR_NOT_FOUND ? "is missing" : "cannot be read now", fail_detail());
@@ -242,7 +243,7 @@ static int verify_location(struct verify *v, struct blob_row *b)
 		return look_again(v, b);
 	if (k->digest & REFERRED)
 		trouble(v, "%s: blob %lld shares the record at byte %lld with another one: " FIX_DATABASE,
-		        verify_pack_name(v, b->at.pack, pack), (long long)b->id, (long long)b->at.offset);
+		        pack_name(v, b->at.pack, pack), (long long)b->id, (long long)b->at.offset);
 	k->digest |= REFERRED;
 	if (k->digest & DAMAGED) { /* told already */
 		mark_bad(v, b->id);

@@ -61,8 +61,6 @@ void trouble(struct verify *v, const char *fmt, ...) __attribute__((format(print
 int verify_failure(struct verify *v, int e, const char *where);
 /* So many more things are done; true when the run is to end. */
 bool verify_step(struct verify *v, uint64_t n);
-/* Progress goes on to the end of a stage worth n things. */
-void verify_stage(struct verify *v, uint64_t n);
 
 static inline struct meta *meta_of(const struct verify *v)
 {
@@ -72,8 +70,6 @@ static inline struct meta *meta_of(const struct verify *v)
 /* Everything about packs and blob rows; fills v->bad. */
 int verify_blobs(struct verify *v);
 bool verify_blob_is_bad(const struct verify *v, int64_t blob);
-/* "n1/00000002/0000001a", as the pack lies below the blob store. */
-const char *verify_pack_name(const struct verify *v, int64_t pack, char out[120]);
 /* An id that a known start of a known node may have minted. */
 bool verify_minted(const struct verify *v, int64_t id);
 /* body_use rows. */
@@ -95,7 +91,6 @@ int verify_names(struct account *a, const struct kept *k);
 
 /* The path of a collection, for people; bounded, also in a ring. */
 const char *verify_path(const struct account *a, const struct kept *k, char out[VERIFY_PATH_MAX]);
-struct kept *verify_collection(const struct account *a, int64_t id);
 /* A line about a collection, or about one entry in it. */
 void trouble_at(const struct account *a, const struct kept *k, int64_t uid, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));

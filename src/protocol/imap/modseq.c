@@ -8,7 +8,7 @@ bool has_modseq(const struct command *c)
 	return v && !view_info(v)->past;
 }
 
-void put_highest(struct command *c)
+static void put_highest(struct command *c)
 {
 	buffer_printf(c->out, "* OK [HIGHESTMODSEQ %lld] All changes up to there were told\r\n",
 	              (long long)view_settled(c->session->view));

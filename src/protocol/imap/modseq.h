@@ -12,9 +12,8 @@ bool has_modseq(const struct command *c);
 void condstore_enable(struct command *c);
 /* "MODSEQ (715194045319)"; remembers the highest that was told. */
 void put_modseq(struct command *c, int64_t change);
-/* "* OK [HIGHESTMODSEQ n] ..." up to where the client knows everything. */
-void put_highest(struct command *c);
-/* The same when a higher one was told although changes below it were not: the client must not go by that. */
+/* "* OK [HIGHESTMODSEQ n] ..." up to where the client knows everything, when a higher one was told although changes below it
+   were not: the client must not go by that. */
 void put_highest_if_ahead(struct command *c);
 /* "* VANISHED (EARLIER) 41,43:116"; nothing when the set is empty. */
 void put_vanished_earlier(struct command *c, const struct imap_set *uids);

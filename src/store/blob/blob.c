@@ -278,13 +278,6 @@ void blob_settle(struct blob_store *s, struct blob_stage *const *stages, size_t 
 	}
 }
 
-void blob_flush(struct blob_store *s, struct blob_stage *const *stages, size_t n)
-{
-	blob_write(s, stages, n);
-	blob_sync(s, stages, n);
-	blob_settle(s, stages, n);
-}
-
 /* A seal spares the next start the reading of the pack; without it nothing is lost. */
 static void open_pack_seal(struct blob_store *s)
 {

@@ -1,7 +1,7 @@
 /* blob: message bodies, immutable. Small ones are gathered in packs that are only ever appended to; a body over
  * BLOB_OWN_FILE gets a pack of its own. Compression (zstd) and checksums are done here, above the drivers.
  *
- * A body comes in through a stage (streamed, hashed, compressed), becomes durable with others in one blob_flush(), and is
+ * A body comes in through a stage (streamed, hashed, compressed), becomes durable with others (blob_sync), and is
  * referred to by a location, which the caller keeps in meta. Nothing here knows who refers to it. */
 #ifndef BLOB_H
 #define BLOB_H
@@ -52,13 +52,12 @@ void blob_stage_free(struct blob_stage **st);
 /* Making finished stages durable, in steps, so that other work can be done while the disk works: blob_write() writes those
    of a pack one after the other and tells their locations (blob_stage_result); blob_sync(), of the same stages and on any
    thread, returns when all that were written are on stable storage, with one sync for those in a pack, else the first
-   failure; blob_settle(), after it, lets each stage say what became of it. blob_flush() is all three. A stage that is durable
+   failure; blob_settle(), after it, lets each stage say what became of it. A stage that is durable
    already is left alone. After a failed sync the pack is abandoned: its name is never used again, and what it held
    unsynced is written anew elsewhere when written again. These calls never overlap; each write is followed by the others. */
 void blob_write(struct blob_store *s, struct blob_stage *const *stages, size_t n);
 int blob_sync(struct blob_store *s, struct blob_stage *const *stages, size_t n);
 void blob_settle(struct blob_store *s, struct blob_stage *const *stages, size_t n);
-void blob_flush(struct blob_store *s, struct blob_stage *const *stages, size_t n);
 
 /* Reading. Every byte handed out was verified against its checksum: ERR_CORRUPT otherwise, ERR_UNAVAILABLE when the
    store does not answer, ERR_NOT_FOUND only when the store says that there is no such pack. */

@@ -3,12 +3,21 @@
 #include <stdio.h>
 
 #include "fail.h"
+#include "nodes.h"
+#include "store.h"
 
 enum { PAGE = 500 };
 
-int changeset_add(struct meta_txn *t, const struct changeset *c)
+int changeset_add(struct meta_txn *t, struct store *s, const struct changeset *c)
 {
-	return meta_do(t, META_CHANGESET_ADD, "iiibb", c->account, c->id, (int64_t)c->kind, c->plan, c->progress);
+	return meta_do(t, META_CHANGESET_ADD, "iiiiibb", c->account, c->id, (int64_t)c->kind, nodes_self(s->nodes),
+	               nodes_epoch(s->nodes), c->plan, c->progress);
+}
+
+int changeset_hold(struct meta_txn *t, struct store *s, int64_t account, int64_t id)
+{
+	int e = meta_try(t, META_CHANGESET_HOLD, "iiii", account, id, nodes_self(s->nodes), nodes_epoch(s->nodes));
+	return e || meta_changed(t) ? e : fail_with(ERR_CONFLICT, "another node has taken this operation over, and goes on with it");
 }
 
 int changeset_put(struct meta_txn *t, int64_t account, int64_t id, struct span progress)
@@ -16,28 +25,77 @@ int changeset_put(struct meta_txn *t, int64_t account, int64_t id, struct span p
 	return meta_do(t, META_CHANGESET_PUT, "bii", progress, account, id);
 }
 
-int changeset_drop(struct meta_txn *t, int64_t account, int64_t id)
+int changeset_drop(struct meta_txn *t, struct store *s, int64_t account, int64_t id)
 {
-	return meta_do(t, META_CHANGESET_DROP, "ii", account, id);
+	return meta_do(t, META_CHANGESET_DROP, "iiii", account, id, nodes_self(s->nodes), nodes_epoch(s->nodes));
+}
+
+struct step {
+	struct store *s;
+	int64_t account, id;
+	meta_fn *fn;
+	void *arg;
+};
+
+static int run_step(struct meta_txn *t, void *arg)
+{
+	const struct step *k = arg;
+	int e = changeset_hold(t, k->s, k->account, k->id);
+	return e ? e : k->fn(t, k->arg);
+}
+
+int changeset_step(struct store *s, int64_t account, int64_t id, meta_fn *fn, void *arg)
+{
+	struct step k = { s, account, id, fn, arg };
+	return store_commit(s, NULL, 0, run_step, &k);
 }
 
 static int drop(struct meta_txn *t, void *arg)
 {
-	const struct changeset *c = arg;
-	return changeset_drop(t, c->account, c->id);
+	const struct step *k = arg;
+	return changeset_drop(t, k->s, k->account, k->id);
 }
 
-int changeset_end(struct meta *m, int64_t account, int64_t id, int result)
+int changeset_end(struct store *s, int64_t account, int64_t id, int result)
 {
-	struct changeset c = { .account = account, .id = id };
+	struct step k = { .s = s, .account = account, .id = id };
 	char why[512];
 	if (result == ERR_STOPPED)
 		return result;
 	snprintf(why, sizeof why, "%s", fail_detail());
-	int dropped = meta_run(m, drop, &c, NULL);
+	int dropped = meta_run(s->meta, drop, &k, NULL);
 	if (result)
 		fail_set_detail(why);
 	return result ? result : dropped;
+}
+
+bool changeset_owned(struct store *s, const struct changeset *c)
+{
+	return nodes_alive(s->nodes, c->owner, c->epoch);
+}
+
+struct taking {
+	struct store *s;
+	const struct changeset *c;
+};
+
+static int take(struct meta_txn *t, void *arg)
+{
+	const struct taking *q = arg;
+	int e = meta_try(t, META_CHANGESET_TAKE, "iiiiii", nodes_self(q->s->nodes), nodes_epoch(q->s->nodes), q->c->account, q->c->id,
+	                 q->c->owner, q->c->epoch);
+	return e || meta_changed(t) ? e : fail_with(ERR_CONFLICT, "another node has just taken the operation over");
+}
+
+int changeset_take(struct store *s, struct changeset *c)
+{
+	struct taking q = { s, c };
+	int e = meta_run(s->meta, take, &q, NULL);
+	if (!e) {
+		c->owner = nodes_self(s->nodes);
+		c->epoch = nodes_epoch(s->nodes);
+	}
+	return e;
 }
 
 struct listing {
@@ -55,7 +113,8 @@ static int read_page(struct meta_txn *t, void *arg)
 	if (e)
 		return e;
 	while ((e = meta_next(&r)) > 0) {
-		struct changeset c = { meta_int(&r, 0), meta_int(&r, 1), (enum change_kind)meta_int(&r, 2), { 0 }, { 0 } };
+		struct changeset c = { .account = meta_int(&r, 0), .id = meta_int(&r, 1), .kind = (enum change_kind)meta_int(&r, 2),
+			               .owner = meta_int(&r, 3), .epoch = meta_int(&r, 4) };
 		buffer_put(l->out, &c, sizeof c);
 	}
 	meta_done(&r);

@@ -292,7 +292,8 @@ static int write_plan(struct meta_txn *t, struct step *k)
 	b.target = k->target;
 	bulk_plan_write(&b, &plan);
 	varint_put(&progress, k->uids[k->n - 1]);
-	int e = changeset_add(t, &(struct changeset){ b.v->account, b.changeset, b.kind, buffer_span(&plan), buffer_span(&progress) });
+	int e = changeset_add(t, b.v->s->store, &(struct changeset){ .account = b.v->account, .id = b.changeset, .kind = b.kind,
+	                          .plan = buffer_span(&plan), .progress = buffer_span(&progress) });
 	buffer_free(&plan);
 	buffer_free(&progress);
 	return e;
@@ -311,8 +312,11 @@ static int keep_plan(struct meta_txn *t, struct step *k)
 {
 	if (k->first && k->last)
 		return OK;
+	int e = k->first ? OK : changeset_hold(t, k->b->v->s->store, k->b->v->account, k->b->changeset);
+	if (e)
+		return e;
 	if (k->last)
-		return changeset_drop(t, k->b->v->account, k->b->changeset);
+		return changeset_drop(t, k->b->v->s->store, k->b->v->account, k->b->changeset);
 	return k->first ? write_plan(t, k) : write_progress(t, k);
 }
 
@@ -435,7 +439,9 @@ static int take_back(struct meta_txn *t, void *arg)
 		e = e == ERR_NOT_FOUND ? OK : e; /* the whole target is gone */
 	}
 	e = change_end(&c, e, &q->touched);
-	return e ? e : changeset_drop(t, b->v->account, b->changeset);
+	if (!e)
+		e = changeset_hold(t, b->v->s->store, b->v->account, b->changeset);
+	return e ? e : changeset_drop(t, b->v->s->store, b->v->account, b->changeset);
 }
 
 static void give_up(struct bulk *b)

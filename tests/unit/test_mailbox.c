@@ -12,6 +12,7 @@
 #include "instant.h"
 #include "message.h"
 #include "meta_failing.h"
+#include "nodes.h"
 #include "restore.h"
 #include "resume.h"
 #include "store.h"
@@ -529,9 +530,50 @@ static void large_operations_are_resumed(void **state)
 	}
 }
 
+struct adding {
+	struct store *store;
+	struct changeset c;
+};
+
 static int add_plan(struct meta_txn *t, void *arg)
 {
-	return changeset_add(t, arg);
+	struct adding *q = arg;
+	return changeset_add(t, q->store, &q->c);
+}
+
+static int do_nothing(struct meta_txn *t, void *arg)
+{
+	return OK;
+}
+
+/* Whose owner is taken for dead, and is not. */
+static void taken_over_is_fenced(void **state)
+{
+	struct world *w = *state;
+	struct store other = { .meta = w->store->meta };
+	struct adding q = { w->store, { .account = w->account, .id = 77, .kind = CHANGE_RESTORE, .plan = SPAN("plan"), .progress = SPAN("") } };
+	struct buffer list = { 0 };
+	assert_int_equal(nodes_join(w->store->meta, "n2", "another folder", &other.nodes), OK);
+	assert_int_equal(meta_run(w->store->meta, add_plan, &q, NULL), OK);
+	assert_int_equal(changeset_list(w->store->meta, &list), OK);
+	struct changeset *c = (struct changeset *)(void *)list.p;
+	assert_int_equal(list.n, sizeof *c);
+	assert_true(changeset_owned(w->store, c));
+	assert_int_equal(changeset_step(w->store, w->account, 77, do_nothing, NULL), OK);
+	assert_int_equal(changeset_step(&other, w->account, 77, do_nothing, NULL), ERR_CONFLICT);
+	struct changeset again = *c;
+	assert_int_equal(changeset_take(&other, c), OK);
+	assert_int_equal(changeset_take(w->store, &again), ERR_CONFLICT); /* as it was read before */
+	assert_int_equal(changeset_step(w->store, w->account, 77, do_nothing, NULL), ERR_CONFLICT);
+	assert_int_equal(changeset_end(w->store, w->account, 77, OK), OK); /* nothing of it was taken back, and the plan stays */
+	assert_int_equal(changeset_end(w->store, w->account, 77, ERR_FULL), ERR_FULL);
+	assert_int_equal(changeset_step(&other, w->account, 77, do_nothing, NULL), OK);
+	assert_int_equal(changeset_end(&other, w->account, 77, OK), OK);
+	assert_int_equal(changeset_take(w->store, c), ERR_CONFLICT); /* it has ended */
+	assert_int_equal(changeset_list(w->store->meta, &list), OK);
+	assert_int_equal(list.n, 0);
+	nodes_leave(&other.nodes);
+	buffer_free(&list);
 }
 
 static void note_failed(void *ctx, const struct changeset *c, int error, bool again)
@@ -558,9 +600,14 @@ static void damaged_plans_are_dropped(void **state)
 	for (size_t a = 0; a < COUNT(accounts); a++)
 		for (size_t k = 0; k < COUNT(kinds); k++)
 			for (size_t p = 0; p < 5 * COUNT(plans); p++, n++) {
-				struct changeset c = { accounts[a], id++, kinds[k], plans[p % COUNT(plans)], SPAN("\377") };
-				assert_int_equal(meta_run(w->store->meta, add_plan, &c, NULL), OK);
+				struct adding q = { w->store, { .account = accounts[a], .id = id++, .kind = kinds[k],
+					                        .plan = plans[p % COUNT(plans)], .progress = SPAN("\377") } };
+				assert_int_equal(meta_run(w->store->meta, add_plan, &q, NULL), OK);
 			}
+	assert_int_equal(resume_run(w->s, &(struct resume_request){ .failed = note_failed, .ctx = &dropped }), OK);
+	assert_int_equal(dropped, 0); /* they are this start's, and may run */
+	close_world(w);
+	open_world(w);
 	assert_int_equal(resume_run(w->s, &(struct resume_request){ .failed = note_failed, .ctx = &dropped }), OK);
 	assert_int_equal(dropped, n);
 	assert_int_equal(changeset_list(w->store->meta, &left), OK);
@@ -692,7 +739,7 @@ int main(void)
 		TEST(deliveries_are_stored_once), TEST(bytes_come_back), TEST(two_views_agree), TEST(the_past_can_be_seen),
 		TEST(folders), TEST(move_and_reopen),
 		TEST(expunged_messages_come_back), TEST(deleted_folders_come_back_as_themselves), TEST(taken_names_are_joined),
-		TEST(renamed_and_moved_come_back), TEST(large_operations_are_resumed), TEST(damaged_plans_are_dropped),
+		TEST(renamed_and_moved_come_back), TEST(large_operations_are_resumed), TEST(damaged_plans_are_dropped), TEST(taken_over_is_fenced),
 		TEST(failed_copies_leave_nothing), TEST(a_body_moves_while_it_is_read),
 	};
 	return cmocka_run_group_tests_name("mailbox", tests, NULL, NULL);

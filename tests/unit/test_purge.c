@@ -410,7 +410,7 @@ static void unfinished_operation(void **state)
 	put(w, "INBOX", "x");
 	expunge(w, "INBOX");
 	later(40 * DAY_US);
-	sql(w, "INSERT INTO changeset VALUES (1, 5, 15, x'', x'')");
+	sql(w, "INSERT INTO changeset VALUES (1, 5, 15, 1, 1, 0, x'', x'')");
 	assert_int_equal(purge_run(w->purge, &q, &r), OK);
 	assert_int_equal(r.busy, 1);
 	assert_int_equal(floor_of(w), 0);

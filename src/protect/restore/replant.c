@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "changeset.h"
 #include "change.h"
 #include "fail.h"
 #include "mailbox_name.h"
@@ -372,7 +373,7 @@ int replant(struct replant *q)
 	do {
 		if (e || q->dry_run || !q->n)
 			break;
-		e = store_commit(store, NULL, 0, run_round, &k);
+		e = changeset_step(store, q->account, q->changeset, run_round, &k);
 		if (!e)
 			change_publish(q->s, &k.touched);
 		if (!e && q->changed && k.touched.change)

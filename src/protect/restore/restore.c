@@ -19,8 +19,8 @@ static int add_plan(struct meta_txn *t, void *arg)
 	struct buffer plan = { 0 }, progress = { 0 };
 	plan_write(r->q, r->head, &plan);
 	progress_write(&r->progress, &progress);
-	int e = changeset_add(t, &(struct changeset){ r->q->account, r->changeset, CHANGE_RESTORE, buffer_span(&plan),
-	                                              buffer_span(&progress) });
+	int e = changeset_add(t, service_store(r->s), &(struct changeset){ .account = r->q->account, .id = r->changeset,
+	                          .kind = CHANGE_RESTORE, .plan = buffer_span(&plan), .progress = buffer_span(&progress) });
 	buffer_free(&plan);
 	buffer_free(&progress);
 	return e;
@@ -87,7 +87,7 @@ static void close_run(struct run *r)
    some later start what was deleted by then. Only a crash and the node's end leave one. */
 static int finish(struct run *r, int e)
 {
-	return r->q->dry_run ? e : changeset_end(service_store(r->s)->meta, r->q->account, r->changeset, e);
+	return r->q->dry_run ? e : changeset_end(service_store(r->s), r->q->account, r->changeset, e);
 }
 
 int restore_run(struct service *s, const struct restore_request *q, struct restore_report *out)

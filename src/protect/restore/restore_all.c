@@ -78,8 +78,8 @@ static int add_plan(struct meta_txn *t, void *arg)
 	struct buffer plan = { 0 }, progress = { 0 };
 	plan_write(r->q, &plan);
 	varint_put(&progress, 0);
-	int e = changeset_add(t, &(struct changeset){ SYSTEM_ACCOUNT, r->changeset, CHANGE_RESTORE, buffer_span(&plan),
-	                                              buffer_span(&progress) });
+	int e = changeset_add(t, service_store(r->s), &(struct changeset){ .account = SYSTEM_ACCOUNT, .id = r->changeset,
+	                          .kind = CHANGE_RESTORE, .plan = buffer_span(&plan), .progress = buffer_span(&progress) });
 	buffer_free(&plan);
 	buffer_free(&progress);
 	return e;
@@ -254,7 +254,8 @@ static void finish_one(struct run *r, struct one *k, const struct restore_report
 	bool save = p.upto > r->upto && !r->q->dry_run;
 	r->upto = p.upto;
 	if (save) /* what cannot be saved is done again after a crash, and finds nothing to do */
-		meta_run(service_store(r->s)->meta, put_progress, &p, NULL);
+		r->stopped = changeset_step(service_store(r->s), SYSTEM_ACCOUNT, r->changeset, put_progress, &p) == ERR_CONFLICT ||
+			r->stopped; /* another node has it */
 	pthread_mutex_unlock(&r->lock);
 }
 
@@ -309,7 +310,7 @@ int restore_all_run(struct service *s, const struct restore_all_request *q, stru
 	if (!e) {
 		e = carry_out(&r);
 		if (!q->dry_run)
-			e = changeset_end(service_store(s)->meta, SYSTEM_ACCOUNT, r.changeset, e);
+			e = changeset_end(service_store(s), SYSTEM_ACCOUNT, r.changeset, e);
 	}
 	if (!e)
 		*out = r.report;

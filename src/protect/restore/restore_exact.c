@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "changeset.h"
 #include "fail.h"
 #include "flags.h"
 #include "folder_private.h"
@@ -307,7 +308,7 @@ static int commit_chunk(struct job *j)
 		for (size_t i = 0; i < j->n; i++)
 			*(j->chunk[i]->is ? &j->flagged : &j->removed) += 1;
 	} else {
-		e = store_commit(service_store(r->s), NULL, 0, run_chunk, j);
+		e = changeset_step(service_store(r->s), r->q->account, r->changeset, run_chunk, j);
 		if (!e)
 			change_publish(r->s, &j->touched);
 	}
@@ -432,7 +433,7 @@ static int unsubscribe(struct run *r)
 	struct unsubscribe k = { .r = r };
 	int e;
 	do {
-		e = store_commit(service_store(r->s), NULL, 0, unsubscribe_some, &k);
+		e = changeset_step(service_store(r->s), r->q->account, r->changeset, unsubscribe_some, &k);
 		if (e)
 			return e;
 		change_publish(r->s, &k.touched);

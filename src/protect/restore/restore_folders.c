@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "changeset.h"
 #include "fail.h"
 #include "mailbox_name.h"
 #include "restore_private.h"
@@ -379,7 +380,9 @@ static int step(struct run *r, size_t from, bool last, bool *moved)
 {
 	struct folder_step k = { .r = r, .from = from,
 	                        .n = r->n - from < PER_TRANSACTION ? r->n - from : PER_TRANSACTION, .last = last };
-	int e = store_commit(service_store(r->s), NULL, 0, run_step, &k);
+	struct store *store = service_store(r->s);
+	int e = r->q->dry_run ? store_commit(store, NULL, 0, run_step, &k)
+	                      : changeset_step(store, r->q->account, r->changeset, run_step, &k);
 	if (e == ERR_STOPPED && r->q->dry_run)
 		e = OK;
 	else if (!e)
@@ -441,7 +444,7 @@ int restore_subscribe(struct run *r)
 	struct subscribe_step k = { .r = r };
 	int e;
 	do {
-		e = store_commit(service_store(r->s), NULL, 0, subscribe_some, &k);
+		e = changeset_step(service_store(r->s), r->q->account, r->changeset, subscribe_some, &k);
 		if (e)
 			return e;
 		change_publish(r->s, &k.touched);

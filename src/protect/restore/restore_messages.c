@@ -299,7 +299,8 @@ static int commit_chunk(struct job *j)
 		return OK;
 	j->reached = (struct progress){ j->source, j->chunk[j->n - 1]->v.uid };
 	struct store *store = service_store(r->s);
-	int e = r->q->dry_run ? meta_read(store->meta, count_chunk, j) : store_commit(store, NULL, 0, run_chunk, j);
+	int e = r->q->dry_run ? meta_read(store->meta, count_chunk, j)
+	                      : changeset_step(store, r->q->account, r->changeset, run_chunk, j);
 	if (e)
 		return e;
 	if (!r->q->dry_run) {

@@ -26,30 +26,34 @@ static int go_on(struct service *s, const struct changeset *c, const struct resu
 
 static int resume_one(struct service *s, struct changeset *c, const struct resume_request *q)
 {
-	struct meta *m = service_store(s)->meta;
+	struct store *store = service_store(s);
 	struct arena arena = { 0 };
-	int e = changeset_read(m, c, &arena);
-	bool ended = e == ERR_NOT_FOUND, again = false;
+	bool again = false;
+	int e = changeset_take(store, c);
+	if (!e)
+		e = changeset_read(store->meta, c, &arena);
+	bool elsewhere = e == ERR_CONFLICT || e == ERR_NOT_FOUND;
 	if (!e) {
 		e = go_on(s, c, q);
 		again = e == ERR_STOPPED || e == ERR_UNAVAILABLE || e == ERR_FULL;
 		if (!again)
-			e = changeset_end(m, c->account, c->id, e);
+			e = changeset_end(store, c->account, c->id, e);
 	}
-	if (e && !ended && e != ERR_STOPPED && q->failed)
+	if (e && !elsewhere && e != ERR_STOPPED && q->failed)
 		q->failed(q->ctx, c, e, again);
 	arena_free(&arena);
-	return ended ? OK : e;
+	return elsewhere ? OK : e;
 }
 
 int resume_run(struct service *s, const struct resume_request *q)
 {
 	struct buffer rows = { 0 };
-	int e = changeset_list(service_store(s)->meta, &rows);
+	struct store *store = service_store(s);
+	int e = changeset_list(store->meta, &rows);
 	struct changeset *list = (struct changeset *)(void *)rows.p;
 	for (int bulk = 1; bulk >= 0; bulk--)
 		for (size_t i = rows.n / sizeof *list; !e && i--;)
-			if (is_bulk(&list[i]) == bulk)
+			if (is_bulk(&list[i]) == bulk && !changeset_owned(store, &list[i]))
 				e = resume_one(s, &list[i], q) == ERR_STOPPED ? ERR_STOPPED : OK;
 	buffer_free(&rows);
 	return e;

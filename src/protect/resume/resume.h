@@ -1,5 +1,6 @@
-/* Resume: what a crash or the node's end cut short (changeset.h) is gone on with, beside everything else: what clients began
- * first, as that is short; then restores and undos, a restore of all accounts last, as theirs are parts of it.
+/* Resume: what a crash or a node's end cut short (changeset.h) is gone on with, beside everything else, when its owner is gone: an
+ * earlier start of this node, or another node that died. What clients began comes first, as that is short; then restores and undos,
+ * a restore of all accounts last, as theirs are parts of it.
  *
  * Each is tried, and one that fails does not stand in the way of the others. Its plan is dropped, for nothing was
  * answered and what it had done stands in the account's history; only where the store or the disk is in the way it

@@ -94,7 +94,7 @@ static int add_plan(struct meta_txn *t, void *arg)
 /* The plan goes also after a failure: whoever asked is told and asks again. Only a crash and the node's end leave one. */
 static int finish(struct undo *u, int e)
 {
-	return u->q->dry_run ? e : changeset_end(service_store(u->s)->meta, u->q->account, u->changeset, e);
+	return u->q->dry_run ? e : changeset_end(service_store(u->s), u->q->account, u->changeset, e);
 }
 
 int undo_run(struct service *s, const struct undo_request *q, struct undo_report *out)

@@ -1,6 +1,7 @@
 /* Items that have a name: subscriptions, and whatever else an account's log holds beside mail. */
 #include <stdlib.h>
 
+#include "changeset.h"
 #include "fail.h"
 #include "store.h"
 #include "undo_private.h"
@@ -232,7 +233,7 @@ static int do_all(struct job *j)
 	for (size_t i = 0; !e && i < n && !undo_cancelled(u); i += CHUNK) {
 		j->list = all + i;
 		j->n = n - i < CHUNK ? n - i : CHUNK;
-		e = store_commit(service_store(u->s), NULL, 0, run_some, j);
+		e = changeset_step(service_store(u->s), u->q->account, u->changeset, run_some, j);
 		if (e)
 			break;
 		change_publish(u->s, &j->touched);

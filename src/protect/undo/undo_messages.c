@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "changeset.h"
 #include "email_counts.h"
 #include "fail.h"
 #include "flags.h"
@@ -434,7 +435,7 @@ static int commit_chunk(struct job *j)
 	if (u->q->dry_run)
 		count_chunk(j);
 	else
-		e = store_commit(service_store(u->s), NULL, 0, run_chunk, j);
+		e = changeset_step(service_store(u->s), u->q->account, u->changeset, run_chunk, j);
 	if (e)
 		return e;
 	if (!u->q->dry_run) {

@@ -34,8 +34,8 @@ int undo_plan_save(struct meta_txn *t, const struct undo *u)
 	struct buffer plan = { 0 }, progress = { 0 };
 	plan_write(u, &plan);
 	progress_write(&u->progress, &progress);
-	int e = changeset_add(t, &(struct changeset){ u->q->account, u->changeset, CHANGE_UNDO, buffer_span(&plan),
-	                                              buffer_span(&progress) });
+	int e = changeset_add(t, service_store(u->s), &(struct changeset){ .account = u->q->account, .id = u->changeset,
+	                          .kind = CHANGE_UNDO, .plan = buffer_span(&plan), .progress = buffer_span(&progress) });
 	buffer_free(&plan);
 	buffer_free(&progress);
 	return e;

@@ -154,6 +154,9 @@ CREATE TABLE changeset (
   account INTEGER NOT NULL,
   id INTEGER NOT NULL,
   kind INTEGER NOT NULL,
+  owner INTEGER NOT NULL,           -- the node that carries it out,
+  epoch INTEGER NOT NULL,           -- and which start of it
+  steps INTEGER NOT NULL,           -- counts its transactions, so that each of them changes this row
   plan BLOB NOT NULL,               -- what to do, with every name and time already resolved
   progress BLOB NOT NULL,           -- how far it got
   PRIMARY KEY (account, id)

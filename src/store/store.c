@@ -47,6 +47,14 @@ static int first_failure(void *companion)
 	return r;
 }
 
+static int flush_one(void *ctx, void *companion)
+{
+	struct store *s = ctx;
+	const struct companion *c = companion;
+	flusher_flush(s->flusher, c->stages, c->n);
+	return first_failure(companion);
+}
+
 static int count_nodes(struct meta_txn *t, void *arg)
 {
 	struct meta_rows r;
@@ -76,7 +84,7 @@ static int refuse_orphans(const struct store_options *o, struct store *s, const 
 
 static int open_both(const struct store_options *o, struct store *s)
 {
-	struct meta_options mo = { o->dir, begin_flush, first_failure, end_flush, s, o->metrics };
+	struct meta_options mo = { o->dir, begin_flush, first_failure, end_flush, flush_one, s, o->metrics };
 	struct blob_options bo = { .dir = o->dir, .node_name = o->node_name, .mint = &s->mint,
 		.metrics = o->metrics };
 	char instance[64];
@@ -89,6 +97,7 @@ static int open_both(const struct store_options *o, struct store *s)
 		r = nodes_join(s->meta, o->node_name, instance, &s->nodes);
 	if (r)
 		return r;
+	meta_node(s->meta, nodes_self(s->nodes));
 	mint_init(&s->mint, nodes_self(s->nodes), nodes_epoch(s->nodes));
 	r = blob_open(o->blob_url, &bo, &s->blob);
 	return r ? r : flusher_start(s->blob, &s->flusher);

@@ -630,7 +630,7 @@ static void test_companions(void **state)
 {
 	struct fixture *f = *state;
 	struct companions seen = { PTHREAD_MUTEX_INITIALIZER };
-	struct meta_options o = { f->dir, prepare_group, companion_result, finish_group, &seen };
+	struct meta_options o = { f->dir, prepare_group, companion_result, finish_group, NULL, &seen };
 	meta_close(&f->m);
 	assert_int_equal(meta_open("sqlite:meta.db", &o, &f->m), OK);
 	struct companion good = { OK }, bad = { ERR_FULL };
@@ -669,7 +669,7 @@ static void test_late_companions(void **state)
 {
 	struct fixture *f = *state;
 	struct companions seen = { PTHREAD_MUTEX_INITIALIZER };
-	struct meta_options o = { f->dir, prepare_group, companion_result, finish_group, &seen };
+	struct meta_options o = { f->dir, prepare_group, companion_result, finish_group, NULL, &seen };
 	struct late_worker w[6];
 	meta_close(&f->m);
 	assert_int_equal(meta_open("sqlite:meta.db", &o, &f->m), OK);

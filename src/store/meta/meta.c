@@ -10,7 +10,7 @@
 
 enum { TRIES = 8 };
 
-static const struct meta_driver *const drivers[] = { &meta_sqlite, &meta_failing };
+static const struct meta_driver *const drivers[] = { &meta_sqlite, &meta_mariadb, &meta_failing };
 
 static const char *const statements[] = {
 #define STATEMENT(name, sql) sql,
@@ -59,7 +59,7 @@ static int find_driver(const char *url, const struct meta_driver **driver, const
 			return OK;
 		}
 	}
-	return fail_with(ERR_INVALID, "meta.url: no store is called '%.*s' (sqlite:FILE is)", (int)n, url);
+	return fail_with(ERR_INVALID, "meta.url: no store is called '%.*s' (sqlite:FILE and mariadb://... are)", (int)n, url);
 }
 
 int meta_driver_open(const char *url, const struct meta_options *o, struct meta **out)
@@ -89,6 +89,7 @@ int meta_open(const char *url, const struct meta_options *o, struct meta **out)
 	pthread_rwlock_init(&m->running, NULL);
 	atomic_init(&m->stopping, false);
 	atomic_init(&m->failures, 0);
+	atomic_init(&m->node, 0);
 	m->metrics = o->metrics;
 	*out = m;
 	return OK;
@@ -134,6 +135,11 @@ static int given_up(void)
 	char why[400];
 	snprintf(why, sizeof why, "%s", fail_detail());
 	return fail_with(ERR_UNAVAILABLE, "gave up after %d tries: %s", TRIES, why);
+}
+
+void meta_node(struct meta *m, int64_t node)
+{
+	atomic_store(&m->node, node);
 }
 
 bool meta_shared(const struct meta *m)

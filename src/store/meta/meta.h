@@ -39,11 +39,15 @@ struct meta_options {
 	/* Called after the last fn ran, also when the group failed: on OK the companions are on stable storage and the group
 	   is committed; else it is rolled back, and each transaction runs again alone. Cheap when nothing was started. */
 	int (*before_commit)(void *ctx);
+	/* For drivers without groups, instead of these three: makes one companion durable before its transaction's first try, and
+	   tells its failure. Called by many threads at once, which may share one sync. */
+	int (*make_durable)(void *ctx, void *companion);
 	void *ctx;
 	struct metrics *metrics; /* not owned; NULL: nothing is counted */
 };
 
-/* url: sqlite:FILE, or failing:URL (tests). Creates the schema in an empty database; refuses one of another version. */
+/* url: sqlite:FILE, mariadb://USER:PASSWORD@HOST:PORT,.../DATABASE (mariadb_url.h), or failing:URL (tests). Refuses a schema of
+   another version; an empty SQLite database gets one, MariaDB's must be there (meta_upgrade). */
 int meta_open(const char *url, const struct meta_options *o, struct meta **out);
 /* Makes the database what this version works with (perdura upgrade). init: creates the tables in an empty database, and goes
    on with a creation that was cut; ERR_EXISTS if it holds any. Else brings older tables up to date while nodes work with
@@ -56,6 +60,16 @@ void meta_close(struct meta **m);
 bool meta_shared(const struct meta *m);
 /* By how much this node's clock is ahead of the database's, us, and how far off that may be; 0 where it has none of its own. */
 int meta_clock(struct meta *m, int64_t *ahead, int64_t *unsure);
+
+/* Tells the number of this node, once it is known: what a transaction leaves behind to be known by is unique by it. */
+void meta_node(struct meta *m, int64_t node);
+
+/* The row commit_id of a transaction that node began at this time (us since 1970, from 2020 on). Those of a node lie together
+   and grow; those of node 0, which has no number yet, are strewn. */
+static inline int64_t meta_commit_id(int64_t node, int64_t us)
+{
+	return node << 51 | ((us - INT64_C(1577836800000000)) & ((INT64_C(1) << 51) - 1));
+}
 
 /* Runs fn in a transaction and waits until it is durable. companion (may be NULL): what must be durable first. */
 int meta_run(struct meta *m, meta_fn *fn, void *arg, void *companion);

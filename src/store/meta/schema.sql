@@ -264,6 +264,14 @@ CREATE TABLE lease (
   PRIMARY KEY (name)
 ) WITHOUT ROWID;
 
+-- commit_id: by which a transaction is known whose COMMIT was not answered (MariaDB; mariadb_run.h). Ids grow per node. state 0:
+-- it was committed, 1: it never will be. stamp: when, us.
+CREATE TABLE commit_id (
+  id INTEGER NOT NULL PRIMARY KEY,
+  state INTEGER NOT NULL,
+  stamp INTEGER NOT NULL
+);
+
 -- facts: the schema's version and the like.
 CREATE TABLE facts (
   name KEYTEXT NOT NULL,

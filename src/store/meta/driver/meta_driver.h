@@ -58,6 +58,7 @@ struct meta {
 	pthread_rwlock_t running; /* shared by every call in progress, taken whole by meta_close */
 	atomic_bool stopping;
 	atomic_uint_fast64_t failures;
+	atomic_int_fast64_t node; /* meta_node; 0: not known yet */
 	bool shared;              /* several nodes work on it; set by open */
 	struct metrics *metrics;
 };
@@ -83,6 +84,6 @@ const char *meta_schema_text(void);
 /* The value of key in "k=v&k=v", into out; false when it is not there. */
 bool meta_url_parameter(const char *query, const char *key, char *out, size_t n);
 
-extern const struct meta_driver meta_sqlite, meta_failing;
+extern const struct meta_driver meta_sqlite, meta_mariadb, meta_failing;
 
 #endif

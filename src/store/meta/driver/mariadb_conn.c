@@ -1,0 +1,188 @@
+#include "mariadb_conn.h"
+
+#include <errmsg.h>
+#include <mysqld_error.h>
+#include <stdio.h>
+
+#include "fail.h"
+
+static const struct known {
+	unsigned error;
+	enum mariadb_fault fault;
+	int code;
+	const char *advice; /* or NULL */
+} known[] = {
+	{ ER_LOCK_DEADLOCK, FAULT_CONFLICT, ERR_CONFLICT, NULL },
+	{ ER_CHECKREAD, FAULT_CONFLICT, ERR_CONFLICT, NULL },
+	{ ER_LOCK_WAIT_TIMEOUT, FAULT_LOCK_WAIT, ERR_CONFLICT, NULL },
+	{ ER_UNKNOWN_COM_ERROR, FAULT_NOT_READY, ERR_CONFLICT, "it has no connection to the majority of the cluster" },
+	{ ER_SERVER_SHUTDOWN, FAULT_NOT_READY, ERR_CONFLICT, NULL },
+	{ ER_CON_COUNT_ERROR, FAULT_NOT_READY, ERR_CONFLICT, "raise its max_connections, or lower connections= in meta.url" },
+	{ ER_TOO_MANY_USER_CONNECTIONS, FAULT_NOT_READY, ERR_CONFLICT, "raise its max_user_connections, or lower connections= in meta.url" },
+	{ ER_QUERY_INTERRUPTED, FAULT_LOST, ERR_CONFLICT, NULL },
+	{ ER_CONNECTION_KILLED, FAULT_LOST, ERR_CONFLICT, NULL },
+	{ CR_CONNECTION_ERROR, FAULT_LOST, ERR_CONFLICT, NULL },
+	{ CR_CONN_HOST_ERROR, FAULT_LOST, ERR_CONFLICT, NULL },
+	{ CR_UNKNOWN_HOST, FAULT_LOST, ERR_CONFLICT, NULL },
+	{ CR_SERVER_GONE_ERROR, FAULT_LOST, ERR_CONFLICT, NULL },
+	{ CR_SERVER_LOST, FAULT_LOST, ERR_CONFLICT, NULL },
+	{ CR_SERVER_LOST_EXTENDED, FAULT_LOST, ERR_CONFLICT, NULL },
+	{ CR_MALFORMED_PACKET, FAULT_LOST, ERR_CONFLICT, NULL },
+	{ CR_COMMANDS_OUT_OF_SYNC, FAULT_LOST, ERR_CONFLICT, NULL },
+	{ ER_DUP_ENTRY, FAULT_OTHER, ERR_EXISTS, NULL },
+	{ ER_DUP_ENTRY_WITH_KEY_NAME, FAULT_OTHER, ERR_EXISTS, NULL },
+	{ ER_DISK_FULL, FAULT_OTHER, ERR_FULL, NULL },
+	{ ER_RECORD_FILE_FULL, FAULT_OTHER, ERR_FULL, NULL },
+	{ ER_OPTION_PREVENTS_STATEMENT, FAULT_OTHER, ERR_UNAVAILABLE, "it takes no changes (read_only)" },
+	{ ER_READ_ONLY_MODE, FAULT_OTHER, ERR_UNAVAILABLE, "it takes no changes (read_only)" },
+	{ ER_ACCESS_DENIED_ERROR, FAULT_OTHER, ERR_INVALID,
+		"check user and password in meta.url (or password_file, or PERDURA_META_PASSWORD)" },
+	{ ER_ACCESS_DENIED_NO_PASSWORD_ERROR, FAULT_OTHER, ERR_INVALID,
+		"check user and password in meta.url (or password_file, or PERDURA_META_PASSWORD)" },
+	{ ER_DBACCESS_DENIED_ERROR, FAULT_OTHER, ERR_INVALID, "GRANT ALL ON the database TO this user" },
+	{ ER_BAD_DB_ERROR, FAULT_OTHER, ERR_INVALID, "CREATE DATABASE it, then run perdura upgrade --init" },
+	{ ER_NO_SUCH_TABLE, FAULT_OTHER, ERR_UNAVAILABLE, "run perdura upgrade --init" },
+	{ ER_NET_PACKET_TOO_LARGE, FAULT_OTHER, ERR_LIMIT, "raise its max_allowed_packet" },
+	{ CR_NET_PACKET_TOO_LARGE, FAULT_OTHER, ERR_LIMIT, "raise its max_allowed_packet" },
+	{ ER_DATA_TOO_LONG, FAULT_OTHER, ERR_LIMIT, NULL },
+	{ ER_TOO_BIG_ROWSIZE, FAULT_OTHER, ERR_LIMIT, NULL },
+	{ ER_NOT_KEYFILE, FAULT_OTHER, ERR_CORRUPT, NULL },
+	{ ER_CRASHED_ON_USAGE, FAULT_OTHER, ERR_CORRUPT, NULL },
+	{ ER_INDEX_CORRUPT, FAULT_OTHER, ERR_CORRUPT, NULL },
+};
+
+static const struct known *look_up(unsigned error)
+{
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+		if (known[i].error == error)
+			return &known[i];
+	return NULL;
+}
+
+enum mariadb_fault mariadb_fault(unsigned error)
+{
+	const struct known *k = look_up(error);
+	return k ? k->fault : error ? FAULT_OTHER : FAULT_NONE;
+}
+
+/* A storage engine hands the system's number on in words. */
+static bool says_full(unsigned error, const char *text)
+{
+	return (error == ER_GET_ERRNO || error == ER_ERROR_ON_WRITE) && (strstr(text, "28") || strstr(text, "122"));
+}
+
+int mariadb_code(unsigned error, const char *text)
+{
+	const struct known *k = look_up(error);
+	return k ? k->code : says_full(error, text) ? ERR_FULL : ERR_UNAVAILABLE;
+}
+
+int mariadb_failure(const struct mariadb_conn *c, const char *what)
+{
+	const struct known *k = look_up(c->error);
+	const char *host = c->db && c->db->host ? c->db->host : "?", *text = c->db ? mysql_error(c->db) : "not connected";
+	return fail_with(mariadb_code(c->error, text), "mariadb %s:%u: %.80s: %s (%u)%s%s", host, c->db ? c->db->port : 0, what, text,
+		c->error, k && k->advice ? ": " : "", k && k->advice ? k->advice : "");
+}
+
+/* --- Connecting --- */
+
+/* Every connection begins with this. Escapes in strings are sure, a value that does not fit is an error, and rows that we hold
+   are free again soon after we are gone. */
+static void opening(const struct mariadb_patience *p, char *out, size_t n)
+{
+	snprintf(out, n,
+		"SET SESSION sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', autocommit=1, wsrep_sync_wait=%d,"
+		" innodb_lock_wait_timeout=%d, lock_wait_timeout=%d, wait_timeout=%d, idle_transaction_timeout=%d, net_write_timeout=%d",
+		p->current, MARIADB_LOCK_S, MARIADB_LOCK_S, 2 * MARIADB_IDLE_S, MARIADB_STALL_S, MARIADB_ANSWER_S);
+}
+
+static void set_options(MYSQL *db, const struct mariadb_url *u, const struct mariadb_patience *p)
+{
+	char sql[400];
+	unsigned long packet = 1024ul * 1024 * 1024; /* the server's bound is the one that counts */
+	my_bool no = 0, yes = 1;
+	opening(p, sql, sizeof sql);
+	mysql_options(db, MYSQL_SET_CHARSET_NAME, "binary");
+	mysql_options(db, MYSQL_INIT_COMMAND, sql);
+	mysql_options(db, MYSQL_OPT_CONNECT_TIMEOUT, &p->connect);
+	mysql_options(db, MYSQL_OPT_READ_TIMEOUT, &p->answer);
+	mysql_options(db, MYSQL_OPT_WRITE_TIMEOUT, &p->answer);
+	mysql_options(db, MYSQL_OPT_MAX_ALLOWED_PACKET, &packet);
+	mysql_options(db, MYSQL_OPT_LOCAL_INFILE, &no);
+	if (*u->ca) {
+		mysql_options(db, MYSQL_OPT_SSL_CA, u->ca);
+		mysql_options(db, MYSQL_OPT_SSL_ENFORCE, &yes);
+		mysql_options(db, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &yes);
+	}
+}
+
+int mariadb_conn_open(const struct mariadb_url *u, size_t host, const struct mariadb_patience *p, struct mariadb_conn *out)
+{
+	const struct mariadb_address *a = &u->address[host];
+	struct mariadb_conn c = { .db = mysql_init(NULL), .host = host };
+	if (!c.db)
+		return fail_with(ERR_UNAVAILABLE, "out of memory");
+	set_options(c.db, u, p);
+	/* Rows that an update finds are counted, also where it changes nothing: as SQLite does. */
+	if (!mysql_real_connect(c.db, a->host, u->user, u->password, u->database, a->port, NULL,
+			CLIENT_MULTI_STATEMENTS | CLIENT_FOUND_ROWS)) {
+		c.error = mysql_errno(c.db);
+		const struct known *k = look_up(c.error);
+		int r = fail_with(mariadb_code(c.error, mysql_error(c.db)), "mariadb %s:%u: %s (%u)%s%s", a->host, a->port,
+			mysql_error(c.db), c.error, k && k->advice ? ": " : "", k && k->advice ? k->advice : "");
+		mysql_close(c.db);
+		return r;
+	}
+	*out = c;
+	return OK;
+}
+
+void mariadb_conn_close(struct mariadb_conn *c)
+{
+	if (c->db)
+		mysql_close(c->db);
+	c->db = NULL;
+}
+
+/* --- Statements --- */
+
+/* The result that mysql_real_query or mysql_next_result made current. */
+static bool take_answer(struct mariadb_conn *c, struct mariadb_answer *a)
+{
+	a->rows = mysql_store_result(c->db);
+	if (!a->rows && mysql_field_count(c->db))
+		return false;
+	a->changed = (int64_t)mysql_affected_rows(c->db);
+	return true;
+}
+
+bool mariadb_settle(struct mariadb_conn *c)
+{
+	bool owed = c->owed;
+	c->owed = false;
+	return !owed || !mysql_read_query_result(c->db);
+}
+
+bool mariadb_batch(struct mariadb_conn *c, struct span sql, size_t n, struct mariadb_answer *answer, size_t *done)
+{
+	*done = 0;
+	c->error = 0;
+	bool good = !mysql_real_query(c->db, sql.p, sql.n);
+	while (good && take_answer(c, &answer[*done])) {
+		if (++*done == n)
+			return true;
+		good = mysql_next_result(c->db) == 0;
+	}
+	c->error = mysql_errno(c->db);
+	if (!c->error)
+		c->error = CR_MALFORMED_PACKET; /* fewer answers than statements */
+	return false;
+}
+
+void mariadb_send(struct mariadb_conn *c, const char *sql)
+{
+	c->owed = true;
+	if (mysql_send_query(c->db, sql, strlen(sql)))
+		c->error = mysql_errno(c->db);
+}

@@ -1,0 +1,384 @@
+#include "mariadb_pool.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <xxhash.h>
+
+#include "clock.h"
+#include "fail.h"
+#include "metric.h"
+
+enum {
+	LOOK_US = 1000 * 1000,     /* between looks at a node */
+	LOOK_SICK_US = 250 * 1000, /* that failed */
+	LOOK_S = 2,                /* it has this long to answer one */
+	MEASURE_US = 60 * 1000 * 1000,
+};
+
+struct host {
+	struct mariadb_pool *pool;
+	size_t at;
+	pthread_t thread;
+	pthread_cond_t wake;
+	bool started, sick, hurry;
+	struct mariadb_conn *idle;
+	char why[256]; /* it is sick */
+};
+
+struct mariadb_pool {
+	const struct mariadb_url *url;
+	struct metrics *metrics;
+	pthread_mutex_t lock;
+	pthread_cond_t change;
+	struct host host[MARIADB_HOSTS];
+	size_t hosts;
+	unsigned open; /* connections, idle and lent, and those being made */
+	bool stop;
+	atomic_uint_fast64_t bytes;
+};
+
+static struct timespec moment(int64_t us)
+{
+	return (struct timespec){ us / 1000000, us % 1000000 * 1000 };
+}
+
+/* --- Looking after a node --- */
+
+/* Without its lock. */
+static void close_all(struct mariadb_conn *c)
+{
+	for (struct mariadb_conn *next; c; c = next) {
+		next = c->next;
+		mariadb_conn_close(c);
+		free(c);
+	}
+}
+
+/* Takes the idle connections that nobody used since. */
+static struct mariadb_conn *take_old(struct host *h, int64_t since)
+{
+	struct mariadb_conn *old = NULL;
+	for (struct mariadb_conn **at = &h->idle; *at;) {
+		struct mariadb_conn *c = *at;
+		if (c->idle_since > since) {
+			at = &c->next;
+			continue;
+		}
+		*at = c->next;
+		c->next = old;
+		old = c;
+		h->pool->open--;
+	}
+	return old;
+}
+
+/* The answer is of no interest: that there is one is. */
+static bool ask(struct mariadb_conn *c, const char *sql, MYSQL_RES **rows)
+{
+	struct mariadb_answer a = { 0 };
+	size_t done;
+	bool good = mariadb_batch(c, span_of(sql), 1, &a, &done);
+	if (good && rows)
+		*rows = a.rows;
+	else
+		mysql_free_result(a.rows);
+	return good || mariadb_fault(c->error) == FAULT_OTHER;
+}
+
+static bool look_at(struct host *h, struct mariadb_conn *c)
+{
+	static const struct mariadb_patience quick = { LOOK_S, LOOK_S, false };
+	if (!c->db && mariadb_conn_open(h->pool->url, h->at, &quick, c))
+		return false;
+	if (ask(c, "SELECT value FROM facts WHERE name = 'schema'", NULL))
+		return true;
+	mariadb_failure(c, "look");
+	mariadb_conn_close(c);
+	return false;
+}
+
+static void measure(struct mariadb_pool *p, struct mariadb_conn *c)
+{
+	static const char sql[] = "SELECT COALESCE(SUM(data_length + index_length), 0) FROM information_schema.tables"
+		" WHERE table_schema = DATABASE()";
+	MYSQL_RES *rows = NULL;
+	if (!ask(c, sql, &rows) || !rows)
+		return;
+	MYSQL_ROW row = mysql_fetch_row(rows);
+	if (row && row[0])
+		atomic_store(&p->bytes, strtoull(row[0], NULL, 10));
+	mysql_free_result(rows);
+}
+
+static void note_health(struct host *h, bool healthy)
+{
+	h->sick = !healthy;
+	if (!healthy)
+		snprintf(h->why, sizeof h->why, "%s", fail_detail());
+	pthread_cond_broadcast(&h->pool->change);
+}
+
+static void *look_after(void *arg)
+{
+	struct host *h = arg;
+	struct mariadb_pool *p = h->pool;
+	struct mariadb_conn c = { 0 };
+	int64_t measured = 0;
+	pthread_mutex_lock(&p->lock);
+	while (!p->stop) {
+		h->hurry = false;
+		struct mariadb_conn *old = take_old(h, clock_mono() - MARIADB_IDLE_S * SECOND_US);
+		pthread_mutex_unlock(&p->lock);
+		close_all(old);
+		bool healthy = look_at(h, &c);
+		if (healthy && h->at == 0 && (!measured || clock_mono() - measured > MEASURE_US)) {
+			measure(p, &c);
+			measured = clock_mono();
+		}
+		pthread_mutex_lock(&p->lock);
+		note_health(h, healthy);
+		struct timespec until = moment(clock_mono() + (healthy ? LOOK_US : LOOK_SICK_US));
+		while (!p->stop && !h->hurry && pthread_cond_timedwait(&h->wake, &p->lock, &until) != ETIMEDOUT)
+			;
+	}
+	pthread_mutex_unlock(&p->lock);
+	mariadb_conn_close(&c);
+	return NULL;
+}
+
+/* --- Lending --- */
+
+static uint64_t weight(const struct mariadb_pool *p, size_t host, int64_t account)
+{
+	const struct mariadb_address *a = &p->url->address[host];
+	return XXH3_64bits_withSeed(a->host, strlen(a->host), (uint64_t)account * 0x9e3779b97f4a7c15u + a->port);
+}
+
+/* The healthy one that the account likes best: whatever the order in which nodes name the hosts, and when one falls out only
+   its accounts move. NULL: none is. */
+static struct host *choose(struct mariadb_pool *p, int64_t account)
+{
+	struct host *best = NULL;
+	uint64_t most = 0;
+	for (size_t i = 0; i < p->hosts; i++) {
+		uint64_t w = weight(p, i, account);
+		if (!p->host[i].sick && (!best || w > most)) {
+			best = &p->host[i];
+			most = w;
+		}
+	}
+	return best;
+}
+
+static struct mariadb_conn *take_idle(struct host *h, bool writes)
+{
+	struct mariadb_conn **at = &h->idle;
+	for (struct mariadb_conn **other = at; *other; other = &(*other)->next)
+		if ((*other)->writes == writes) {
+			at = other;
+			break;
+		}
+	struct mariadb_conn *c = *at;
+	if (c)
+		*at = c->next;
+	return c;
+}
+
+/* Makes room for one more connection: the pool's own, or that of an idle one to another node (*spare, to be closed). */
+static bool make_room(struct mariadb_pool *p, struct mariadb_conn **spare)
+{
+	*spare = NULL;
+	for (size_t i = 0; p->open >= p->url->connections && i < p->hosts && !*spare; i++)
+		if ((*spare = take_idle(&p->host[i], true))) {
+			(*spare)->next = NULL;
+			p->open--;
+		}
+	if (p->open >= p->url->connections)
+		return false;
+	p->open++;
+	return true;
+}
+
+static void fell_out(struct host *h, const char *why)
+{
+	h->sick = h->hurry = true;
+	snprintf(h->why, sizeof h->why, "%s", why);
+	pthread_cond_signal(&h->wake);
+}
+
+/* A new connection; room for it is made. Without the lock. */
+static struct mariadb_conn *open_one(struct mariadb_pool *p, size_t host)
+{
+	static const struct mariadb_patience usual = { MARIADB_CONNECT_S, MARIADB_ANSWER_S, true };
+	struct mariadb_conn *c = calloc(1, sizeof *c);
+	if (c && !mariadb_conn_open(p->url, host, &usual, c))
+		return c;
+	free(c);
+	pthread_mutex_lock(&p->lock);
+	p->open--;
+	fell_out(&p->host[host], fail_detail());
+	pthread_cond_broadcast(&p->change);
+	pthread_mutex_unlock(&p->lock);
+	return NULL;
+}
+
+/* True when something changed before the time was up. */
+static bool wait_for_change(struct mariadb_pool *p, int64_t until)
+{
+	struct timespec t = moment(until);
+	return pthread_cond_timedwait(&p->change, &p->lock, &t) != ETIMEDOUT;
+}
+
+static int none_left(const struct mariadb_pool *p, const struct host *h)
+{
+	if (h)
+		return fail_with(ERR_UNAVAILABLE, "mariadb: all %u connections were busy for %d s (connections= in meta.url)",
+			p->url->connections, MARIADB_WAIT_S);
+	return fail_with(ERR_UNAVAILABLE, "mariadb: no database node answers: %s", p->host[0].why);
+}
+
+/* Under the lock: an idle connection, or the host for a new one. */
+static int find(struct mariadb_pool *p, int64_t account, bool writes, int64_t until, struct mariadb_conn **out,
+	struct mariadb_conn **spare, size_t *host)
+{
+	for (;;) {
+		struct host *h = choose(p, account);
+		if (h)
+			*host = h->at;
+		if (h && (*out = take_idle(h, writes)))
+			return OK;
+		if (h && make_room(p, spare))
+			return OK;
+		if (!wait_for_change(p, until))
+			return none_left(p, h);
+	}
+}
+
+static int take_once(struct mariadb_pool *p, int64_t account, bool writes, int64_t until, struct mariadb_conn **out)
+{
+	struct mariadb_conn *c = NULL, *spare = NULL;
+	size_t host = 0;
+	pthread_mutex_lock(&p->lock);
+	int r = find(p, account, writes, until, &c, &spare, &host);
+	pthread_mutex_unlock(&p->lock);
+	close_all(spare);
+	if (r)
+		return r;
+	if (!c)
+		c = open_one(p, host);
+	if (c && !mariadb_settle(c))
+		mariadb_pool_give(p, &c, FAULT_LOST);
+	*out = c;
+	return OK;
+}
+
+int mariadb_pool_take(struct mariadb_pool *p, int64_t account, bool writes, struct mariadb_conn **out)
+{
+	struct mariadb_conn *c = NULL;
+	int64_t began = clock_mono(), until = began + MARIADB_WAIT_S * SECOND_US;
+	int r = OK;
+	while (!r && !c)
+		r = take_once(p, account, writes, until, &c);
+	metric_observe(p->metrics, METRIC_META_WAIT_SECONDS, 0, clock_mono() - began);
+	if (!r)
+		*out = c;
+	return r;
+}
+
+void mariadb_pool_give(struct mariadb_pool *p, struct mariadb_conn **pc, enum mariadb_fault fault)
+{
+	struct mariadb_conn *c = *pc, *lost = NULL;
+	*pc = NULL;
+	if (!c)
+		return;
+	struct host *h = &p->host[c->host];
+	bool bad = fault == FAULT_LOST || fault == FAULT_NOT_READY;
+	pthread_mutex_lock(&p->lock);
+	c->idle_since = clock_mono();
+	c->next = h->idle;
+	h->idle = c;
+	if (bad) { /* the others to this node will not be better */
+		lost = take_old(h, c->idle_since);
+		fell_out(h, fail_detail());
+	}
+	pthread_cond_broadcast(&p->change);
+	pthread_mutex_unlock(&p->lock);
+	close_all(lost);
+}
+
+uint64_t mariadb_pool_bytes(const struct mariadb_pool *p)
+{
+	return atomic_load(&p->bytes);
+}
+
+/* --- Start and stop --- */
+
+static void init_cond(pthread_cond_t *c)
+{
+	pthread_condattr_t a;
+	pthread_condattr_init(&a);
+	pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
+	pthread_cond_init(c, &a);
+	pthread_condattr_destroy(&a);
+}
+
+static int start_looking(struct mariadb_pool *p)
+{
+	for (size_t i = 0; i < p->hosts; i++) {
+		if (pthread_create(&p->host[i].thread, NULL, look_after, &p->host[i]))
+			return fail_with(ERR_UNAVAILABLE, "no thread to look after database nodes");
+		p->host[i].started = true;
+	}
+	return OK;
+}
+
+int mariadb_pool_start(const struct mariadb_url *u, struct metrics *metrics, struct mariadb_pool **out)
+{
+	struct mariadb_pool *p = calloc(1, sizeof *p);
+	if (!p)
+		return fail_with(ERR_UNAVAILABLE, "out of memory");
+	p->url = u;
+	p->metrics = metrics;
+	p->hosts = u->hosts;
+	pthread_mutex_init(&p->lock, NULL);
+	init_cond(&p->change);
+	for (size_t i = 0; i < p->hosts; i++) {
+		p->host[i].pool = p;
+		p->host[i].at = i;
+		init_cond(&p->host[i].wake);
+	}
+	int r = start_looking(p);
+	if (r)
+		mariadb_pool_stop(&p);
+	else
+		*out = p;
+	return r;
+}
+
+void mariadb_pool_stop(struct mariadb_pool **pp)
+{
+	struct mariadb_pool *p = *pp;
+	*pp = NULL;
+	if (!p)
+		return;
+	pthread_mutex_lock(&p->lock);
+	p->stop = true;
+	for (size_t i = 0; i < p->hosts; i++)
+		pthread_cond_signal(&p->host[i].wake);
+	pthread_mutex_unlock(&p->lock);
+	for (size_t i = 0; i < p->hosts; i++) {
+		if (p->host[i].started)
+			pthread_join(p->host[i].thread, NULL);
+		struct mariadb_conn *rest = take_old(&p->host[i], INT64_MAX);
+		close_all(rest);
+		pthread_cond_destroy(&p->host[i].wake);
+	}
+	assert(p->open == 0); /* else one was not given back */
+	pthread_cond_destroy(&p->change);
+	pthread_mutex_destroy(&p->lock);
+	free(p);
+}

@@ -1,0 +1,316 @@
+#include "mariadb_txn.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "fail.h"
+#include "mariadb_text.h"
+#include "metric.h"
+
+enum {
+	PENDING_BYTES = 256 * 1024, /* of writes that wait; with more they go at once */
+	PENDING = 1000,
+};
+
+static struct mariadb_txn *of(struct meta_txn *t)
+{
+	return (struct mariadb_txn *)t;
+}
+
+void mariadb_txn_init(struct mariadb_txn *t, struct mariadb_pool *p, const signed char *account_at, struct metrics *m, bool writes)
+{
+	*t = (struct mariadb_txn){ .pool = p, .account_at = account_at, .metrics = m, .writes = writes };
+}
+
+void mariadb_txn_free(struct mariadb_txn *t)
+{
+	if (t->begun && t->fault != FAULT_LOST)
+		mariadb_send(t->conn, "ROLLBACK");
+	mariadb_pool_give(t->pool, &t->conn, t->fault);
+	for (size_t i = 0; i < t->n_expected; i++)
+		mysql_free_result(t->expected[i].rows);
+	buffer_free(&t->pending);
+	buffer_free(&t->expects);
+	buffer_free(&t->text);
+	buffer_free(&t->batch);
+}
+
+/* --- One way to the database --- */
+
+/* The statements that begin the transaction, and how many these are. */
+static size_t put_beginning(struct mariadb_txn *t)
+{
+	struct mariadb_conn *c = t->conn;
+	size_t n = 1;
+	if (t->begun)
+		return 0;
+	if (c->writes != t->writes) {
+		buffer_puts(&t->batch, t->writes ? "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;"
+			: "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ;");
+		n++;
+	}
+	buffer_puts(&t->batch, t->writes ? "START TRANSACTION;" : "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY;");
+	return n;
+}
+
+static size_t put_expected(struct mariadb_txn *t)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < t->n_expected; i++) {
+		const struct mariadb_expected *e = &t->expected[i];
+		if (e->fetched)
+			continue;
+		buffer_put(&t->batch, t->expects.p + e->at, e->n);
+		buffer_putc(&t->batch, ';');
+		n++;
+	}
+	return n;
+}
+
+static void keep_expected(struct mariadb_txn *t, struct mariadb_answer *a)
+{
+	for (size_t i = 0; i < t->n_expected; i++) {
+		struct mariadb_expected *e = &t->expected[i];
+		if (e->fetched)
+			continue;
+		e->fetched = true;
+		e->rows = a->rows;
+		a++->rows = NULL;
+	}
+}
+
+/* The text of the n-th statement of a batch. No statement of ours has a semicolon but in a quoted value, so this may be off
+   there: it is for a line in the log. */
+static struct span nth(struct span batch, size_t n)
+{
+	for (ssize_t at; n && (at = span_find(batch, ';')) >= 0; n--)
+		batch = span_sub(batch, (size_t)at + 1, batch.n);
+	return span_sub(batch, 0, 80);
+}
+
+static int connection(struct mariadb_txn *t)
+{
+	return t->conn ? OK : mariadb_pool_take(t->pool, t->named ? t->account : 0, t->writes, &t->conn);
+}
+
+static int failed(struct mariadb_txn *t, size_t at)
+{
+	char what[81];
+	struct span s = nth(buffer_span(&t->batch), at);
+	memcpy(what, s.p, s.n);
+	what[s.n] = 0;
+	t->fault = mariadb_fault(t->conn->error);
+	return mariadb_failure(t->conn, what);
+}
+
+/* How many statements of a batch are of which sort. */
+struct shares {
+	size_t beginning, pending, expected, asked;
+};
+
+static size_t total(const struct shares *s)
+{
+	return s->beginning + s->pending + s->expected + s->asked;
+}
+
+static int compose(struct mariadb_txn *t, struct span sql, struct shares *s)
+{
+	buffer_reset(&t->batch);
+	s->beginning = put_beginning(t);
+	s->pending = t->n_pending;
+	buffer_put_span(&t->batch, buffer_span(&t->pending));
+	s->expected = put_expected(t);
+	buffer_put_span(&t->batch, sql);
+	bool good = buffer_ok(&t->batch) && buffer_ok(&t->pending) && buffer_ok(&t->expects) && buffer_ok(&t->text);
+	return good ? OK : fail_with(ERR_UNAVAILABLE, "out of memory");
+}
+
+/* Whoever gets this connection next must know how it is set up. */
+static void note_beginning(struct mariadb_txn *t, const struct shares *s, size_t good)
+{
+	t->begun = true;
+	if (good >= s->beginning)
+		t->conn->writes = t->writes;
+	else if (good)
+		t->fault = FAULT_LOST;
+}
+
+static int send_batch(struct mariadb_txn *t, const struct shares *s, struct mariadb_answer *a, size_t *good)
+{
+	metric_add(t->metrics, METRIC_META_TRIPS, 0, 1);
+	t->wrote = t->wrote || s->pending;
+	int r = mariadb_batch(t->conn, buffer_span(&t->batch), total(s), a, good) ? OK : failed(t, *good);
+	note_beginning(t, s, *good);
+	if (*good >= s->beginning + s->pending + s->expected) {
+		buffer_reset(&t->pending);
+		t->n_pending = 0;
+		keep_expected(t, a + s->beginning + s->pending);
+	} else {
+		t->base.failed = r;
+	}
+	return r;
+}
+
+int mariadb_txn_send(struct mariadb_txn *t, struct span sql, size_t n, struct mariadb_answer *last, size_t *done, bool *sent)
+{
+	struct shares s = { .asked = n };
+	size_t good;
+	*done = 0;
+	*sent = false;
+	int r = t->base.failed ? t->base.failed : connection(t);
+	if (!r)
+		r = compose(t, sql, &s);
+	struct mariadb_answer *a = r ? NULL : calloc(total(&s) + 1, sizeof *a);
+	if (!a)
+		return r ? r : fail_with(ERR_UNAVAILABLE, "out of memory");
+	*sent = true;
+	r = send_batch(t, &s, a, &good);
+	*done = good > total(&s) - n ? good - (total(&s) - n) : 0;
+	if (last && !r) {
+		*last = a[good - 1];
+		a[good - 1].rows = NULL;
+	}
+	for (size_t i = 0; i < good; i++)
+		mysql_free_result(a[i].rows);
+	free(a);
+	return r;
+}
+
+/* --- Statements --- */
+
+static void note_account(struct mariadb_txn *t, enum meta_sql stmt, const struct meta_value *v)
+{
+	int at = t->account_at[stmt];
+	if (t->named || at < 0 || v[at].type != 'i')
+		return;
+	t->named = true;
+	t->account = v[at].i;
+}
+
+static int wait_with(struct mariadb_txn *t, enum meta_sql stmt, const struct meta_value *v, size_t n)
+{
+	size_t done;
+	bool sent;
+	mariadb_text_put(&t->pending, stmt, v, n);
+	buffer_putc(&t->pending, ';');
+	if (++t->n_pending < PENDING && t->pending.n < PENDING_BYTES)
+		return OK;
+	return mariadb_txn_send(t, (struct span){ 0 }, 0, NULL, &done, &sent);
+}
+
+int mariadb_execute(struct meta_txn *base, enum meta_sql stmt, const struct meta_value *v, size_t n, int64_t *changed)
+{
+	struct mariadb_txn *t = of(base);
+	struct mariadb_answer answer;
+	size_t done;
+	bool sent;
+	if (!t->writes)
+		return fail_with(ERR_CANNOT, "mariadb: a transaction that reads cannot write: %.80s", meta_sql_text(stmt));
+	if (base->failed)
+		return base->failed;
+	note_account(t, stmt, v);
+	if (!changed)
+		return wait_with(t, stmt, v, n);
+	buffer_reset(&t->text);
+	mariadb_text_put(&t->text, stmt, v, n);
+	t->wrote = true;
+	int r = mariadb_txn_send(t, buffer_span(&t->text), 1, &answer, &done, &sent);
+	if (!r)
+		*changed = answer.changed;
+	return r;
+}
+
+void mariadb_expect(struct meta_txn *base, enum meta_sql stmt, const struct meta_value *v, size_t n)
+{
+	struct mariadb_txn *t = of(base);
+	if (t->n_expected == MARIADB_EXPECTED || base->failed)
+		return;
+	note_account(t, stmt, v);
+	struct mariadb_expected *e = &t->expected[t->n_expected++];
+	*e = (struct mariadb_expected){ .at = t->expects.n };
+	mariadb_text_put(&t->expects, stmt, v, n);
+	e->n = t->expects.n - e->at;
+}
+
+/* What was expected under this text: its rows, or it goes from the list, as it is asked now. */
+static MYSQL_RES *take_expected(struct mariadb_txn *t, struct span text)
+{
+	for (size_t i = 0; i < t->n_expected; i++) {
+		struct mariadb_expected *e = &t->expected[i];
+		if (!span_eq(span_sub(buffer_span(&t->expects), e->at, e->n), text))
+			continue;
+		MYSQL_RES *rows = e->rows;
+		memmove(e, e + 1, (--t->n_expected - i) * sizeof *e);
+		return rows;
+	}
+	return NULL;
+}
+
+/* Rows that were fetched whole. */
+struct rows {
+	MYSQL_RES *all;
+	MYSQL_ROW row;
+	unsigned long *lengths;
+	unsigned columns;
+};
+
+static int give_rows(MYSQL_RES *all, void **out)
+{
+	struct rows *r = calloc(1, sizeof *r);
+	if (!r || !all) {
+		mysql_free_result(all);
+		free(r);
+		return fail_with(ERR_UNAVAILABLE, "out of memory");
+	}
+	r->all = all;
+	r->columns = mysql_num_fields(all);
+	*out = r;
+	return OK;
+}
+
+int mariadb_query(struct meta_txn *base, enum meta_sql stmt, const struct meta_value *v, size_t n, void **out)
+{
+	struct mariadb_txn *t = of(base);
+	struct mariadb_answer answer;
+	size_t done;
+	bool sent;
+	if (base->failed)
+		return base->failed;
+	note_account(t, stmt, v);
+	buffer_reset(&t->text);
+	mariadb_text_put(&t->text, stmt, v, n);
+	MYSQL_RES *rows = take_expected(t, buffer_span(&t->text));
+	if (rows)
+		return give_rows(rows, out);
+	int r = mariadb_txn_send(t, buffer_span(&t->text), 1, &answer, &done, &sent);
+	return r ? r : give_rows(answer.rows, out);
+}
+
+int mariadb_next(struct meta_txn *t, void *stmt)
+{
+	struct rows *r = stmt;
+	r->row = mysql_fetch_row(r->all);
+	r->lengths = r->row ? mysql_fetch_lengths(r->all) : NULL;
+	return r->row != NULL;
+}
+
+int64_t mariadb_column_int(const void *stmt, int column)
+{
+	const struct rows *r = stmt;
+	assert(r->row && (unsigned)column < r->columns);
+	return r->row[column] ? strtoll(r->row[column], NULL, 10) : 0;
+}
+
+struct span mariadb_column_span(const void *stmt, int column)
+{
+	const struct rows *r = stmt;
+	assert(r->row && (unsigned)column < r->columns);
+	return r->row[column] && r->lengths[column] ? span_from(r->row[column], r->lengths[column]) : (struct span){ 0 };
+}
+
+void mariadb_done(struct meta_txn *t, void *stmt)
+{
+	struct rows *r = stmt;
+	mysql_free_result(r->all);
+	free(r);
+}

@@ -1,0 +1,59 @@
+/* The statements of one try of a transaction on MariaDB. What meta_do and meta_expect ask for waits here until something is to
+ * be answered, and then goes in one way to the database: the beginning of the transaction, the writes that waited, the queries
+ * that are expected, and the one that is asked. */
+#ifndef MARIADB_TXN_H
+#define MARIADB_TXN_H
+
+#include "buffer.h"
+#include "mariadb_pool.h"
+
+enum { MARIADB_EXPECTED = 32 };
+
+/* A query that was named ahead, by its whole text. */
+struct mariadb_expected {
+	size_t at, n; /* of the text in expects */
+	bool fetched;
+	MYSQL_RES *rows; /* until it is asked for */
+};
+
+struct mariadb_txn {
+	struct meta_txn base;
+	struct mariadb_pool *pool;
+	const signed char *account_at; /* for each statement: which parameter is the account (mariadb_text_account) */
+	struct metrics *metrics;
+	bool writes; /* not one that only reads */
+	struct mariadb_conn *conn; /* NULL until something goes to the database */
+	bool begun, wrote, named;
+	int64_t account; /* the first that was named */
+	struct buffer pending; /* writes that wait, each with a semicolon behind it */
+	size_t n_pending;
+	struct buffer expects;
+	struct mariadb_expected expected[MARIADB_EXPECTED];
+	size_t n_expected;
+	struct buffer text, batch; /* of the statement that is asked; of all that go together */
+	enum mariadb_fault fault; /* the last failure of the connection */
+};
+
+void mariadb_txn_init(struct mariadb_txn *t, struct mariadb_pool *p, const signed char *account_at, struct metrics *m, bool writes);
+/* Ends it, when that was not done; gives the connection back. */
+void mariadb_txn_free(struct mariadb_txn *t);
+/* Did anything change, or will? */
+static inline bool mariadb_txn_wrote(const struct mariadb_txn *t)
+{
+	return t->wrote || t->n_pending;
+}
+/* What waits, then n statements of the caller's with semicolons between. sent: it went out. *done: how many of the caller's
+   were answered without an error. A failure of anything that waited spoils the transaction. last: the answer to the last, or
+   NULL. */
+int mariadb_txn_send(struct mariadb_txn *t, struct span sql, size_t n, struct mariadb_answer *last, size_t *done, bool *sent);
+
+/* The statement part of the driver. */
+int mariadb_execute(struct meta_txn *t, enum meta_sql stmt, const struct meta_value *v, size_t n, int64_t *changed);
+void mariadb_expect(struct meta_txn *t, enum meta_sql stmt, const struct meta_value *v, size_t n);
+int mariadb_query(struct meta_txn *t, enum meta_sql stmt, const struct meta_value *v, size_t n, void **out);
+int mariadb_next(struct meta_txn *t, void *stmt);
+int64_t mariadb_column_int(const void *stmt, int column);
+struct span mariadb_column_span(const void *stmt, int column);
+void mariadb_done(struct meta_txn *t, void *stmt);
+
+#endif

@@ -5,8 +5,6 @@
 #include "service_private.h"
 #include "system.h"
 
-enum { DIRTY_SLOT_US = 10 * 1000000 };
-
 struct open_collection {
 	struct open_collection *next;
 	struct collection c;

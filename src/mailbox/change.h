@@ -8,9 +8,13 @@
 #ifndef CHANGE_H
 #define CHANGE_H
 
+#include "clock.h"
 #include "folder.h"
 #include "log_body.h"
 #include "meta.h"
+
+/* An account that changes is named in `dirty` under the slot of the change's stamp, for followers (follow.h). */
+#define DIRTY_SLOT_US (10 * SECOND_US)
 
 struct head {
 	int64_t tenant, domain, change, stamp, tree, floor, next_collection, next_uidvalidity, messages, bytes;

@@ -5,6 +5,7 @@
 #include "buffer.h"
 #include "clock.h"
 #include "fail.h"
+#include "hub.h"
 #include "service_private.h"
 
 enum { BUCKETS = 256 };
@@ -129,6 +130,6 @@ bool pin_lose(struct service *s, int64_t account, const struct pin_info *i)
 	}
 	pthread_mutex_unlock(&b->lock);
 	if (lost)
-		hub_publish(s->hub, account, i->collection);
+		hub_wake(s->hub, account, i->collection);
 	return lost;
 }

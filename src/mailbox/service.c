@@ -6,6 +6,7 @@
 #include "change.h"
 #include "clock.h"
 #include "fail.h"
+#include "hub.h"
 #include "pin.h"
 #include "recent.h"
 #include "settings.h"
@@ -129,12 +130,12 @@ void change_publish(struct service *s, const struct touched *t)
 	if (!t->change)
 		return;
 	atomic_fetch_add(&s->changes, 1);
-	size_t some = sizeof t->collections / sizeof *t->collections;
-	if (t->n > some)
-		hub_publish(s->hub, t->account, 0);
-	else
-		for (size_t i = 0; i < t->n; i++)
-			hub_publish(s->hub, t->account, t->collections[i]);
+	hub_publish(s->hub, t, true);
+}
+
+void service_told(struct service *s, const struct touched *t)
+{
+	hub_publish(s->hub, t, false);
 }
 
 void service_stats(struct service *s, struct service_stats *out)

@@ -40,6 +40,21 @@ int service_watch(struct service *s, int64_t account, int64_t collection, void (
 /* After it returns, fn is not running and will not be called. */
 void service_unwatch(struct service *s, struct watch **w);
 
+/* Every change that becomes known here, of any account: fn is called with what it touched (change.h) and whether it was made by
+   this node. On any thread, under a lock: it must be quick, and must not call the service. */
+struct touched;
+struct listener_all;
+typedef void service_listen_fn(void *ctx, const struct touched *t, bool ours);
+int service_listen(struct service *s, service_listen_fn *fn, void *ctx, struct listener_all **out);
+/* After it returns, fn is not running and will not be called. */
+void service_unlisten(struct service *s, struct listener_all **l);
+/* Another node made a change, and it is committed: wakes who waits for it here. */
+void service_told(struct service *s, const struct touched *t);
+/* Asks the store which of the accounts that are watched here have changed, and wakes their watchers. What it costs goes by how
+   many are watched: a primary key each, META_INTEGERS to a statement. *missed: changes that the look before found and that no
+   notice has announced since. */
+int service_poll(struct service *s, uint64_t *missed);
+
 struct service_stats {
 	uint64_t deliveries, duplicates, changes;
 };

@@ -46,8 +46,4 @@ struct touched;
 int service_commit(struct service *s, struct blob_stage *const *stages, size_t n_stages, meta_fn *fn, void *arg,
                    const struct touched *touched, size_t n);
 
-int hub_new(struct hub **out);
-void hub_free(struct hub **h);
-void hub_publish(struct hub *h, int64_t account, int64_t collection);
-
 #endif

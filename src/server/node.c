@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "audit.h"
 #include "ballast.h"
 #include "clock.h"
 #include "data_dir.h"
@@ -15,7 +16,11 @@
 #include "durable_file.h"
 #include "fail.h"
 #include "health.h"
+#include "link.h"
+#include "link_key.h"
 #include "log.h"
+#include "nodes.h"
+#include "poller.h"
 #include "purge.h"
 #include "metric.h"
 #include "resume.h"
@@ -253,6 +258,36 @@ static int open_listeners(struct node *n)
 	return OK;
 }
 
+static int open_link(struct node *n)
+{
+	struct link_options o = { .service = n->service, .node = nodes_self(n->store->nodes),
+		.epoch = nodes_epoch(n->store->nodes), .metrics = n->metrics };
+	struct listen_list list;
+	char why[400];
+	int r = listen_parse(span_of(n->config.listen_link), &list);
+	if (r || !list.n)
+		return r;
+	o.listen = list.at[0];
+	r = list.n > 1 ? fail_with(ERR_INVALID, "one address, please") : link_key(n->store->meta, o.key);
+	if (!r)
+		r = link_open(&o, &n->link);
+	if (!r)
+		buffer_printf(&n->ports, "listen.link=%s\n", link_address(n->link));
+	if (!r)
+		return OK;
+	snprintf(why, sizeof why, "%s", fail_detail());
+	return fail_with((enum error)r, "listen.link: %s", why);
+}
+
+/* What other nodes do is heard of, and looked for. */
+static int open_notices(struct node *n)
+{
+	int r = open_link(n);
+	if (!r && meta_shared(n->store->meta))
+		r = poller_start(&(struct poller_options){ n->service, n->link, n->config.poll_every, n->metrics }, &n->poller);
+	return r;
+}
+
 static int open_admin(struct node *n)
 {
 	char path[PATH_MAX];
@@ -296,11 +331,10 @@ static int open_all(struct node *n)
 		return r;
 	use_log(n, fd);
 	if ((r = tls_new(&n->tls)) || (r = load_certificates(n, &n->config)) || (r = node_metrics_new(n)) ||
-	    (r = open_stores(n)) || (r = open_listeners(n)) || (r = open_health(n)) || (r = loop_start(n->loop)) ||
-	    (r = open_admin(n)))
-		return r;
-	r = purge_job_start(n->purge, n->config.purge_every, &n->purge_job);
-	if (r)
+	    (r = open_stores(n)) || (r = open_listeners(n)) || (r = open_notices(n)) || (r = open_health(n)) ||
+	    (r = loop_start(n->loop)) || (r = open_admin(n)) ||
+	    (r = purge_job_start(n->purge, n->config.purge_every, &n->purge_job)) ||
+	    (r = audit_start(n->service, n->config.log_audit, &n->audit)))
 		return r;
 	n->resuming = pthread_create(&n->resumer, NULL, resume, n) == 0;
 	return n->resuming ? write_ports(n) : fail_with(ERR_UNAVAILABLE, "no thread");
@@ -318,6 +352,9 @@ static int close_all(struct node *n)
 	if (r)
 		return r;
 	purge_job_stop(&n->purge_job);
+	audit_stop(&n->audit);
+	poller_stop(&n->poller);
+	link_close(&n->link);
 	if (n->resuming)
 		pthread_join(n->resumer, NULL);
 	admin_close(&n->admin);

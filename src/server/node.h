@@ -18,7 +18,10 @@
 #include "socketmap.h"
 #include "tls.h"
 
+struct audit;
 struct ballast;
+struct link;
+struct poller;
 
 /* What the command line says; lives as long as the node. */
 struct node_options {
@@ -40,6 +43,9 @@ struct node {
 	struct service *service;
 	struct watch *directory_watch; /* tells identity of changes of the system log */
 	struct ballast *ballast;
+	struct link *link;      /* to other nodes; NULL: none */
+	struct poller *poller;  /* NULL: no other node has this database */
+	struct audit *audit;    /* NULL: off */
 	struct lmtp_node lmtp;
 	struct imap_node imap;
 	struct auth_node auth;

@@ -5,9 +5,12 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "audit.h"
 #include "clock.h"
 #include "fail.h"
+#include "follow.h"
 #include "health.h"
+#include "link.h"
 #include "metric.h"
 #include "node.h"
 #include "purge.h"
@@ -48,6 +51,18 @@ static void read_stores(struct node *n)
 	metric_set(n->metrics, METRIC_BLOB_STORED, 0, blob.bytes_stored);
 	if (statvfs(n->opt.dir, &disk) == 0)
 		metric_set(n->metrics, METRIC_DISK_FREE, 0, (uint64_t)disk.f_bavail * disk.f_frsize);
+}
+
+static void read_followers(struct node *n)
+{
+	struct follow_stats f;
+	struct link_stats l;
+	audit_stats(n->audit, &f);
+	link_stats(n->link, &l);
+	metric_set(n->metrics, METRIC_LINK_PEERS, 0, l.peers);
+	metric_set(n->metrics, METRIC_FOLLOWED, 0, f.rows);
+	metric_set(n->metrics, METRIC_FOLLOW_MISSED, 0, f.misses);
+	metric_set(n->metrics, METRIC_FOLLOW_LAG, 0, (uint64_t)(follow_lag(&f, clock_now()) / SECOND_US));
 }
 
 struct packs {
@@ -151,6 +166,7 @@ static void put_all(struct node *n, struct buffer *out)
 	read_stores(n);
 	read_packs(n);
 	read_purge(n);
+	read_followers(n);
 	read_process(n);
 	metrics_put(n->metrics, out);
 }

@@ -2,10 +2,14 @@
 #include <malloc.h>
 #include <unistd.h>
 
+#include "audit.h"
 #include "ballast.h"
 #include "clock.h"
 #include "fail.h"
+#include "follow.h"
+#include "link.h"
 #include "node.h"
+#include "poller.h"
 #include "purge.h"
 #include "store.h"
 
@@ -86,12 +90,16 @@ int node_verb_status(struct request *r)
 	struct service_stats service;
 	struct ballast_stats ballast;
 	struct purge_stats purge;
+	struct link_stats link;
+	struct follow_stats audit;
 	loop_stats(n->loop, &loop);
 	meta_stats(n->store->meta, &meta);
 	blob_stats(n->store->blob, &blob);
 	service_stats(n->service, &service);
 	ballast_stats(n->ballast, &ballast);
 	purge_stats(n->purge, &purge);
+	link_stats(n->link, &link);
+	audit_stats(n->audit, &audit);
 	const struct field fields[] = {
 		{ "uptime_s", (uint64_t)((clock_mono() - n->started) / SECOND_US) },
 		{ "resident_bytes", resident_bytes() },
@@ -124,6 +132,16 @@ int node_verb_status(struct request *r)
 		{ "purged_bodies", purge.counts.bodies },
 		{ "purged_packs", purge.counts.packs + purge.counts.rewritten },
 		{ "purge_last", (uint64_t)(purge.last / SECOND_US) },
+		{ "link_peers", link.peers },
+		{ "notices_sent", link.sent },
+		{ "notices_received", link.received },
+		{ "notices_dropped", link.dropped },
+		{ "datagrams_refused", link.refused },
+		{ "polled_changes", poller_missed(n->poller) },
+		{ "audit_here", audit.here },
+		{ "audit_lag_ms", (uint64_t)(follow_lag(&audit, clock_now()) / 1000) },
+		{ "audit_changes", audit.rows },
+		{ "audit_missed", audit.misses },
 		{ "purge_ms", (uint64_t)(purge.took / 1000) },
 	};
 	(r->json ? say_json : say_plain)(r, n, fields, sizeof fields / sizeof *fields);

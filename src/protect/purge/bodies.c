@@ -8,7 +8,7 @@
 #include "settings.h"
 
 #define DIRTY_KEPT_US (3600 * SECOND_US)
-enum { DIRTY_SLOT_US = 10 * 1000000, HASH_MAX = 32 };
+enum { HASH_MAX = 32 };
 
 struct delivery {
 	int64_t body, account, stamp;

@@ -8,6 +8,7 @@
 
 enum { LINE_MAX_BYTES = 1024 };
 #define LOOK_US (30 * SECOND_US)
+#define AGAIN_US SECOND_US /* the store did not answer */
 #define STILL_HERE_US (120 * SECOND_US)
 
 struct idle {
@@ -42,7 +43,7 @@ static enum imap_step look(struct command *c)
 		buffer_puts(c->out, "* OK Still here\r\n");
 	if (c->out->n != before)
 		i->spoke = now;
-	conn_timeout(c->session->conn, LOOK_US);
+	conn_timeout(c->session->conn, news < 0 ? AGAIN_US : LOOK_US);
 	return IMAP_WAKE;
 }
 

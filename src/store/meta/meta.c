@@ -263,10 +263,8 @@ void meta_expect(struct meta_txn *t, enum meta_sql stmt, const char *types, ...)
 	t->driver->expect(t, stmt, v, n);
 }
 
-static int query(struct meta_txn *t, struct meta_rows *r, enum meta_sql stmt, const char *types, va_list ap)
+static int query_values(struct meta_txn *t, struct meta_rows *r, enum meta_sql stmt, const struct meta_value *v, size_t n)
 {
-	struct meta_value v[META_ARGUMENTS];
-	size_t n = take_values(v, types, ap);
 	*r = (struct meta_rows){ .txn = t };
 	int code = spoil(t, t->driver->query(t, stmt, v, n, &r->stmt));
 	if (!code)
@@ -274,6 +272,13 @@ static int query(struct meta_txn *t, struct meta_rows *r, enum meta_sql stmt, co
 	else
 		r->stmt = NULL;
 	return code;
+}
+
+static int query(struct meta_txn *t, struct meta_rows *r, enum meta_sql stmt, const char *types, va_list ap)
+{
+	struct meta_value v[META_ARGUMENTS];
+	size_t n = take_values(v, types, ap);
+	return query_values(t, r, stmt, v, n);
 }
 
 int meta_query(struct meta_txn *t, struct meta_rows *r, enum meta_sql stmt, const char *types, ...)
@@ -322,6 +327,14 @@ int meta_one(struct meta_txn *t, struct meta_rows *r, enum meta_sql stmt, const 
 		return OK;
 	meta_done(r);
 	return code == 0 ? ERR_NOT_FOUND : code;
+}
+
+int meta_query_integers(struct meta_txn *t, struct meta_rows *r, enum meta_sql stmt, const int64_t v[META_INTEGERS])
+{
+	struct meta_value values[META_INTEGERS];
+	for (size_t i = 0; i < META_INTEGERS; i++)
+		values[i] = (struct meta_value){ .type = 'i', .i = v[i] };
+	return query_values(t, r, stmt, values, META_INTEGERS);
 }
 
 int meta_verify(struct meta *m, void (*say)(void *ctx, const char *line), void *ctx)

@@ -108,6 +108,10 @@ void meta_done(struct meta_rows *r);
 /* meta_query for at most one row: OK with r on it, ERR_NOT_FOUND, or a failure. meta_done(r) after OK only. */
 int meta_one(struct meta_txn *t, struct meta_rows *r, enum meta_sql stmt, const char *types, ...);
 
+/* For a statement of exactly META_INTEGERS places, all of them integers: many keys at once. */
+enum { META_INTEGERS = 128 };
+int meta_query_integers(struct meta_txn *t, struct meta_rows *r, enum meta_sql stmt, const int64_t v[META_INTEGERS]);
+
 /* Integrity of the database file itself; each line of trouble goes to say(). Runs beside readers and writers. */
 int meta_verify(struct meta *m, void (*say)(void *ctx, const char *line), void *ctx);
 

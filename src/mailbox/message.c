@@ -14,6 +14,7 @@
 #include "mime_summary.h"
 #include "service_private.h"
 #include "settings.h"
+#include "staged.h"
 #include "tree_private.h"
 #include "varint.h"
 
@@ -153,24 +154,19 @@ void incoming_free(struct incoming **inp)
 	free(in);
 }
 
-/* Looked at again although it was known: purge may have condemned it meanwhile. */
+/* Looked at again although it was known: purge may have condemned it meanwhile. The row is written, not just read, so that
+   a purge on another database node that condemns it at the same moment and this link cannot both be committed. */
 static int link_known(struct incoming *in, struct meta_txn *t)
 {
-	struct meta_rows r;
-	int e = meta_one(t, &r, META_BLOB_STATE, "i", in->blob);
-	if (e && e != ERR_NOT_FOUND)
-		return e;
-	int64_t state = e ? 1 : meta_int(&r, 0);
-	if (!e)
-		meta_done(&r);
-	return state == 0 ? OK : fail_with(ERR_CONFLICT, "the blob went away");
+	int e = meta_try(t, META_BLOB_LINK, "ii", clock_now(), in->blob);
+	return e || meta_changed(t) ? e : fail_with(ERR_CONFLICT, "the blob went away");
 }
 
 static int link_new(struct incoming *in, struct meta_txn *t)
 {
 	struct blob_location at;
 	const unsigned char *sha = blob_stage_sha256(in->stage);
-	int e = blob_stage_result(in->stage, &at);
+	int e = store_put_body(t, in->stage, in->blob, &at);
 	if (e)
 		return e;
 	return meta_do(t, META_BLOB_ADD, "iiibiiiii", in->blob, (int64_t)0, hash_prefix(sha),
@@ -499,7 +495,7 @@ static int find_message(struct meta_txn *t, void *arg)
 {
 	struct where *w = arg;
 	struct meta_rows r;
-	w->at.pack = 0;
+	w->at.stored = 0;
 	int e = meta_one(t, &r, META_EMAIL_BLOB, "i", w->email);
 	if (e)
 		return e;
@@ -557,11 +553,11 @@ static int find_reader(struct message *m)
 static int open_reader(struct message *m)
 {
 	int e = find_reader(m);
-	/* a miss may only mean that the body moved to another pack since: look again before calling it lost */
-	if (e == ERR_NOT_FOUND && m->w.at.pack)
+	/* a miss may only mean that the body moved to a pack, or to another one, since: look again before calling it lost */
+	if (e == ERR_NOT_FOUND && m->w.at.stored)
 		e = find_reader(m);
-	if (e == ERR_NOT_FOUND && m->w.at.pack)
-		return fail_with(ERR_CORRUPT, "email %lld refers to a pack that is not there", (long long)m->w.email);
+	if (e == ERR_NOT_FOUND && m->w.at.stored)
+		return fail_with(ERR_CORRUPT, "email %lld: its bytes are not there", (long long)m->w.email);
 	return e;
 }
 

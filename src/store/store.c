@@ -6,6 +6,7 @@
 
 #include "flusher.h"
 #include "nodes.h"
+#include "staged.h"
 
 /* What a transaction wants to be durable before it commits. */
 struct companion {
@@ -86,7 +87,7 @@ static int open_both(const struct store_options *o, struct store *s)
 {
 	struct meta_options mo = { o->dir, begin_flush, first_failure, end_flush, flush_one, s, o->metrics };
 	struct blob_options bo = { .dir = o->dir, .node_name = o->node_name, .mint = &s->mint,
-		.metrics = o->metrics };
+		.metrics = o->metrics, .rows = staged_rows(s) };
 	char instance[64];
 	int r = meta_open(o->meta_url, &mo, &s->meta);
 	if (!r)
@@ -132,5 +133,11 @@ void store_close(struct store **ps)
 int store_commit(struct store *s, struct blob_stage *const *stages, size_t n, meta_fn *fn, void *arg)
 {
 	struct companion c = { stages, n };
+	if (n && blob_is_whole(s->blob)) { /* there is nothing to share with others, and each may take its time */
+		blob_write(s->blob, stages, n);
+		blob_sync(s->blob, stages, n); /* each stage says how it went, within the transaction */
+		blob_settle(s->blob, stages, n);
+		n = 0;
+	}
 	return meta_run(s->meta, fn, arg, n ? &c : NULL);
 }

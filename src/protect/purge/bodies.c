@@ -219,7 +219,10 @@ static int drop_body(struct meta_txn *t, struct bodies *q, int64_t body)
 		return OK;
 	}
 	e = meta_try(t, uses ? META_PURGE_BODY_SPARE : META_PURGE_BODY_DROP, "i", body);
-	q->removed += !uses && !e && meta_changed(t) > 0;
+	bool removed = !uses && !e && meta_changed(t) > 0;
+	q->removed += removed;
+	if (removed) /* whoever still reads it looks for its place again, and finds that the email is gone */
+		e = meta_do(t, META_PURGE_STAGED_DROP, "i", body);
 	return e ? e : purge_spare(t, DOOM_BODY, 0, body);
 }
 

@@ -149,18 +149,25 @@ static int look_through(struct search *s, meta_fn *next, meta_fn *look)
 	}
 }
 
+/* The body's row is locked before its uses are counted: who links to a body writes its row too (message.c), so that whichever of
+   the two comes second sees the other, or is refused on another database node. */
 static int release_body(struct meta_txn *t, struct search *s, int64_t body)
 {
 	struct meta_rows r;
-	int e = meta_one(t, &r, META_PURGE_USES, "i", body);
+	int e = meta_one(t, &r, META_PURGE_BODY_LOCK, "i", body);
+	if (e)
+		return e == ERR_NOT_FOUND ? OK : e;
+	bool linked = meta_int(&r, 0) == 0;
+	meta_done(&r);
+	e = meta_one(t, &r, META_PURGE_USES, "i", body);
 	if (e)
 		return e;
 	int64_t uses = meta_int(&r, 0);
 	meta_done(&r);
 	if (uses)
 		return OK;
-	e = meta_try(t, META_PURGE_CONDEMN, "ii", s->k->run->now, body);
-	s->condemned += meta_changed(t) > 0;
+	s->condemned += linked;
+	e = linked ? meta_do(t, META_PURGE_CONDEMN, "ii", s->k->run->now, body) : OK;
 	return e ? e : purge_doom(t, DOOM_BODY, 0, body, s->k->run->now);
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "purge_private.h"
+#include "staged.h"
 
 enum { DEAD_SHARE = 2, REWRITTEN_MAX = 16, MOVED_TOGETHER = 16 };
 
@@ -181,17 +182,23 @@ static int by_place(const void *a, const void *b)
 }
 
 /* A row that went meanwhile is not there to be led anywhere; the copy is one more record that nobody refers to. */
+static int lead_one(struct meta_txn *t, struct blob_stage *st, const struct place *p)
+{
+	struct blob_location to;
+	int e = store_put_body(t, st, p->body, &to);
+	if (!e)
+		e = meta_try(t, META_PURGE_BODY_MOVE, "iiiiii", to.pack, to.offset, to.stored, p->body, p->at.pack, p->at.offset);
+	if (!e && !to.pack && !meta_changed(t))
+		e = meta_do(t, META_PURGE_STAGED_DROP, "i", p->body);
+	return e;
+}
+
 static int lead(struct meta_txn *t, void *arg)
 {
 	struct packs *q = arg;
 	int e = OK;
-	for (size_t i = 0; !e && i < q->n_some; i++) {
-		struct blob_location to;
-		e = blob_stage_result(q->stages[i], &to);
-		if (!e)
-			e = meta_do(t, META_PURGE_BODY_MOVE, "iiiiii", to.pack, to.offset, to.stored, q->some[i]->body,
-			            q->some[i]->at.pack, q->some[i]->at.offset);
-	}
+	for (size_t i = 0; !e && i < q->n_some; i++)
+		e = lead_one(t, q->stages[i], q->some[i]);
 	return e;
 }
 

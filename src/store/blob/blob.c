@@ -1,3 +1,4 @@
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "clock.h"
@@ -16,7 +17,7 @@
  * what was written is synced before more is; a pack that was left is never written again; a pack has its name only after
  * its first sync. */
 
-enum { PACK_BYTES = 64 * 1024 * 1024, GROUP_MOST = 1000, ID_TRIES = 1000 };
+enum { PACK_BYTES = 64 * 1024 * 1024, GROUP_MOST = 1000, ID_TRIES = 1000, NAMED_TOGETHER = 8 };
 
 int store_create_pack(struct blob_store *s, int64_t *id, struct blob_pack **out)
 {
@@ -103,7 +104,7 @@ static void group_stage(struct blob_store *s, struct group *g, struct blob_stage
 
 static bool is_pending(const struct blob_stage *st)
 {
-	return st->state == STAGE_FINISHED && !st->own.id;
+	return st->state == STAGE_FINISHED && !st->own.id && !st->store->backend->whole;
 }
 
 /* As many pending stages as the pack takes; the one that fills it brings the seal along. Returns how many it saw. */
@@ -126,15 +127,20 @@ static size_t group_fill(struct blob_store *s, struct group *g, struct blob_stag
 	return i;
 }
 
+void store_count(struct blob_store *s, const struct record_header *h)
+{
+	pthread_mutex_lock(&s->lock);
+	s->stats.records++;
+	s->stats.bytes_raw += h->raw;
+	s->stats.bytes_stored += h->stored;
+	pthread_mutex_unlock(&s->lock);
+}
+
 static void stage_durable(struct blob_store *s, struct blob_stage *st)
 {
 	st->state = STAGE_DURABLE;
 	pool_give(&s->pool, &st->chunk);
-	pthread_mutex_lock(&s->lock);
-	s->stats.records++;
-	s->stats.bytes_raw += st->header.raw;
-	s->stats.bytes_stored += st->header.stored;
-	pthread_mutex_unlock(&s->lock);
+	store_count(s, &st->header);
 }
 
 static bool is_written(const struct blob_stage *st)
@@ -239,17 +245,45 @@ void blob_write(struct blob_store *s, struct blob_stage *const *stages, size_t n
 	write_small(s, stages, n);
 }
 
-/* A large body has its bytes on stable storage already; its name is missing. */
+/* Large bodies have their bytes on stable storage already; their names are missing. */
+struct naming {
+	struct blob_store *store;
+	struct blob_stage *const *stages;
+	size_t n;
+	atomic_size_t next;
+};
+
+static bool is_nameless(const struct blob_stage *st)
+{
+	return st->state == STAGE_WRITTEN && st->own.id;
+}
+
+static void *name_some(void *ctx)
+{
+	struct naming *w = ctx;
+	for (size_t i; (i = atomic_fetch_add(&w->next, 1)) < w->n;)
+		if (is_nameless(w->stages[i]))
+			note_synced(w->stages[i], store_sync_pack(w->store, w->stages[i]->own.file, true, 1));
+	return NULL;
+}
+
+/* Where each is a request to a server, several at a time. */
 static int sync_own(struct blob_store *s, struct blob_stage *const *stages, size_t n)
 {
+	struct naming w = { .store = s, .stages = stages, .n = n };
+	pthread_t helpers[NAMED_TOGETHER - 1];
+	size_t own = 0, k = 0;
 	int first = OK;
-	for (size_t i = 0; i < n; i++) {
-		if (stages[i]->state != STAGE_WRITTEN || !stages[i]->own.id)
-			continue;
-		int r = store_sync_pack(s, stages[i]->own.file, true, 1);
-		note_synced(stages[i], r);
-		first = first ? first : r;
-	}
+	for (size_t i = 0; i < n; i++)
+		own += is_nameless(stages[i]);
+	while (s->backend->whole && k + 1 < own && k < NAMED_TOGETHER - 1 && !pthread_create(&helpers[k], NULL, name_some, &w))
+		k++;
+	name_some(&w);
+	while (k)
+		pthread_join(helpers[--k], NULL);
+	for (size_t i = 0; i < n && !first; i++)
+		if (is_nameless(stages[i]))
+			first = stages[i]->result;
 	return first;
 }
 
@@ -349,6 +383,7 @@ int blob_open(const char *url, const struct blob_options *o, struct blob_store *
 	s->mint = o->mint;
 	s->metrics = o->metrics;
 	s->pack_bytes = o->pack_bytes ? o->pack_bytes : PACK_BYTES;
+	s->rows = o->rows;
 	s->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
 	pthread_mutex_init(&s->lock, NULL);
 	pool_init(&s->pool);
@@ -358,6 +393,11 @@ int blob_open(const char *url, const struct blob_options *o, struct blob_store *
 	else
 		*out = s;
 	return r;
+}
+
+bool blob_is_whole(const struct blob_store *s)
+{
+	return s->backend->whole;
 }
 
 static bool is_open(struct blob_store *s, int64_t pack)

@@ -2,7 +2,11 @@
  * BLOB_OWN_FILE gets a pack of its own. Compression (zstd) and checksums are done here, above the drivers.
  *
  * A body comes in through a stage (streamed, hashed, compressed), becomes durable with others (blob_sync), and is
- * referred to by a location, which the caller keeps in meta. Nothing here knows who refers to it. */
+ * referred to by a location, which the caller keeps in meta. Nothing here knows who refers to it.
+ *
+ * Where nothing can be appended to a pack (blob_is_whole: S3), a record of up to BLOB_STAGED bytes is the caller's to keep, as
+ * a row beside those that refer to it (store/staged.h), at a location without a pack; larger ones are packs of their own. Rows
+ * are gathered into packs later (blob_gather_new). */
 #ifndef BLOB_H
 #define BLOB_H
 
@@ -14,12 +18,21 @@ struct blob_stage;
 struct blob_reader;
 struct metrics;
 
-enum { BLOB_OWN_FILE = 256 * 1024, BLOB_CHUNK = 256 * 1024 };
+enum { BLOB_OWN_FILE = 256 * 1024, BLOB_CHUNK = 256 * 1024, BLOB_STAGED = 128 * 1024 };
 
 struct blob_location {
-	int64_t pack;   /* minted id; names node, boot epoch and sequence (mint.h) */
-	int64_t offset; /* of the record's header in the pack */
+	int64_t pack;   /* minted id; names node, boot epoch and sequence (mint.h); 0: the record is a row */
+	int64_t offset; /* of the record's header in the pack; the row's id */
 	int64_t stored; /* bytes of the record, header included */
+};
+
+/* The rows, where there are any. Any thread, never within a transaction. */
+struct blob_rows {
+	/* The n bytes of a row. ERR_NOT_FOUND: there is none; ERR_CORRUPT: it has another length. */
+	int (*read)(void *ctx, int64_t id, void *to, size_t n);
+	/* Up to *n rows with greater ids, by id; *n becomes their number. */
+	int (*list)(void *ctx, int64_t after, struct blob_location *out, size_t *n);
+	void *ctx;
 };
 
 struct blob_options {
@@ -29,11 +42,15 @@ struct blob_options {
 	struct metrics *metrics; /* not owned; NULL: nothing is counted */
 	int64_t cache_bytes;   /* of a store that is far away, kept in DIR/cache; 0: nothing */
 	int64_t pack_bytes;    /* a pack is closed past this size; 0: the default of 64 MiB */
+	struct blob_rows rows; /* without functions: no location without a pack can be read */
 };
 
 /* url: file:FOLDER, or failing:URL (tests). Repairs the torn tails of packs that an earlier start left open. */
 int blob_open(const char *url, const struct blob_options *o, struct blob_store **out);
 void blob_close(struct blob_store **s);
+/* Can nothing be appended to a pack that is there? Then blob_write() and its kin take no small stage (they make larger ones
+   durable), and calls with different stages may go side by side. */
+bool blob_is_whole(const struct blob_store *s);
 /* Is there any pack, of whatever node? Changes nothing; no store may be open there. */
 int blob_holds_packs(const char *url, const struct blob_options *o, bool *holds);
 
@@ -46,6 +63,11 @@ uint64_t blob_stage_size(const struct blob_stage *st);
 const unsigned char *blob_stage_sha256(const struct blob_stage *st); /* 32 bytes, after finish */
 /* OK and the location once it was written, or why it is not; durable after the sync. */
 int blob_stage_result(const struct blob_stage *st, struct blob_location *where);
+/* The record of a finished small stage as a row of this id, at { 0, id, its length }; the stage's until it is freed. Empty: the
+   body lies in a pack, or will (blob_stage_result). */
+struct span blob_stage_row(struct blob_stage *st, int64_t id);
+/* Where packs are put whole: when a large body was, us since 1970 (a pack that nobody refers to is removed some day). Else 0. */
+int64_t blob_stage_put(const struct blob_stage *st);
 /* A stage that was never flushed leaves nothing behind. Takes the pointer's address, sets it NULL. */
 void blob_stage_free(struct blob_stage **st);
 
@@ -68,7 +90,17 @@ const unsigned char *blob_reader_sha256(const struct blob_reader *r); /* as the 
 int blob_reader_at(struct blob_reader *r, uint64_t offset, struct span *out);
 void blob_reader_close(struct blob_reader **r);
 
-/* For check: every record of every pack of the store, in order; stops when fn returns non-zero. Each record is read
+/* Gathering records into a new pack, which is there whole or not at all. add: `record` is what lies at `from`, verified
+   (ERR_CORRUPT: nothing was added); *to, where it will lie. put: the pack is on stable storage, and was found there again.
+   A pack that was gathered and not put leaves nothing behind. One thread at a time for each. */
+struct blob_gather;
+int blob_gather_new(struct blob_store *s, struct blob_gather **out);
+int blob_gather_add(struct blob_gather *g, const struct blob_location *from, struct span record, struct blob_location *to);
+int64_t blob_gather_size(const struct blob_gather *g);
+int blob_gather_put(struct blob_gather *g);
+void blob_gather_free(struct blob_gather **g);
+
+/* For check: every record of every row and pack of the store, in order; stops when fn returns non-zero. Each record is read
    whole and its SHA-256 compared (result). Bytes that are no record where one should be are told as a corrupt record of
    no length; offset 0 is the pack's own header. */
 struct blob_record {

@@ -19,6 +19,16 @@ static int read_at(struct blob_reader *r, void *to, size_t n, uint64_t offset)
 	return driver_of(r->store)->read(r->store->backend, r->at.pack, to, n, r->at.offset + (int64_t)offset);
 }
 
+/* A row is small. */
+static int read_row(struct blob_store *s, const struct blob_location *at, unsigned char *to, struct record_header *h)
+{
+	size_t end;
+	if (!s->rows.read || at->offset <= 0 || at->stored < RECORD_HEADER || at->stored > (int64_t)record_padded(RECORD_SMALL))
+		return fail_with(ERR_CORRUPT, "no record can be a row of %lld bytes", (long long)at->stored);
+	int e = s->rows.read(s->rows.ctx, at->offset, to, (size_t)at->stored);
+	return e ? e : record_verify(at, span_from(to, (size_t)at->stored), h, &end);
+}
+
 static bool is_small(const struct blob_location *at)
 {
 	return at->stored <= (int64_t)record_padded(RECORD_SMALL);
@@ -26,7 +36,9 @@ static bool is_small(const struct blob_location *at)
 
 int store_read_record(struct blob_store *s, const struct blob_location *at, unsigned char *to, struct record_header *h)
 {
-	if (at->pack <= 0 || at->offset < PACK_HEADER || at->offset % RECORD_ALIGN || at->stored < RECORD_HEADER ||
+	if (!at->pack)
+		return read_row(s, at, to, h);
+	if (at->pack < 0 || at->offset < PACK_HEADER || at->offset % RECORD_ALIGN || at->stored < RECORD_HEADER ||
 	    at->offset > INT64_MAX - at->stored)
 		return fail_with(ERR_CORRUPT, "no record can be at %lld", (long long)at->offset);
 	size_t n = is_small(at) ? (size_t)at->stored : RECORD_HEADER;

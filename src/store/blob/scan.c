@@ -10,7 +10,7 @@
  * of the pack was on stable storage before it was written (synced): so bad bytes with a good record after them that was
  * written later are damage, which stays for check to report; bad bytes without one are the torn tail. */
 
-enum { WINDOW = 64 * 1024 };
+enum { WINDOW = 64 * 1024, ROWS = 256 };
 
 struct walk {
 	struct blob_store *store;
@@ -48,15 +48,11 @@ static int find_header(struct walk *w, int64_t from, int64_t *at)
 	return OK;
 }
 
-/* Reads the body; OK only when it is what its SHA-256 says. */
-static int body_verify(struct blob_store *s, const struct blob_location *at, unsigned char sha256[32])
+static int reader_verify(struct blob_store *s, struct blob_reader *r)
 {
-	struct blob_reader *r;
 	struct span piece = { "", 0 };
 	unsigned char is[32];
-	int e = blob_reader_open(s, at, &r);
-	if (e)
-		return e;
+	int e = OK;
 	EVP_MD_CTX *hash = EVP_MD_CTX_new();
 	bool hashed = hash && EVP_DigestInit_ex2(hash, s->sha256, NULL) == 1;
 	for (uint64_t off = 0; hashed && !e && off < blob_reader_size(r); off += piece.n)
@@ -65,10 +61,41 @@ static int body_verify(struct blob_store *s, const struct blob_location *at, uns
 	if (!e)
 		hashed = hashed && EVP_DigestFinal_ex(hash, is, NULL) == 1;
 	EVP_MD_CTX_free(hash);
-	blob_reader_close(&r);
 	if (e || !hashed)
 		return e ? e : fail_with(ERR_UNAVAILABLE, "SHA-256 failed");
-	return memcmp(is, sha256, 32) ? fail_with(ERR_CORRUPT, "SHA-256 differs") : OK;
+	return memcmp(is, blob_reader_sha256(r), 32) ? fail_with(ERR_CORRUPT, "SHA-256 differs") : OK;
+}
+
+/* Reads the body; OK only when it is what its SHA-256 says. */
+static int body_verify(struct blob_store *s, struct blob_record *rec)
+{
+	struct blob_reader *r;
+	int e = blob_reader_open(s, &rec->at, &r);
+	if (e)
+		return e;
+	rec->size = blob_reader_size(r);
+	memcpy(rec->sha256, blob_reader_sha256(r), sizeof rec->sha256);
+	e = reader_verify(s, r);
+	blob_reader_close(&r);
+	return e;
+}
+
+/* Rows are records of their own; one that is gone by now was gathered into a pack, or purged. */
+static int scan_rows(struct walk *w)
+{
+	struct blob_location at[ROWS];
+	int64_t after = 0;
+	int r = OK;
+	for (size_t n = ROWS; !r && n == ROWS;) {
+		r = w->store->rows.list(w->store->rows.ctx, after, at, &n);
+		for (size_t i = 0; !r && i < n; i++) {
+			struct blob_record rec = { .at = at[i] };
+			after = at[i].offset;
+			rec.result = body_verify(w->store, &rec);
+			r = rec.result == ERR_NOT_FOUND ? OK : w->fn(w->ctx, &rec);
+		}
+	}
+	return r;
 }
 
 /* A record with a good header at *at. */
@@ -77,7 +104,7 @@ static int walk_record(struct walk *w, const struct record_header *h, int64_t *a
 	struct blob_record rec = { .at = { w->pack, *at, (int64_t)h->stored }, .size = h->raw };
 	memcpy(rec.sha256, h->sha256, sizeof rec.sha256);
 	bool whole = (int64_t)h->stored <= w->end - *at;
-	rec.result = whole ? body_verify(w->store, &rec.at, rec.sha256)
+	rec.result = whole ? body_verify(w->store, &rec)
 			   : fail_with(ERR_CORRUPT, "pack %llx: the record at %lld is cut", (long long)w->pack, (long long)*at);
 	if (w->suspect >= 0 && (int64_t)h->synced > w->suspect)
 		w->suspect = -1;
@@ -215,7 +242,9 @@ int blob_scan(struct blob_store *s, int (*fn)(void *ctx, const struct blob_recor
 	w.window = malloc(WINDOW);
 	if (!w.window)
 		return fail_with(ERR_UNAVAILABLE, "out of memory");
-	int r = driver_of(s)->list(s->backend, scan_pack, &w);
+	int r = s->rows.list ? scan_rows(&w) : OK;
+	if (!r)
+		r = driver_of(s)->list(s->backend, scan_pack, &w);
 	free(w.window);
 	return r;
 }

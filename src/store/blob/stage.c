@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "clock.h"
 #include "fail.h"
 
 #include "store_inside.h"
@@ -7,7 +8,7 @@
 /* A stage goes OPEN -> FINISHED (blob_stage_finish, blob_stage_copy) -> WRITTEN (blob_write) -> DURABLE (blob_settle). A small
  * body that could not be written or synced is FINISHED with its failure in `result`, and may be written again. A large body
  * has its bytes on stable storage when it is FINISHED and only its name is missing; any failure of it is for good (FAILED),
- * as its bytes cannot be had again. */
+ * as its bytes cannot be had again. Where packs are put whole a small one stays FINISHED: its record is a row of somebody's. */
 
 enum { OWN_RECORD = PACK_HEADER }; /* offset of the record in a pack of its own */
 
@@ -169,6 +170,23 @@ static int small_finish(struct blob_stage *st)
 	return OK;
 }
 
+/* A small body that is too large for a row: its record in a pack of its own, at once. */
+static int whole_finish(struct blob_stage *st)
+{
+	unsigned char head[PACK_HEADER], seal[PACK_SEAL];
+	struct own_pack *own = &st->own;
+	int r = store_create_pack(st->store, &own->id, &own->file);
+	if (r)
+		return r;
+	st->at = (struct blob_location){ own->id, OWN_RECORD, (int64_t)st->header.stored };
+	pack_header_put(head, own->id);
+	record_header_put(st->chunk, &st->header, own->id, OWN_RECORD);
+	pack_seal_put(seal, own->id, OWN_RECORD + st->at.stored);
+	struct iovec all[] = { { head, sizeof head }, { st->chunk, st->header.stored }, { seal, sizeof seal } };
+	r = driver_of(st->store)->write(st->store->backend, own->file, all, 3, 0);
+	return r ? r : store_sync_pack(st->store, own->file, false, 1);
+}
+
 int blob_stage_finish(struct blob_stage *st)
 {
 	if (st->state != STAGE_OPEN)
@@ -177,33 +195,51 @@ int blob_stage_finish(struct blob_stage *st)
 		return stage_broken(st, fail_with(ERR_UNAVAILABLE, "SHA-256 failed"));
 	st->header.chunks = (uint32_t)((st->header.raw + BLOB_CHUNK - 1) / BLOB_CHUNK);
 	int r = st->own.file ? own_finish(st) : small_finish(st);
+	if (!r && !st->own.file && st->store->backend->whole && st->header.stored > BLOB_STAGED)
+		r = whole_finish(st);
 	if (r)
 		return stage_broken(st, r);
-	if (st->own.file)
+	if (st->own.file) {
 		pool_give(&st->store->pool, &st->chunk);
+		st->put = st->store->backend->whole ? clock_now() : 0;
+	}
 	st->state = STAGE_FINISHED;
 	st->result = ERR_UNAVAILABLE; /* until written */
 	return OK;
 }
 
+int record_verify(const struct blob_location *at, struct span record, struct record_header *h, size_t *end)
+{
+	struct chunk c;
+	const unsigned char *p = (const unsigned char *)record.p;
+	if (record.n < RECORD_HEADER || record.n != (size_t)at->stored)
+		return fail_with(ERR_CORRUPT, "the record has another length");
+	int r = record_header_get(p, at->pack, at->offset, h);
+	if (r)
+		return r;
+	if (h->stored != record.n || h->chunks > 1)
+		return fail_with(ERR_CORRUPT, "the record is another one");
+	*end = RECORD_HEADER;
+	if (h->chunks)
+		r = chunk_get(p + RECORD_HEADER, record.n - RECORD_HEADER, 0, h->raw, &c);
+	if (!r && h->chunks)
+		*end += CHUNK_HEADER + c.n;
+	return r;
+}
+
 /* The record without its body's bytes being expanded: the checksum of a chunk does not depend on where the record is. */
 static int copy_record(struct blob_stage *st, const struct blob_location *at)
 {
-	struct chunk c;
+	size_t end;
 	int r = store_read_record(st->store, at, st->chunk, &st->header);
 	if (r)
 		return r;
 	if (st->header.chunks > 1)
 		return fail_with(ERR_INVALID, "pack %llx holds one large body", (long long)at->pack);
-	unsigned char *end = st->chunk + RECORD_HEADER;
-	if (st->header.chunks) {
-		r = chunk_get(end, st->header.stored - RECORD_HEADER, 0, st->header.raw, &c);
-		if (r)
-			return r;
-		end += CHUNK_HEADER + c.n;
-	}
-	memset(end, 0, (size_t)(st->chunk + st->header.stored - end)); /* padding, which no checksum covers */
-	return OK;
+	r = record_verify(at, span_from(st->chunk, st->header.stored), &st->header, &end);
+	if (!r)
+		memset(st->chunk + end, 0, st->header.stored - end); /* padding, which no checksum covers */
+	return r;
 }
 
 int blob_stage_copy(struct blob_store *s, const struct blob_location *at, struct blob_stage **out)
@@ -222,6 +258,23 @@ int blob_stage_copy(struct blob_store *s, const struct blob_location *at, struct
 	st->result = ERR_UNAVAILABLE; /* until written */
 	*out = st;
 	return OK;
+}
+
+struct span blob_stage_row(struct blob_stage *st, int64_t id)
+{
+	if (!st->store->backend->whole || st->state != STAGE_FINISHED || st->own.id)
+		return (struct span){ 0 };
+	st->header.synced = 0;
+	record_header_put(st->chunk, &st->header, 0, id);
+	if (!st->counted)
+		store_count(st->store, &st->header);
+	st->counted = true;
+	return span_from(st->chunk, st->header.stored);
+}
+
+int64_t blob_stage_put(const struct blob_stage *st)
+{
+	return st->put;
 }
 
 uint64_t blob_stage_size(const struct blob_stage *st)

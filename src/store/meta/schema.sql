@@ -162,20 +162,30 @@ CREATE TABLE changeset (
   PRIMARY KEY (account, id)
 ) WITHOUT ROWID;
 
--- body: where the bytes of a message lie. hash: the first 8 bytes of the SHA-256, as an integer.
+-- body: where the bytes of a message lie. hash: the first 8 bytes of the SHA-256, as an integer. since: when it came, was last
+-- found again by a delivery, or was condemned.
 CREATE TABLE body (
   id INTEGER NOT NULL PRIMARY KEY,
   domain INTEGER NOT NULL,
   hash INTEGER NOT NULL,
   sha256 BLOB NOT NULL,
   size INTEGER NOT NULL,
-  pack INTEGER NOT NULL,
-  pack_at INTEGER NOT NULL,
+  pack INTEGER NOT NULL,            -- 0: the row of staged with this id
+  pack_at INTEGER NOT NULL,         -- where in the pack; the id again
   stored INTEGER NOT NULL,          -- bytes of the record in the pack
   state INTEGER NOT NULL,           -- 0 linked, 1 condemned by purge
   since INTEGER NOT NULL
 );
 CREATE INDEX body_hash ON body (hash);
+
+-- staged: records of small bodies that are in no pack yet (body.pack = 0), where nothing can be appended to one.
+CREATE TABLE staged (
+  body INTEGER NOT NULL PRIMARY KEY,
+  stamp INTEGER NOT NULL,           -- when it came, us
+  stored INTEGER NOT NULL,          -- bytes of the record
+  record BLOB NOT NULL
+);
+CREATE INDEX staged_age ON staged (stamp, body, stored);
 
 -- body_use: which emails hold on to a body.
 CREATE TABLE body_use (

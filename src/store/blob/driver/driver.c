@@ -32,6 +32,8 @@ static int open_plain(const char *url, const char *query, const struct blob_driv
 	memcpy(where, from, n);
 	where[n] = 0;
 	int r = d->open(where, query, o, out);
+	if (!r && blob_query_int(query, "whole", 0))
+		(*out)->whole = true;
 	return !r && blob_query_int(query, "powercut", 0) ? blob_powercut_wrap(query, out) : r;
 }
 

@@ -5,12 +5,11 @@
  * and closed. It is there for others, and after a power cut, once it was synced with its name. One thread at a time
  * uses a pack that is being written; different packs and all reads go side by side.
  *
- * How an S3 driver fits: a body with a pack of its own is a multipart upload: write collects parts (the first part, which
- * the late header is in, is kept until the end), sync without the name uploads what is left, sync with the name
- * completes the upload; done before that aborts it. A gathered pack is written and synced in small groups, which S3 cannot
- * append: there the driver's write keeps the group's bytes in the replicated database under (pack, offset) and sync
- * commits them; when the pack is closed, its object is put whole and the rows go. read looks for the rows first, then at
- * the object, by range. Objects are whole or absent, so repair only ends packs whose rows an earlier start left. */
+ * A store that cannot append says so (blob_backend.whole). Then each pack is written from its beginning to its end, synced with
+ * its name once, and never touched again: small bodies are rows of meta until they are gathered into such a pack (store/staged.h).
+ * An S3 driver: write collects parts (the first part, which a late header may belong to, is kept until the end), sync without
+ * the name may upload what is there, sync with the name puts the object or completes its upload; done before that aborts
+ * it. Objects are whole or absent, so repair has nothing to do. Packs are written side by side by many threads. */
 #ifndef DRIVER_H
 #define DRIVER_H
 
@@ -84,7 +83,8 @@ struct blob_driver {
 
 extern const struct blob_driver blob_driver_file, blob_driver_s3;
 
-/* Finds the driver of a URL and opens it, with what the URL wraps around it: failing:URL (failing.h), URL?powercut=1. */
+/* Finds the driver of a URL and opens it, with what the URL wraps around it: failing:URL (failing.h), URL?powercut=1. With
+   ?whole=1 a store that could append behaves as one that cannot (tests). */
 int blob_driver_open(const char *url, const struct blob_driver_options *o, struct blob_backend **out);
 /* The value of key in a=1&b=2, cut to n - 1 bytes; false when it is not there. */
 bool blob_query_get(const char *query, const char *key, char *out, size_t n);

@@ -162,7 +162,7 @@ int blob_failing_wrap(const char *query, struct blob_backend **b)
 		(*b)->driver->close(*b);
 		return fail_with(ERR_UNAVAILABLE, "out of memory");
 	}
-	*f = (struct failing){ .backend.driver = &blob_driver_failing, .below = *b, .plan = plan_of(query) };
+	*f = (struct failing){ .backend = { &blob_driver_failing, (*b)->whole }, .below = *b, .plan = plan_of(query) };
 	pthread_mutex_init(&f->lock, NULL);
 	*b = &f->backend;
 	return OK;

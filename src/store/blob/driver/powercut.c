@@ -187,7 +187,7 @@ int blob_powercut_wrap(const char *query, struct blob_backend **b)
 		(*b)->driver->close(*b);
 		return fail_with(ERR_UNAVAILABLE, "out of memory");
 	}
-	*c = (struct powercut){ .backend.driver = &blob_driver_powercut, .below = *b };
+	*c = (struct powercut){ .backend = { &blob_driver_powercut, (*b)->whole }, .below = *b };
 	c->random = (uint64_t)blob_query_int(query, "seed", 0) * UINT64_C(0x9e3779b97f4a7c15);
 	c->left = blob_query_int(query, "cut", -1);
 	pthread_mutex_init(&c->lock, NULL);

@@ -27,6 +27,7 @@ struct blob_store {
 	struct mint *mint;
 	struct metrics *metrics;
 	int64_t pack_bytes;
+	struct blob_rows rows;
 	EVP_MD *sha256;
 	struct pool pool;
 	struct open_pack open;
@@ -68,13 +69,19 @@ struct blob_stage {
 	struct record_header header;
 	struct own_pack own;
 	struct blob_location at;
+	int64_t put;  /* a large body: when it was written, us since 1970 */
+	bool counted; /* a row: in the statistics */
 };
 
 void stage_failed(struct blob_stage *st, int r);
+/* blob.c. One more body came in. */
+void store_count(struct blob_store *s, const struct record_header *h);
 
 /* reader.c. Verifies the header of the record at `at`; one that fits into a pool's buffer is at `to` whole, of a larger one
    the header alone. */
 int store_read_record(struct blob_store *s, const struct blob_location *at, unsigned char *to, struct record_header *h);
+/* Verifies a record that lies at `at`, all of it but its SHA-256; at most one chunk, whose end is *end. */
+int record_verify(const struct blob_location *at, struct span record, struct record_header *h, size_t *end);
 
 /* scan.c, for blob_open: ends the packs that earlier starts left open. */
 int store_repair(struct blob_store *s);

@@ -20,7 +20,7 @@ static void report(struct request *r, const struct verify_report *v)
 		uint64_t value;
 	} rows[] = { { "accounts", v->accounts }, { "changes", v->changes }, { "entries", v->entries }, { "versions", v->versions },
 		     { "emails", v->emails }, { "blobs", v->blobs }, { "records", v->records }, { "bytes", v->bytes },
-		     { "unreferenced", v->unreferenced }, { "unused", v->unused }, { "troubles", v->troubles } };
+		     { "unreferenced", v->unreferenced }, { "orphans", v->orphans }, { "staged", v->staged }, { "unused", v->unused }, { "troubles", v->troubles } };
 	struct buffer b = { 0 };
 	struct json_writer j = { &b, false };
 	json_put_open(&j, '{');

@@ -74,7 +74,7 @@ static void cannot_resume(void *ctx, const struct changeset *c, int error, bool 
 void open_world(struct world *w)
 {
 	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = "sqlite:meta.db",
-	                          .blob_url = "file:blobs" };
+	                          .blob_url = blob_url() };
 	assert_int_equal(store_open(&o, &w->store), OK);
 	assert_int_equal(service_open(w->store, &w->s), OK);
 	assert_int_equal(resume_run(w->s, &(struct resume_request){ .failed = cannot_resume, .ctx = w }), OK);

@@ -158,7 +158,7 @@ static int open_world_at(struct world *w, const char *meta_url, const char *blob
 
 static void open_world(struct world *w)
 {
-	int e = open_world_at(w, "sqlite:meta.db", "file:blobs");
+	int e = open_world_at(w, "sqlite:meta.db", blob_url());
 	if (e)
 		print_message("%s: %s\n", w->dir, fail_detail());
 	assert_int_equal(e, OK);

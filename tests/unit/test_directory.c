@@ -77,7 +77,7 @@ static int setup(void **state)
 	struct world *w = calloc(1, sizeof *w);
 	strcpy(w->dir, "/tmp/perdura-settings-XXXXXX");
 	assert_non_null(mkdtemp(w->dir));
-	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = "sqlite:meta.db", .blob_url = "file:blobs" };
+	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = "sqlite:meta.db", .blob_url = blob_url() };
 	assert_int_equal(store_open(&o, &w->store), OK);
 	struct identity_options io = { .meta = w->store->meta, .domain = SPAN("here.test") };
 	assert_int_equal(identity_open(&io, &w->i), OK);

@@ -29,7 +29,7 @@ struct world {
 
 static void open_world_at(struct world *w, const char *meta_url)
 {
-	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = meta_url, .blob_url = "file:blobs" };
+	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = meta_url, .blob_url = blob_url() };
 	assert_int_equal(store_open(&o, &w->store), OK);
 	assert_int_equal(service_open(w->store, &w->s), OK);
 }

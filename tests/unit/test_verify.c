@@ -36,7 +36,7 @@ static char template[64]; /* the healthy store, copied for each case */
 
 static void open_world(struct world *w)
 {
-	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = "sqlite:meta.db", .blob_url = "file:blobs" };
+	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = "sqlite:meta.db", .blob_url = blob_url() };
 	assert_int_equal(store_open(&o, &w->store), OK);
 	assert_int_equal(service_open(w->store, &w->s), OK);
 }
@@ -611,7 +611,7 @@ static void a_damaged_page_is_named(void **state)
 		struct world w = { 0 };
 		struct verify_request q = { 0 };
 		struct verify_report r = { 0 };
-		struct store_options o = { .dir = w.dir, .node_name = "n1", .meta_url = "sqlite:meta.db", .blob_url = "file:blobs" };
+		struct store_options o = { .dir = w.dir, .node_name = "n1", .meta_url = "sqlite:meta.db", .blob_url = blob_url() };
 		copy_template(&w);
 		there = overwrite_page(w.dir, page);
 		int e = store_open(&o, &w.store);

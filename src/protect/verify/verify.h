@@ -1,7 +1,7 @@
 /* Verify: does the store hold what docs/store.md says it always holds? Everything is looked at, beside a running node:
  *
  * - the database's own structure,
- * - every record of every pack, read whole, its SHA-256 compared, and every blob row against the record it points at,
+ * - every record of every pack and staged row, read whole, its SHA-256 compared, and every blob row against the record it points at,
  * - every email, use of a blob, remembered delivery and position,
  * - every account: journal, collections, counters, entries now and in the past, names.
  *
@@ -32,6 +32,8 @@ struct verify_report {
 	uint64_t versions;     /* in the past */
 	uint64_t changes;      /* journal rows */
 	uint64_t unreferenced; /* records that no row refers to: left by a crash between sync and commit; no trouble */
+	uint64_t orphans;      /* packs of which all records are so; purge removes them when they are old enough */
+	uint64_t staged;       /* bodies that lie in the database until they are gathered into a pack */
 	uint64_t unused;       /* blobs that no email uses; no trouble */
 	bool cancelled;
 };

@@ -33,7 +33,10 @@ static const struct node_row *node_of(const struct verify *v, int64_t id)
 static const char *pack_name(const struct verify *v, int64_t pack, char out[120])
 {
 	const struct node_row *n = node_of(v, pack);
-	snprintf(out, 120, "pack %s/%08" PRIx64 "/%08" PRIx64, n ? n->name : "(unknown node)", (uint64_t)mint_epoch(pack),
+	if (!pack)
+		snprintf(out, 120, "staged bodies");
+	else
+		snprintf(out, 120, "pack %s/%08" PRIx64 "/%08" PRIx64, n ? n->name : "(unknown node)", (uint64_t)mint_epoch(pack),
 	         (uint64_t)mint_sequence(pack));
 	return out;
 }
@@ -53,6 +56,8 @@ static void tell_record(struct verify *v, const struct blob_record *r)
 	if (r->result != ERR_CORRUPT)
 		trouble(v, "%s: cannot be read at byte %lld now: %s: see to the disk, then check again", pack, (long long)r->at.offset,
 		        fail_detail());
+	else if (!r->at.pack)
+		trouble(v, "staged body %lld: its record is damaged: " FIX_DATABASE, (long long)r->at.offset);
 	else if (r->at.stored)
 		trouble(v, "%s: the record at byte %lld is damaged: " FIX_PACK, pack, (long long)r->at.offset);
 	else
@@ -208,7 +213,9 @@ static void tell_missing(struct verify *v, const struct blob_row *b, int e)
 {
 	char pack[120];
 	pack_name(v, b->at.pack, pack);
-	if (e == ERR_NOT_FOUND || e == ERR_UNAVAILABLE) {
+	if (!b->at.pack) {
+		trouble(v, "staged body %lld: %s: " FIX_DATABASE, (long long)b->id, fail_detail());
+	} else if (e == ERR_NOT_FOUND || e == ERR_UNAVAILABLE) {
 		if (v->absent != b->at.pack) /* once for all that is in it */
 			trouble(v, "%s: %s: %s: " FIX_PACK, pack, e == ERR_NOT_FOUND ? "is missing" : "cannot be read now", fail_detail());
 		v->absent = b->at.pack;
@@ -260,7 +267,9 @@ static int verify_blob(struct verify *v, struct blob_row *b)
 	v->report.unused += !b->used;
 	if (b->condemned && !b->listed)
 		trouble(v, "blob %lld: is condemned, and no purge will find it: " FIX_REPORT, (long long)b->id);
-	if (!verify_minted(v, b->id) || !verify_minted(v, b->at.pack))
+	if (!b->at.pack && b->at.offset != b->id)
+		trouble(v, "blob %lld: leads to the staged bytes of blob %lld: " FIX_DATABASE, (long long)b->id, (long long)b->at.offset);
+	if (!verify_minted(v, b->id) || (b->at.pack && !verify_minted(v, b->at.pack)))
 		trouble(v, "blob %lld: its id or its pack's was minted by no known start of a node, and may be minted again: "
 		        FIX_DATABASE, (long long)b->id);
 	if (!b->whole || hash != b->hash) {
@@ -272,11 +281,53 @@ static int verify_blob(struct verify *v, struct blob_row *b)
 	return verify_location(v, b);
 }
 
-static void count_unreferenced(struct verify *v)
+static int read_staged(struct meta_txn *t, void *arg)
+{
+	struct meta_rows r;
+	int64_t *id = arg;
+	int e = meta_one(t, &r, META_CHECK_STAGED, "i", *id);
+	if (e)
+		return e;
+	*id = meta_int(&r, 0) == 0 ? 0 : *id;
+	meta_done(&r);
+	return OK;
+}
+
+/* A staged row that nothing was seen to refer to: it came since, or went, or should not be. */
+static int verify_staged(struct verify *v, int64_t id)
+{
+	int64_t stray = id;
+	int e = meta_read(meta_of(v), read_staged, &stray);
+	if (e == ERR_NOT_FOUND)
+		return OK;
+	if (!e && stray)
+		trouble(v, "staged body %lld: no blob lies there: " FIX_REPORT, (long long)id);
+	return verify_failure(v, e, "staged bodies");
+}
+
+/* Counts the records from k on that are in the same pack, and how many of them nothing refers to. */
+static size_t count_pack(struct verify *v, const struct record *k, size_t n)
+{
+	size_t i, dead = 0;
+	for (i = 0; i < n && k[i].pack == k->pack; i++)
+		dead += !(k[i].digest & FLAGS);
+	v->report.unreferenced += dead;
+	v->report.orphans += dead == i;
+	return i;
+}
+
+static int count_unreferenced(struct verify *v)
 {
 	const struct record *k = (const struct record *)(void *)v->records.p;
-	for (size_t i = 0; i < v->records.n / sizeof *k; i++)
-		v->report.unreferenced += !(k[i].digest & FLAGS);
+	size_t n = v->records.n / sizeof *k, i = 0;
+	int e = OK;
+	for (; !e && i < n && !k[i].pack; i++)
+		if (!(k[i].digest & FLAGS))
+			e = verify_staged(v, k[i].offset);
+	v->report.staged = i;
+	while (!e && i < n)
+		i += count_pack(v, k + i, n - i);
+	return e;
 }
 
 static int verify_rows(struct verify *v)
@@ -302,7 +353,7 @@ int verify_blobs(struct verify *v)
 	if (!e && !v->report.cancelled)
 		e = verify_rows(v);
 	if (!e && !v->report.cancelled)
-		count_unreferenced(v);
+		e = count_unreferenced(v);
 	return e;
 }
 

@@ -54,7 +54,7 @@ int change_begin(struct change *c, struct service *s, struct meta_txn *t, int64_
                  const struct actor *actor, int64_t changeset)
 {
 	*c = (struct change){ .s = s, .t = t, .account = account, .kind = kind, .actor = actor, .changeset = changeset };
-	int e = account == SYSTEM_ACCOUNT ? OK : service_room(s);
+	int e = account == SYSTEM_ACCOUNT ? service_clock(s) : service_room(s);
 	if (!e)
 		e = read_head(t, META_HEAD_LOCK, account, &c->head);
 	if (!e && c->head.floor == INT64_MAX)

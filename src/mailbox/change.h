@@ -72,7 +72,8 @@ struct change {
 	bool did;
 };
 
-/* Reads the head. ERR_NOT_FOUND: no such account. ERR_FULL: the disk has no room for a change, but of the system log. */
+/* Reads the head. ERR_NOT_FOUND: no such account. ERR_FULL: the disk has no room for a change, but of the system log.
+   ERR_UNAVAILABLE: this node's clock is off. */
 int change_begin(struct change *c, struct service *s, struct meta_txn *t, int64_t account, enum change_kind kind,
                  const struct actor *actor, int64_t changeset);
 /* result: what went before; OK writes counters, journal and head, anything else only frees. Returns result or the first

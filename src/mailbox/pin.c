@@ -118,6 +118,29 @@ int pin_list(struct service *s, int64_t account, struct pin_info **out, size_t *
 	return OK;
 }
 
+static int64_t oldest_in(struct bucket *b, int64_t now)
+{
+	int64_t oldest = 0;
+	pthread_mutex_lock(&b->lock);
+	for (struct pin *p = b->first; p; p = p->next) {
+		int64_t age = now - p->info.since;
+		if (p->info.kind == PIN_AT && !pin_lost(p) && age < PIN_AGE_US && age > oldest)
+			oldest = age;
+	}
+	pthread_mutex_unlock(&b->lock);
+	return oldest;
+}
+
+int64_t pin_oldest(struct service *s)
+{
+	int64_t now = clock_mono(), oldest = 0;
+	for (size_t i = 0; i < BUCKETS; i++) {
+		int64_t age = oldest_in(&s->pins->buckets[i], now);
+		oldest = age > oldest ? age : oldest;
+	}
+	return oldest;
+}
+
 bool pin_lose(struct service *s, int64_t account, const struct pin_info *i)
 {
 	struct bucket *b = bucket_of(s, account);

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+#include "clock.h"
 #include "service.h"
 
 enum pin_kind {
@@ -35,6 +36,11 @@ struct pin_info {
 int pin_list(struct service *s, int64_t account, struct pin_info **out, size_t *n);
 /* Gives a pin up, and wakes whoever holds it: true. False when it has moved on since it was listed, or was given back. */
 bool pin_lose(struct service *s, int64_t account, const struct pin_info *i);
+
+/* How long ago, us, the first of those taken that look at the past: what purge on other nodes heeds (nodes.h). Those older than PIN_AGE_US do
+   not count; 0: there is none. */
+#define PIN_AGE_US (3600 * SECOND_US)
+int64_t pin_oldest(struct service *s);
 
 struct pins;
 int pins_new(struct pins **out);

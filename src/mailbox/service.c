@@ -111,8 +111,17 @@ int64_t service_now(struct service *s)
 	return service_stamp(s, 0);
 }
 
+int service_clock(const struct service *s)
+{
+	int64_t off = atomic_load(&s->store->clock_off);
+	return off ? fail_with(ERR_UNAVAILABLE, "this node's clock is %lld ms off the database's", (long long)(off / 1000)) : OK;
+}
+
 int service_room(const struct service *s)
 {
+	int e = service_clock(s);
+	if (e)
+		return e;
 	return atomic_load(&s->store->full) ? fail_with(ERR_FULL, "the disk is full") : OK;
 }
 

@@ -33,7 +33,9 @@ struct service {
 /* A stamp for an account whose last one was `last`: later than it and than every other stamp of this node. */
 int64_t service_stamp(struct service *s, int64_t last);
 
-/* ERR_FULL while the disk has no room for mail and changes. */
+/* ERR_UNAVAILABLE while this node's clock cannot be believed. */
+int service_clock(const struct service *s);
+/* The same, and ERR_FULL while the disk has no room for mail and changes. */
 int service_room(const struct service *s);
 
 /* What counts for the account. */

@@ -23,7 +23,6 @@
 #include "poller.h"
 #include "purge.h"
 #include "metric.h"
-#include "resume.h"
 #include "store.h"
 #include "system.h"
 
@@ -133,43 +132,6 @@ static int open_stores(struct node *n)
 		r = purge_open(&(struct purge_options){ n->service, n->identity, c->purge_grace }, &n->purge);
 	/* last: what a crash cut short is finished with what room there is */
 	return r ? r : ballast_open(n->opt.dir, c->ballast, &n->store->full, &n->ballast);
-}
-
-static void say_resumed(void *ctx, const char *line)
-{
-	char text[600];
-	log_line(LOG_INFO, "resume", "did=%s", log_quote(text, sizeof text, span_of(line)));
-}
-
-static const char *operation(const struct changeset *c)
-{
-	switch (c->kind) {
-	case CHANGE_FLAGS: return "STORE";
-	case CHANGE_COPY: return "COPY";
-	case CHANGE_MOVE: return "MOVE";
-	case CHANGE_EXPUNGE: return "EXPUNGE";
-	case CHANGE_UNDO: return "undo";
-	default: return "restore";
-	}
-}
-
-static void say_failed(void *ctx, const struct changeset *c, int error, bool again)
-{
-	char why[600];
-	log_line(LOG_ERROR, "resume", "account=%lld operation=%s changeset=%lld error=%s why=%s todo=\"%s\"", (long long)c->account,
-	         operation(c), (long long)c->id, fail_name(error), log_quote(why, sizeof why, span_of(fail_detail())),
-	         again ? "mend that; it goes on at the next start, and holds purge of the account until then"
-	               : "it ended in the middle: see what it did with perdura history, and ask for it again or undo it");
-}
-
-/* What a crash broke off goes on beside everything else. */
-static void *resume(void *ctx)
-{
-	struct node *n = ctx;
-	int r = resume_run(n->service, &(struct resume_request){ say_resumed, say_failed, n });
-	if (r && r != ERR_STOPPED)
-		log_line(LOG_ERROR, "resume", "error=%s detail=\"%s\"", fail_name(r), fail_detail());
-	return NULL;
 }
 
 static void close_stores(struct node *n)
@@ -283,6 +245,9 @@ static int open_link(struct node *n)
 static int open_notices(struct node *n)
 {
 	int r = open_link(n);
+	if (!r)
+		r = presence_start(&(struct presence_options){ n->service, n->link ? link_address(n->link) : "", PERDURA_VERSION },
+			&n->presence);
 	if (!r && meta_shared(n->store->meta))
 		r = poller_start(&(struct poller_options){ n->service, n->link, n->config.poll_every, n->metrics }, &n->poller);
 	return r;
@@ -336,8 +301,8 @@ static int open_all(struct node *n)
 	    (r = purge_job_start(n->purge, n->config.purge_every, &n->purge_job)) ||
 	    (r = audit_start(n->service, n->config.log_audit, &n->audit)))
 		return r;
-	n->resuming = pthread_create(&n->resumer, NULL, resume, n) == 0;
-	return n->resuming ? write_ports(n) : fail_with(ERR_UNAVAILABLE, "no thread");
+	r = resume_job_start(n->service, &n->resume_job);
+	return r ? r : write_ports(n);
 }
 
 /* What is open, in the order that lets nobody use what is closed. */
@@ -354,9 +319,9 @@ static int close_all(struct node *n)
 	purge_job_stop(&n->purge_job);
 	audit_stop(&n->audit);
 	poller_stop(&n->poller);
+	presence_stop(&n->presence);
 	link_close(&n->link);
-	if (n->resuming)
-		pthread_join(n->resumer, NULL);
+	resume_job_stop(&n->resume_job);
 	admin_close(&n->admin);
 	health_stop(&n->health);
 	loop_close(&n->loop);

@@ -13,7 +13,9 @@
 #include "imap.h"
 #include "lmtp.h"
 #include "loop.h"
+#include "presence.h"
 #include "purge_job.h"
+#include "resume_job.h"
 #include "service.h"
 #include "socketmap.h"
 #include "tls.h"
@@ -60,8 +62,8 @@ struct node {
 	struct admin *admin;
 	struct purge *purge;
 	struct purge_job *purge_job;
-	pthread_t resumer;      /* finishes what a crash broke off */
-	bool resuming;
+	struct resume_job *resume_job;
+	struct presence *presence;
 	struct buffer ports;    /* what DIR/run/ports says */
 };
 

@@ -7,8 +7,10 @@
 #include "clock.h"
 #include "fail.h"
 #include "follow.h"
+#include "instant.h"
 #include "link.h"
 #include "node.h"
+#include "nodes.h"
 #include "poller.h"
 #include "purge.h"
 #include "store.h"
@@ -47,7 +49,51 @@ static void put_ports_json(struct json_writer *j, struct span ports)
 	json_put_close(j, '}');
 }
 
-static void say_plain(struct request *r, const struct node *n, const struct field *f, size_t count)
+static const char *state_of(const struct node_info *i)
+{
+	return i->self ? "this node" : i->alive ? "alive" : i->stopped ? "stopped" : "silent";
+}
+
+static void say_nodes(struct request *r, const struct buffer *nodes)
+{
+	const struct node_info *i = (const struct node_info *)(const void *)nodes->p;
+	for (size_t k = 0; k < nodes->n / sizeof *i; k++) {
+		char seen[40];
+		instant_write(i[k].seen, seen);
+		request_line(r, "node_%s %s, seen %s, start %lld, version %s, clock %+lld ms%s%s", i[k].name, state_of(&i[k]), seen,
+			(long long)i[k].epoch, *i[k].version ? i[k].version : "unknown", (long long)(i[k].ahead / 1000),
+			*i[k].address ? ", at " : "", i[k].address);
+	}
+}
+
+static void put_nodes_json(struct json_writer *j, const struct buffer *nodes)
+{
+	const struct node_info *i = (const struct node_info *)(const void *)nodes->p;
+	json_put_open(j, '[');
+	for (size_t k = 0; k < nodes->n / sizeof *i; k++) {
+		char seen[40];
+		instant_write(i[k].seen, seen);
+		json_put_open(j, '{');
+		json_put_key(j, "name");
+		json_put_text(j, span_of(i[k].name));
+		json_put_key(j, "state");
+		json_put_text(j, span_of(state_of(&i[k])));
+		json_put_key(j, "seen");
+		json_put_text(j, span_of(seen));
+		json_put_key(j, "start");
+		json_put_int(j, i[k].epoch);
+		json_put_key(j, "version");
+		json_put_text(j, span_of(i[k].version));
+		json_put_key(j, "clock_ahead_us");
+		json_put_int(j, i[k].ahead);
+		json_put_key(j, "address");
+		json_put_text(j, span_of(i[k].address));
+		json_put_close(j, '}');
+	}
+	json_put_close(j, ']');
+}
+
+static void say_plain(struct request *r, const struct node *n, const struct field *f, size_t count, const struct buffer *nodes)
 {
 	request_line(r, "node %s, version %s, process %d, data in %s", n->config.node_name, PERDURA_VERSION, (int)getpid(),
 		n->opt.dir);
@@ -55,9 +101,10 @@ static void say_plain(struct request *r, const struct node *n, const struct fiel
 	request_span(r, span_sub(ports, 0, ports.n ? ports.n - 1 : 0));
 	for (size_t i = 0; i < count; i++)
 		request_line(r, "%s %llu", f[i].name, (unsigned long long)f[i].value);
+	say_nodes(r, nodes);
 }
 
-static void say_json(struct request *r, const struct node *n, const struct field *f, size_t count)
+static void say_json(struct request *r, const struct node *n, const struct field *f, size_t count, const struct buffer *nodes)
 {
 	struct buffer b = { 0 };
 	struct json_writer j = { .out = &b };
@@ -76,6 +123,8 @@ static void say_json(struct request *r, const struct node *n, const struct field
 		json_put_key(&j, f[i].name);
 		json_put_int(&j, (int64_t)f[i].value);
 	}
+	json_put_key(&j, "nodes");
+	put_nodes_json(&j, nodes);
 	json_put_close(&j, '}');
 	request_span(r, buffer_span(&b));
 	buffer_free(&b);
@@ -92,6 +141,7 @@ int node_verb_status(struct request *r)
 	struct purge_stats purge;
 	struct link_stats link;
 	struct follow_stats audit;
+	struct buffer nodes = { 0 };
 	loop_stats(n->loop, &loop);
 	meta_stats(n->store->meta, &meta);
 	blob_stats(n->store->blob, &blob);
@@ -100,6 +150,7 @@ int node_verb_status(struct request *r)
 	purge_stats(n->purge, &purge);
 	link_stats(n->link, &link);
 	audit_stats(n->audit, &audit);
+	int e = nodes_list(n->store->nodes, &nodes);
 	const struct field fields[] = {
 		{ "uptime_s", (uint64_t)((clock_mono() - n->started) / SECOND_US) },
 		{ "resident_bytes", resident_bytes() },
@@ -121,6 +172,7 @@ int node_verb_status(struct request *r)
 		{ "blob_syncs", blob.syncs },
 		{ "torn_packs_repaired", blob.torn_packs },
 		{ "disk_full", ballast.full },
+		{ "clock_off", n->store->clock_off != 0 },
 		{ "disk_free_bytes", ballast.free },
 		{ "ballast_bytes", ballast.held },
 		{ "purges", purge.runs },
@@ -144,8 +196,9 @@ int node_verb_status(struct request *r)
 		{ "audit_missed", audit.misses },
 		{ "purge_ms", (uint64_t)(purge.took / 1000) },
 	};
-	(r->json ? say_json : say_plain)(r, n, fields, sizeof fields / sizeof *fields);
-	return EXIT_DONE;
+	(r->json ? say_json : say_plain)(r, n, fields, sizeof fields / sizeof *fields, &nodes);
+	buffer_free(&nodes);
+	return e ? request_failed(r, e, "status") : EXIT_DONE;
 }
 
 static void say_line(void *ctx, struct span line)

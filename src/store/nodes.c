@@ -331,6 +331,7 @@ int nodes_list(struct nodes *n, struct buffer *out)
 	for (size_t i = 0; i < n->n; i++) {
 		struct node_info info = n->peers[i].info;
 		info.alive = is_alive(n, &n->peers[i]);
+		info.horizon = info.self ? meta_horizon(n->meta) : info.horizon;
 		info.silent = clock_mono() - n->peers[i].moved;
 		buffer_put(out, &info, sizeof info);
 	}

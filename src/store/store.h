@@ -22,6 +22,9 @@ struct store {
 	/* The disk has room for purge alone (server/ballast.h sets it). The service looks at it before it takes mail or begins
 	   a change of an account; nothing below does. */
 	atomic_bool full;
+	/* By how much the clock is ahead of the database's, us, when that is too much for its stamps to be believed; else 0
+	   (server/presence.h sets it). The service takes no mail then and begins no change; nothing below looks at it. */
+	_Atomic int64_t clock_off;
 };
 
 struct store_options {

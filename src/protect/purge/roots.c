@@ -15,7 +15,6 @@
 #include "snapshot_private.h"
 #include "varint.h"
 
-#define SESSION_US (3600 * SECOND_US)
 
 static void hold_back(struct roots *k, int64_t change, const char *why)
 {
@@ -79,7 +78,7 @@ static int read_lagging(struct meta_txn *t, struct roots *k)
 		int e = first_untold(t, k, p, &end);
 		if (!e && end && end <= k->window_floor) {
 			e = past_stamp(t, k->account, end, &stamp);
-			if (!e && stamp > k->run->now - SESSION_US)
+			if (!e && stamp > k->run->now - PIN_AGE_US)
 				hold_back(k, p->change, "a session");
 		}
 		if (e)
@@ -158,7 +157,7 @@ static int read_state(struct meta_txn *t, struct roots *k)
 
 static bool is_young(const struct roots *k, const struct pin_info *p)
 {
-	return clock_mono() - p->since < SESSION_US;
+	return clock_mono() - p->since < PIN_AGE_US;
 }
 
 static int by_change(const void *a, const void *b)

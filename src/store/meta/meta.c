@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "clock.h"
 #include "fail.h"
 #include "metric.h"
 #include "meta_driver.h"
@@ -87,6 +88,7 @@ int meta_open(const char *url, const struct meta_options *o, struct meta **out)
 	if (r)
 		return r;
 	pthread_rwlock_init(&m->running, NULL);
+	pthread_mutex_init(&m->runs_lock, NULL);
 	atomic_init(&m->stopping, false);
 	atomic_init(&m->failures, 0);
 	atomic_init(&m->node, 0);
@@ -105,6 +107,7 @@ void meta_close(struct meta **pm)
 	pthread_rwlock_wrlock(&m->running);
 	pthread_rwlock_unlock(&m->running);
 	pthread_rwlock_destroy(&m->running);
+	pthread_mutex_destroy(&m->runs_lock);
 	m->driver->close(m);
 }
 
@@ -156,14 +159,55 @@ int meta_clock(struct meta *m, int64_t *ahead, int64_t *unsure)
 	return r ? r : leave(m, m->driver->clock(m, ahead, unsure));
 }
 
+/* ---- What runs, and since when */
+
+struct meta_run {
+	struct meta_run *next, **at;
+	int64_t began;
+};
+
+static void run_begins(struct meta *m, struct meta_run *k)
+{
+	k->at = &m->runs;
+	pthread_mutex_lock(&m->runs_lock);
+	k->began = clock_now();
+	k->next = m->runs;
+	if (k->next)
+		k->next->at = &k->next;
+	m->runs = k;
+	pthread_mutex_unlock(&m->runs_lock);
+}
+
+static void run_ends(struct meta *m, struct meta_run *k)
+{
+	pthread_mutex_lock(&m->runs_lock);
+	*k->at = k->next;
+	if (k->next)
+		k->next->at = k->at;
+	pthread_mutex_unlock(&m->runs_lock);
+}
+
+int64_t meta_horizon(struct meta *m)
+{
+	int64_t first = clock_now();
+	pthread_mutex_lock(&m->runs_lock);
+	for (const struct meta_run *k = m->runs; k; k = k->next)
+		first = k->began < first ? k->began : first;
+	pthread_mutex_unlock(&m->runs_lock);
+	return first - SECOND_US;
+}
+
 int meta_run(struct meta *m, meta_fn *fn, void *arg, void *companion)
 {
 	int r = enter(m);
 	if (r)
 		return r;
+	struct meta_run k;
+	run_begins(m, &k);
 	r = META_AGAIN;
 	for (int i = 0; i < TRIES && r == META_AGAIN; i++)
 		r = m->driver->run(m, fn, arg, companion);
+	run_ends(m, &k);
 	return leave(m, r == META_AGAIN ? given_up() : r);
 }
 

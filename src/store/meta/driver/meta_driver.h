@@ -59,6 +59,8 @@ struct meta {
 	atomic_bool stopping;
 	atomic_uint_fast64_t failures;
 	atomic_int_fast64_t node; /* meta_node; 0: not known yet */
+	pthread_mutex_t runs_lock;
+	struct meta_run *runs;    /* those in progress */
 	bool shared;              /* several nodes work on it; set by open */
 	struct metrics *metrics;
 };

@@ -9,7 +9,8 @@
 
 #include "clock.h"
 #include "fail.h"
-#include "mariadb_conn.h"
+#include "mariadb_proxy.h"
+#include "mariadb_pool.h"
 #include "mariadb_schema.h"
 #include "mariadb_text.h"
 #include "mariadb_url.h"
@@ -172,11 +173,602 @@ static void test_write_and_read(void **state)
 	assert_int_equal(meta_run(f->m, fact_try, &a, NULL), OK);
 }
 
+/* --- What a transaction can come to --- */
+
+static struct proxy *before(struct fixture *f, size_t host)
+{
+	return proxy_start(f->parsed.address[host].host, f->parsed.address[host].port);
+}
+
+/* A store that sees the hosts through proxies. */
+static void open_behind(struct fixture *f, struct proxy *const *p, size_t n)
+{
+	char url[800];
+	size_t k = (size_t)snprintf(url, sizeof url, "mariadb://%s:%s@", f->parsed.user, f->parsed.password);
+	for (size_t i = 0; i < n; i++)
+		k += (size_t)snprintf(url + k, sizeof url - k, "%s127.0.0.1:%u", i ? "," : "", proxy_port(p[i]));
+	snprintf(url + k, sizeof url - k, "/%s", f->parsed.database);
+	meta_close(&f->m);
+	assert_int_equal(open_store(f, url), OK);
+}
+
+struct counter {
+	int64_t value; /* as the try that is committed left it */
+	int runs;
+};
+
+/* One more than there was, with a query, a write that waits, and one that does not. */
+static int count_up(struct meta_txn *t, void *arg)
+{
+	struct counter *c = arg;
+	struct meta_rows r;
+	c->runs++;
+	int e = meta_one(t, &r, META_POSITION_GET, "si", SPAN("counter"), INT64_C(1));
+	c->value = e ? 1 : meta_int(&r, 0) + 1;
+	if (!e)
+		meta_done(&r);
+	if (e && e != ERR_NOT_FOUND)
+		return e;
+	e = meta_do(t, META_POSITION_SET, "sii", SPAN("counter"), INT64_C(1), c->value);
+	if (!e)
+		e = meta_try(t, META_DIRTY_ADD, "ii", c->value, INT64_C(1));
+	return e ? e : meta_do(t, META_DIRTY_ADD, "ii", c->value, INT64_C(2));
+}
+
+static const struct outcome {
+	struct proxy_plan plan;
+	int runs;   /* of fn */
+	int fences; /* rows of fences */
+} outcomes[] = {
+	{ { PROXY_BEGIN, PROXY_CUT, 0, 0, 1 }, 2, 0 },
+	{ { PROXY_BEGIN, PROXY_ERROR, 1213, 0, 1 }, 2, 0 },
+	{ { PROXY_BEGIN, PROXY_ERROR, 1047, 0, 1 }, 2, 0 },
+	{ { PROXY_STATEMENT, PROXY_CUT, 0, 0, 1 }, 2, 0 },
+	{ { PROXY_STATEMENT, PROXY_CUT_AFTER, 0, 0, 1 }, 2, 0 },
+	{ { PROXY_STATEMENT, PROXY_ERROR, 1213, 0, 1 }, 2, 0 },
+	{ { PROXY_STATEMENT, PROXY_ERROR, 1205, 0, 1 }, 2, 0 },
+	{ { PROXY_STATEMENT, PROXY_ERROR, 1047, 0, 2 }, 3, 0 },
+	{ { PROXY_STATEMENT, PROXY_ERROR, 1927, 0, 1 }, 2, 0 },
+	{ { PROXY_STATEMENT, PROXY_ERROR, 1213, 0, 5 }, 6, 0 },
+	{ { PROXY_COMMIT, PROXY_CUT, 0, 0, 1 }, 2, 1 },
+	{ { PROXY_COMMIT, PROXY_CUT_AFTER, 0, 0, 1 }, 1, 0 },
+	{ { PROXY_COMMIT, PROXY_ERROR, 1213, 0, 1 }, 2, 0 },
+	{ { PROXY_COMMIT, PROXY_ERROR, 1213, 0, 3 }, 4, 0 },
+	{ { PROXY_COMMIT, PROXY_ERROR, 1180, 0, 1 }, 2, 1 },
+	{ { PROXY_COMMIT, PROXY_ERROR, 1205, 0, 1 }, 2, 1 },
+	{ { PROXY_COMMIT, PROXY_ERROR, 1047, 0, 1 }, 2, 1 },
+	{ { PROXY_COMMIT, PROXY_ERROR, 1317, 0, 1 }, 2, 1 },
+	{ { PROXY_COMMIT, PROXY_ERROR, 1030, 0, 1 }, 2, 1 },
+	{ { PROXY_COMMIT, PROXY_ERROR_AFTER, 1180, 0, 1 }, 1, 0 },
+	{ { PROXY_COMMIT, PROXY_ERROR_AFTER, 1205, 0, 1 }, 1, 0 },
+	{ { PROXY_COMMIT, PROXY_ERROR_AFTER, 1047, 0, 1 }, 1, 0 },
+	{ { PROXY_COMMIT, PROXY_HANG, 0, 0, 1 }, 1, 0 },
+	{ { PROXY_COMMIT, PROXY_SILENT, 0, 0, 1 }, 2, 1 },
+};
+
+static void run_outcome(struct fixture *f, struct proxy *p, const struct outcome *o, int64_t *value)
+{
+	struct counter c = { 0 };
+	char what[80];
+	int64_t fences = number(f, "SELECT COUNT(*) FROM commit_id WHERE state = 1");
+	snprintf(what, sizeof what, "where %d, what %d, error %u", o->plan.where, o->plan.what, o->plan.error);
+	proxy_set(p, o->plan);
+	int64_t began = clock_mono();
+	int r = meta_run(f->m, count_up, &c, NULL);
+	if (r || c.runs != o->runs || proxy_spoiled(p) < o->plan.times)
+		fail_msg("%s: %s, %d runs, %d spoiled: %s", what, fail_name(r), c.runs, proxy_spoiled(p), fail_detail());
+	proxy_set(p, (struct proxy_plan){ 0 });
+	++*value;
+	if (number(f, "SELECT change_no FROM position WHERE follower = 'counter'") != *value || c.value != *value)
+		fail_msg("%s: counted %lld, should be %lld", what, (long long)c.value, (long long)*value);
+	if (number(f, "SELECT COUNT(*) FROM dirty") != 2 * *value
+		|| number(f, "SELECT COUNT(*) FROM commit_id WHERE state = 1") != fences + o->fences
+		|| number(f, "SELECT COUNT(*) FROM commit_id WHERE state = 0") != *value)
+		fail_msg("%s: rows are wrong", what);
+	if (clock_mono() - began > 15 * SECOND_US)
+		fail_msg("%s: took %lld us", what, (long long)(clock_mono() - began));
+}
+
+static void test_outcomes(void **state)
+{
+	struct fixture *f = world(state);
+	struct proxy *p = before(f, 0);
+	int64_t value = 0;
+	open_behind(f, &p, 1);
+	for (size_t i = 0; i < COUNT(outcomes); i++)
+		run_outcome(f, p, &outcomes[i], &value);
+	meta_close(&f->m);
+	proxy_stop(&p);
+}
+
+/* A server that lies about a refusal is found out, as the commit id is taken. */
+static void test_a_lie(void **state)
+{
+	struct fixture *f = world(state);
+	struct proxy *p = before(f, 0);
+	struct counter c = { 0 };
+	open_behind(f, &p, 1);
+	proxy_set(p, (struct proxy_plan){ PROXY_COMMIT, PROXY_ERROR_AFTER, 1213, 0, 1 });
+	assert_int_equal(meta_run(f->m, count_up, &c, NULL), ERR_UNAVAILABLE);
+	assert_int_equal(number(f, "SELECT change_no FROM position WHERE follower = 'counter'"), 1);
+	meta_close(&f->m);
+	proxy_stop(&p);
+}
+
+/* The fence itself meets trouble: it is repeated until its end is known. */
+static void test_fences(void **state)
+{
+	static const struct proxy_plan fences[] = {
+		{ PROXY_FENCE, PROXY_CUT, 0, 0, 1 },
+		{ PROXY_FENCE, PROXY_CUT_AFTER, 0, 0, 1 },
+		{ PROXY_FENCE, PROXY_ERROR, 1180, 0, 2 },
+		{ PROXY_FENCE, PROXY_ERROR_AFTER, 1180, 0, 1 },
+		{ PROXY_FENCE, PROXY_ERROR, 1213, 0, 3 },
+	};
+	static const enum proxy_what what[] = { PROXY_CUT, PROXY_CUT_AFTER };
+	struct fixture *f = world(state);
+	struct proxy *inner = before(f, 0), *outer = proxy_start("127.0.0.1", proxy_port(inner));
+	int64_t value = 0;
+	open_behind(f, &outer, 1);
+	for (size_t i = 0; i < COUNT(fences); i++)
+		for (size_t k = 0; k < COUNT(what); k++) {
+			bool committed = what[k] == PROXY_CUT_AFTER;
+			const struct outcome o = { { PROXY_COMMIT, what[k], 0, 0, 1 }, committed ? 1 : 2, !committed };
+			proxy_set(inner, fences[i]);
+			run_outcome(f, outer, &o, &value);
+			proxy_set(inner, (struct proxy_plan){ 0 });
+		}
+	meta_close(&f->m);
+	proxy_stop(&outer);
+	proxy_stop(&inner);
+}
+
+/* --- Nodes that fail --- */
+
+static int64_t timed(struct fixture *f, int expected)
+{
+	struct counter c = { 0 };
+	int64_t began = clock_mono();
+	int r = meta_run(f->m, count_up, &c, NULL);
+	if (r != expected)
+		fail_msg("%s: %s", fail_name(r), fail_detail());
+	return (clock_mono() - began) / 1000;
+}
+
+static int account_read(struct meta_txn *t, void *arg)
+{
+	struct meta_rows r;
+	int e = meta_one(t, &r, META_HEAD_GET, "i", *(int64_t *)arg);
+	if (!e)
+		meta_done(&r);
+	return e == ERR_NOT_FOUND ? OK : e;
+}
+
+/* Reads of many accounts, so that each node is asked; ms that the slowest took. */
+static int64_t read_all(struct fixture *f)
+{
+	int64_t worst = 0;
+	for (int64_t a = 1; a <= 20; a++) {
+		int64_t began = clock_mono();
+		int r = meta_read(f->m, account_read, &a);
+		if (r)
+			fail_msg("%s: %s", fail_name(r), fail_detail());
+		worst = clock_mono() - began > worst ? clock_mono() - began : worst;
+	}
+	return worst / 1000;
+}
+
+static void test_failover(void **state)
+{
+	struct fixture *f = world(state);
+	size_t last = f->parsed.hosts - 1;
+	struct proxy *p[2] = { before(f, 0), before(f, last) };
+	open_behind(f, p, 2);
+	read_all(f);
+	for (int i = 0; i < 2; i++) {
+		proxy_down(p[i], true); /* refused */
+		assert_in_range(read_all(f), 0, 1000);
+		assert_in_range(timed(f, OK), 0, 1000);
+		proxy_down(p[i], false);
+		proxy_set(p[i], (struct proxy_plan){ .where = PROXY_ALL, .what = PROXY_ERROR, .error = 1047 }); /* no majority */
+		assert_in_range(read_all(f), 0, 1000);
+		assert_in_range(timed(f, OK), 0, 1000);
+		proxy_set(p[i], (struct proxy_plan){ 0 });
+		usleep(600 * 1000); /* it is looked at, and taken again */
+		proxy_freeze(p[i], true); /* takes connections and never answers */
+		assert_in_range(read_all(f), 0, 9500);
+		assert_in_range(read_all(f), 0, 1000); /* known by now */
+		assert_in_range(timed(f, OK), 0, 1000);
+		proxy_freeze(p[i], false);
+		usleep(600 * 1000);
+	}
+	proxy_down(p[0], true);
+	proxy_down(p[1], true);
+	assert_in_range(timed(f, ERR_UNAVAILABLE), 0, (MARIADB_WAIT_S + 2) * 1000);
+	assert_non_null(strstr(fail_detail(), "no database node answers"));
+	proxy_down(p[0], false);
+	assert_in_range(timed(f, OK), 0, 2000);
+	meta_close(&f->m);
+	proxy_stop(&p[0]);
+	proxy_stop(&p[1]);
+}
+
+/* --- Many at once --- */
+
+enum { WRITERS = 6, CHANGES = 40 };
+
+struct writer {
+	struct meta *m;
+	pthread_t thread;
+	int64_t number; /* of the change that was committed last */
+	int failures;
+};
+
+/* A change of an account: its head is locked, the rest waits until COMMIT. */
+static int change_account(struct meta_txn *t, void *arg)
+{
+	struct writer *w = arg;
+	struct meta_rows r;
+	int e = meta_one(t, &r, META_HEAD_LOCK, "i", INT64_C(7));
+	if (e)
+		return e;
+	w->number = meta_int(&r, 2) + 1;
+	meta_done(&r);
+	e = meta_do(t, META_JOURNAL_ADD, "iiiiisisb", INT64_C(7), w->number, w->number, w->number, INT64_C(1), SPAN(""), INT64_C(0),
+		SPAN(""), SPAN("body"));
+	if (!e)
+		e = meta_do(t, META_HEAD_PUT, "iiiiiiii", w->number, w->number, INT64_C(0), INT64_C(0), INT64_C(0), w->number, INT64_C(0),
+			INT64_C(7));
+	return e ? e : meta_do(t, META_DIRTY_ADD, "ii", w->number, INT64_C(7));
+}
+
+static void *write_changes(void *arg)
+{
+	struct writer *w = arg;
+	for (int i = 0; i < CHANGES; i++) {
+		int64_t before = w->number;
+		int r = meta_run(w->m, change_account, w, NULL);
+		if (r)
+			fprintf(stderr, "%s: %s\n", fail_name(r), fail_detail());
+		w->failures += r != OK || w->number <= before;
+	}
+	return NULL;
+}
+
+static int add_head(struct meta_txn *t, void *arg)
+{
+	return meta_do(t, META_HEAD_ADD, "iiiiiiiiiii", INT64_C(0), INT64_C(0), INT64_C(0), INT64_C(0), INT64_C(0), INT64_C(0),
+		INT64_C(0), INT64_C(0), INT64_C(0), INT64_C(0), INT64_C(7));
+}
+
+/* One hot row, written by threads of two stores that stand on different nodes: all of each transaction or none, each once. */
+static void test_hot_row(void **state)
+{
+	struct fixture *f = world(state);
+	struct mariadb_url *u = &f->parsed;
+	struct writer w[WRITERS] = { 0 };
+	struct meta *store[2];
+	for (size_t i = 0; i < 2; i++) {
+		char url[700];
+		const struct mariadb_address *a = &u->address[i * (u->hosts - 1)];
+		snprintf(url, sizeof url, "mariadb://%s:%s@%s:%u/%s", u->user, u->password, a->host, a->port, u->database);
+		meta_close(&f->m);
+		assert_int_equal(open_store(f, url), OK);
+		store[i] = f->m;
+		f->m = NULL;
+		meta_node(store[i], (int64_t)i + 1);
+	}
+	assert_int_equal(meta_run(store[0], add_head, NULL, NULL), OK);
+	for (size_t i = 0; i < WRITERS; i++) {
+		w[i].m = store[i % 2];
+		assert_int_equal(pthread_create(&w[i].thread, NULL, write_changes, &w[i]), 0);
+	}
+	for (size_t i = 0; i < WRITERS; i++) {
+		pthread_join(w[i].thread, NULL);
+		assert_int_equal(w[i].failures, 0);
+	}
+	assert_int_equal(number(f, "SELECT change_no FROM head WHERE account = 7"), WRITERS * CHANGES);
+	assert_int_equal(number(f, "SELECT messages FROM head WHERE account = 7"), WRITERS * CHANGES);
+	assert_int_equal(number(f, "SELECT COUNT(*) FROM journal WHERE account = 7"), WRITERS * CHANGES);
+	assert_int_equal(number(f, "SELECT COUNT(*) FROM dirty"), WRITERS * CHANGES);
+	assert_int_equal(number(f, "SELECT COUNT(*) FROM commit_id WHERE state = 0"), WRITERS * CHANGES + 1);
+	meta_close(&store[0]);
+	meta_close(&store[1]);
+}
+
+/* More threads than connections: they wait for one another. */
+static void test_few_connections(void **state)
+{
+	struct fixture *f = world(state);
+	struct writer w[WRITERS] = { 0 };
+	char url[900];
+	snprintf(url, sizeof url, "%s?connections=2", f->url);
+	meta_close(&f->m);
+	assert_int_equal(open_store(f, url), OK);
+	assert_int_equal(meta_run(f->m, add_head, NULL, NULL), OK);
+	for (size_t i = 0; i < WRITERS; i++) {
+		w[i].m = f->m;
+		assert_int_equal(pthread_create(&w[i].thread, NULL, write_changes, &w[i]), 0);
+	}
+	for (size_t i = 0; i < WRITERS; i++) {
+		pthread_join(w[i].thread, NULL);
+		assert_int_equal(w[i].failures, 0);
+	}
+	assert_int_equal(number(f, "SELECT COUNT(*) FROM journal WHERE account = 7"), WRITERS * CHANGES);
+}
+
+/* --- Statements --- */
+
+static int expects(struct meta_txn *t, void *arg)
+{
+	struct fact *f = arg;
+	struct meta_rows one, other;
+	meta_expect(t, META_FACT_GET, "s", SPAN("never asked for"));
+	meta_expect(t, META_FACT_GET, "s", SPAN("b"));
+	int e = meta_one(t, &one, META_FACT_GET, "s", SPAN("schema"));
+	if (e)
+		return e;
+	meta_done(&one);
+	for (int i = 0; i < 2; i++) /* fetched already, and asked again */
+		assert_int_equal(meta_one(t, &other, META_FACT_GET, "s", SPAN("b")), ERR_NOT_FOUND);
+	return meta_do(t, META_FACT_ADD, "ss", span_of(f->name), span_of(f->value));
+}
+
+static uint64_t metric_value(struct fixture *f, const char *name)
+{
+	struct buffer b = { 0 };
+	char line[120];
+	snprintf(line, sizeof line, "\n%s ", name);
+	metrics_put(f->metrics, &b);
+	buffer_putc(&b, 0);
+	const char *at = strstr(b.p, line);
+	uint64_t n = at ? strtoull(at + strlen(line), NULL, 10) : 0;
+	buffer_free(&b);
+	return n;
+}
+
+/* Two ways and one for the query that was asked again. */
+static void test_expected(void **state)
+{
+	struct fixture *f = world(state);
+	struct fact a = { .name = "a", .value = "x" };
+	uint64_t before = metric_value(f, "perdura_meta_round_trips_total");
+	assert_int_equal(meta_run(f->m, expects, &a, NULL), OK);
+	assert_int_equal(metric_value(f, "perdura_meta_round_trips_total") - before, 3);
+	assert_fact(f, "a", "x");
+}
+
+static int taken_later(struct meta_txn *t, void *arg)
+{
+	struct fact *f = arg;
+	struct fact other = { .name = "schema" };
+	int e = meta_do(t, META_FACT_ADD, "ss", SPAN("schema"), SPAN("?"));
+	if (!e)
+		e = fact_get(t, &other); /* here it is noticed */
+	f->runs++;
+	return e == ERR_EXISTS ? meta_do(t, META_FACT_ADD, "ss", SPAN("c"), SPAN("?")), OK : e;
+}
+
+static void test_a_late_failure_spoils(void **state)
+{
+	struct fixture *f = world(state);
+	struct fact a = { 0 };
+	assert_int_equal(meta_run(f->m, taken_later, &a, NULL), ERR_EXISTS);
+	assert_int_equal(a.runs, 1);
+	assert_fact(f, "c", NULL);
+}
+
+static int writes_although_reading(struct meta_txn *t, void *arg)
+{
+	meta_do(t, META_FACT_ADD, "ss", SPAN("a"), SPAN("b"));
+	return OK;
+}
+
+static void test_reading_cannot_write(void **state)
+{
+	struct fixture *f = world(state);
+	assert_int_not_equal(meta_read(f->m, writes_although_reading, NULL), OK);
+	assert_fact(f, "a", NULL);
+}
+
+struct bytes {
+	int64_t number;
+	struct span text;
+	char back[4096];
+	size_t n;
+	int64_t number_back;
+};
+
+static int put_bytes(struct meta_txn *t, void *arg)
+{
+	struct bytes *b = arg;
+	int e = meta_do(t, META_FACT_SET, "sb", SPAN("bytes"), b->text);
+	return e ? e : meta_do(t, META_POSITION_SET, "sii", SPAN("bytes"), b->number, b->number);
+}
+
+static int get_bytes(struct meta_txn *t, void *arg)
+{
+	struct bytes *b = arg;
+	struct meta_rows r;
+	int e = meta_one(t, &r, META_FACT_GET, "s", SPAN("bytes"));
+	if (e)
+		return e;
+	struct span s = meta_span(&r, 0);
+	b->n = s.n;
+	memcpy(b->back, s.p, s.n);
+	meta_done(&r);
+	e = meta_one(t, &r, META_POSITION_GET, "si", SPAN("bytes"), b->number);
+	if (e)
+		return e;
+	b->number_back = meta_int(&r, 0);
+	meta_done(&r);
+	return OK;
+}
+
+static void test_values(void **state)
+{
+	static const int64_t numbers[] = { 0, 1, -1, INT64_MAX, INT64_MIN, INT64_MIN + 1 };
+	struct fixture *f = world(state);
+	char all[4 * 256];
+	for (size_t i = 0; i < sizeof all; i++)
+		all[i] = (char)(i < 512 ? i : i * 7 + i / 256);
+	for (size_t i = 0; i < COUNT(numbers); i++) {
+		struct bytes b = { .number = numbers[i], .text = span_from(all + i * 100, i * 100 + 1) };
+		assert_int_equal(meta_run(f->m, put_bytes, &b, NULL), OK);
+		assert_int_equal(meta_read(f->m, get_bytes, &b), OK);
+		assert_true(b.number_back == numbers[i]);
+		assert_int_equal(b.n, b.text.n);
+		assert_memory_equal(b.back, b.text.p, b.n);
+	}
+}
+
+static int write_much(struct meta_txn *t, void *arg)
+{
+	static const char filling[20000];
+	int e = OK;
+	for (int64_t i = 0; !e && i < 2500; i++)
+		e = i % 20 ? meta_do(t, META_DIRTY_ADD, "ii", i, i)
+			: meta_do(t, META_JOURNAL_ADD, "iiiiisisb", INT64_C(7), i, i, i, INT64_C(1), SPAN(""), INT64_C(0), SPAN(""),
+				span_from(filling, sizeof filling));
+	return e;
+}
+
+static void test_large_transaction(void **state)
+{
+	struct fixture *f = world(state);
+	assert_int_equal(meta_run(f->m, write_much, NULL, NULL), OK);
+	assert_int_equal(number(f, "SELECT COUNT(*) FROM dirty"), 2375);
+	assert_int_equal(number(f, "SELECT SUM(LENGTH(body)) FROM journal"), 125 * 20000);
+}
+
+static void say(void *ctx, const char *line)
+{
+	print_message("%s\n", line);
+	++*(int *)ctx;
+}
+
+static void test_verify_and_copy(void **state)
+{
+	struct fixture *f = world(state);
+	struct file_copy c = { 0 };
+	struct meta_stats stats;
+	int64_t at;
+	int lines = 0;
+	assert_int_equal(meta_verify(f->m, say, &lines), OK);
+	assert_int_equal(lines, 0);
+	assert_int_equal(meta_copy(f->m, "/tmp/nowhere", &c, &at), ERR_CANNOT);
+	for (int i = 0; i < 100; i++, usleep(20000)) {
+		meta_stats(f->m, &stats);
+		if (stats.bytes)
+			break;
+	}
+	assert_true(stats.bytes > 100000);
+}
+
+/* --- URLs, and statements as text: these need no server --- */
+
+static const struct {
+	const char *url;
+	int result;
+	const char *user, *password, *host, *database;
+	unsigned port;
+	size_t hosts;
+} urls[] = {
+	{ "//u:p@h/d", OK, "u", "p", "h", "d", 3306, 1 },
+	{ "//u@h:1/d", OK, "u", "", "h", "d", 1, 1 },
+	{ "//u:p%40%3a%2F@h1:3307,h2,h3:65535/d", OK, "u", "p@:/", "h1", "d", 3307, 3 },
+	{ "//u:p@x@h/d", OK, "u", "p@x", "h", "d", 3306, 1 },
+	{ "//u:@[::1]:3310,[fe80::1]/d", OK, "u", "", "::1", "d", 3310, 2 },
+	{ "//u:p@h/d?connections=8&password_file=/x%20y&ca=ca.pem", OK, "u", "p", "h", "d", 3306, 1 },
+	{ "//u:a:b@h/d", OK, "u", "a:b", "h", "d", 3306, 1 },
+	{ "u:p@h/d", ERR_INVALID }, { "//u:p@h", ERR_INVALID }, { "//u:p@h/", ERR_INVALID }, { "//h/d", ERR_INVALID },
+	{ "//@h/d", ERR_INVALID }, { "//u:p@/d", ERR_INVALID }, { "//u:p@h:0/d", ERR_INVALID }, { "//u:p@h:65536/d", ERR_INVALID },
+	{ "//u:p@h:x/d", ERR_INVALID }, { "//u:p@h,,i/d", ERR_INVALID }, { "//u:%@h/d", ERR_INVALID }, { "//u:%4@h/d", ERR_INVALID },
+	{ "//u:%00@h/d", ERR_INVALID }, { "//u:p@h/d?x=y", ERR_INVALID }, { "//u:p@h/d?connections=1", ERR_INVALID },
+	{ "//u:p@h/d?connections=x", ERR_INVALID }, { "", ERR_INVALID }, { "/", ERR_INVALID },
+	{ "//u:p@a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q/d", ERR_INVALID },
+};
+
+static void test_urls(void **state)
+{
+	for (size_t i = 0; i < COUNT(urls); i++) {
+		struct mariadb_url u;
+		fail_set_detail("");
+		int r = mariadb_url_parse(urls[i].url, &u);
+		if (r != urls[i].result)
+			fail_msg("%s: %s", urls[i].url, fail_name(r));
+		if (r)
+			assert_non_null(strstr(fail_detail(), "mariadb"));
+		if (r)
+			continue;
+		assert_string_equal(u.user, urls[i].user);
+		assert_string_equal(u.password, urls[i].password);
+		assert_string_equal(u.address[0].host, urls[i].host);
+		assert_string_equal(u.database, urls[i].database);
+		assert_int_equal(u.address[0].port, urls[i].port);
+		assert_int_equal(u.hosts, urls[i].hosts);
+	}
+}
+
+static void test_passwords(void **state)
+{
+	struct mariadb_url u;
+	char path[] = "/tmp/test_mariadb.XXXXXX", url[100];
+	int fd = mkstemp(path);
+	assert_int_equal(write(fd, "secret one\nother\n", 17), 17);
+	close(fd);
+	assert_int_equal(setenv("PERDURA_META_PASSWORD", "from outside", 1), 0);
+	assert_int_equal(mariadb_url_parse("//u@h/d", &u), OK);
+	assert_int_equal(mariadb_url_password(&u, NULL), OK);
+	assert_string_equal(u.password, "from outside");
+	snprintf(url, sizeof url, "//u@h/d?password_file=%s", path + 5);
+	assert_int_equal(mariadb_url_parse(url, &u), OK);
+	assert_int_equal(mariadb_url_password(&u, "/tmp"), OK);
+	assert_string_equal(u.password, "secret one");
+	assert_int_equal(mariadb_url_parse("//u:own@h/d", &u), OK);
+	assert_int_equal(mariadb_url_password(&u, NULL), OK);
+	assert_string_equal(u.password, "own");
+	unlink(path);
+	assert_int_equal(mariadb_url_parse(url, &u), OK);
+	assert_int_equal(mariadb_url_password(&u, "/tmp"), ERR_INVALID);
+	unsetenv("PERDURA_META_PASSWORD");
+}
+
+static void test_text(void **state)
+{
+	static const struct {
+		const char *sql;
+		int at;
+	} accounts[] = {
+		{ "SELECT a FROM t WHERE account = ? AND b = ?", 0 },
+		{ "SELECT a FROM t WHERE b = ? AND x.account = ?", 1 },
+		{ "SELECT a FROM t WHERE my_account = ?", -1 },
+		{ "SELECT account FROM t WHERE account > ?", -1 },
+		{ "INSERT INTO t (a, account, b) VALUES (?,?,?)", 1 },
+		{ "INSERT INTO t (a, b, account, c) VALUES (?,0,?,0)", 1 },
+		{ "REPLACE INTO t (account, b) VALUES (?, ?)", 0 },
+		{ "INSERT INTO t (a, account) VALUES (?,0)", -1 },
+		{ "INSERT INTO p (account, e) SELECT account, ? FROM t WHERE account = ?", 1 },
+		{ "SELECT 1", -1 },
+	};
+	for (size_t i = 0; i < COUNT(accounts); i++)
+		assert_int_equal(mariadb_text_account(accounts[i].sql), accounts[i].at);
+	const struct meta_value v[] = { { 's', 0, SPAN("it's \\ \"") }, { 'b', 0, { "\0\n\x1a", 3 } } };
+	struct buffer b = { 0 };
+	mariadb_text_put(&b, META_FACT_ADD, v, 2);
+	buffer_putc(&b, 0);
+	assert_string_equal(b.p, "INSERT INTO facts (name, value) VALUES ('it\\'s \\\\ \"', '\\0\n\x1a')");
+	buffer_free(&b);
+}
+
 int main(void)
 {
 #define T(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_write_and_read),
+		cmocka_unit_test(test_urls), cmocka_unit_test(test_passwords), cmocka_unit_test(test_text),
+		T(test_write_and_read), T(test_expected), T(test_a_late_failure_spoils), T(test_reading_cannot_write), T(test_values),
+		T(test_large_transaction), T(test_verify_and_copy),
+		T(test_outcomes), T(test_a_lie), T(test_fences), T(test_failover), T(test_hot_row), T(test_few_connections),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -91,6 +91,7 @@ static int commit(struct mariadb_txn *t, int64_t id, enum state state)
 	char sql[160];
 	size_t done;
 	bool sent;
+	mariadb_txn_forget(t);
 	snprintf(sql, sizeof sql, "INSERT INTO commit_id (id, state, stamp) VALUES (%lld,%d,%lld);COMMIT", (long long)id, state,
 		(long long)clock_now());
 	int r = mariadb_txn_send(t, span_of(sql), 2, NULL, &done, &sent);
@@ -189,11 +190,11 @@ static int close_end(struct mariadb_runner *m, struct attempt *a)
 	return count_end(m, END_OPEN, given_up(a, "it is not known whether this was committed"));
 }
 
-/* An id that was never sent before is taken: another's (of a node that had no number yet, or whose clock was put back). Else
-   what was refused was committed after all. */
-static int whose_id(struct mariadb_runner *m, struct attempt *a)
+/* An id that was never sent before is another's (of a node that had no number yet, or whose clock was put back). Else the server
+   lied, and what fn has left in its argument is not what was committed. */
+static int whose_id(const struct attempt *a)
 {
-	return a->used ? close_end(m, a) : META_AGAIN;
+	return a->used ? fail_with(ERR_UNAVAILABLE, "mariadb: the server refused a transaction, and committed it all the same") : META_AGAIN;
 }
 
 /* --- All tries --- */
@@ -206,7 +207,7 @@ static int run_once(struct mariadb_runner *m, struct attempt *a, meta_fn *fn, vo
 	if (r == OPEN_END)
 		r = close_end(m, a);
 	else if (r == ID_TAKEN)
-		r = whose_id(m, a);
+		r = whose_id(a);
 	if (r == META_AGAIN && new) {
 		a->id = new_id(m);
 		a->used = false;

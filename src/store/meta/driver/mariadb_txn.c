@@ -22,13 +22,19 @@ void mariadb_txn_init(struct mariadb_txn *t, struct mariadb_pool *p, const signe
 	*t = (struct mariadb_txn){ .pool = p, .account_at = account_at, .metrics = m, .writes = writes };
 }
 
+void mariadb_txn_forget(struct mariadb_txn *t)
+{
+	while (t->n_expected)
+		mysql_free_result(t->expected[--t->n_expected].rows);
+	buffer_reset(&t->expects);
+}
+
 void mariadb_txn_free(struct mariadb_txn *t)
 {
 	if (t->begun && t->fault != FAULT_LOST)
 		mariadb_send(t->conn, "ROLLBACK");
 	mariadb_pool_give(t->pool, &t->conn, t->fault);
-	for (size_t i = 0; i < t->n_expected; i++)
-		mysql_free_result(t->expected[i].rows);
+	mariadb_txn_forget(t);
 	buffer_free(&t->pending);
 	buffer_free(&t->expects);
 	buffer_free(&t->text);

@@ -37,6 +37,8 @@ struct mariadb_txn {
 void mariadb_txn_init(struct mariadb_txn *t, struct mariadb_pool *p, const signed char *account_at, struct metrics *m, bool writes);
 /* Ends it, when that was not done; gives the connection back. */
 void mariadb_txn_free(struct mariadb_txn *t);
+/* What was expected will not be asked for any more. */
+void mariadb_txn_forget(struct mariadb_txn *t);
 /* Did anything change, or will? */
 static inline bool mariadb_txn_wrote(const struct mariadb_txn *t)
 {

@@ -24,4 +24,12 @@ void meta_failing_set(struct meta *m, const struct meta_failing_plan *plan);
 /* Calls of either kind since the plan was set. */
 void meta_failing_seen(struct meta *m, uint64_t *statements, uint64_t *commits);
 
+
+/* What the calls since the plan was set would cost where the database is a network away: a trip for each query but those
+   that were named before (meta_expect) and came with an earlier trip, for each meta_try, and for each commit. */
+struct meta_failing_cost {
+	uint64_t transactions, queries, writes, trips;
+};
+void meta_failing_cost(struct meta *m, struct meta_failing_cost *out);
+
 #endif

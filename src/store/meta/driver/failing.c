@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "buffer.h"
 #include "fail.h"
 #include "meta_driver.h"
 #include "meta_failing.h"
@@ -12,12 +13,15 @@ struct failing {
 	pthread_mutex_t lock;
 	struct meta_failing_plan plan;
 	uint64_t statements, commits;
+	struct meta_failing_cost cost;
 };
 
 struct failing_txn {
 	struct meta_txn base;
 	struct failing *failing;
 	struct meta_txn *inner;
+	struct buffer expected; /* uint64_t each: the queries that were named and not asked yet */
+	size_t fetched;         /* bytes of expected that came with an earlier trip */
 };
 
 static struct failing *of(struct meta *m)
@@ -33,6 +37,7 @@ void meta_failing_set(struct meta *m, const struct meta_failing_plan *plan)
 	pthread_mutex_lock(&f->lock);
 	f->plan = *plan;
 	f->statements = f->commits = 0;
+	f->cost = (struct meta_failing_cost){ 0 };
 	pthread_mutex_unlock(&f->lock);
 }
 
@@ -43,6 +48,67 @@ void meta_failing_seen(struct meta *m, uint64_t *statements, uint64_t *commits)
 	*statements = f->statements;
 	*commits = f->commits;
 	pthread_mutex_unlock(&f->lock);
+}
+
+void meta_failing_cost(struct meta *m, struct meta_failing_cost *out)
+{
+	struct failing *f = of(m);
+	pthread_mutex_lock(&f->lock);
+	*out = f->cost;
+	pthread_mutex_unlock(&f->lock);
+}
+
+static void spend(struct failing *f, struct meta_failing_cost by)
+{
+	pthread_mutex_lock(&f->lock);
+	f->cost.transactions += by.transactions;
+	f->cost.queries += by.queries;
+	f->cost.writes += by.writes;
+	f->cost.trips += by.trips;
+	pthread_mutex_unlock(&f->lock);
+}
+
+/* A query by its statement and values. */
+static uint64_t key_of(enum meta_sql stmt, const struct meta_value *v, size_t n)
+{
+	uint64_t h = UINT64_C(0xcbf29ce484222325) + stmt;
+	for (size_t i = 0; i < n; i++) {
+		struct span s = v[i].type == 'i' ? span_from(&v[i].i, sizeof v[i].i) : v[i].s;
+		for (size_t k = 0; k < s.n; k++)
+			h = (h ^ (unsigned char)s.p[k]) * UINT64_C(0x100000001b3);
+		h = (h ^ s.n) * UINT64_C(0x100000001b3);
+	}
+	return h;
+}
+
+/* All that was named until now comes along. */
+static void go_and_fetch(struct failing_txn *t)
+{
+	t->fetched = t->expected.n;
+	spend(t->failing, (struct meta_failing_cost){ .trips = 1 });
+}
+
+static bool take_expected(struct failing_txn *t, uint64_t key)
+{
+	uint64_t *known = (uint64_t *)(void *)t->expected.p;
+	for (size_t i = 0; i < t->fetched / sizeof *known; i++)
+		if (known[i] == key) {
+			memmove(known + i, known + i + 1, t->expected.n - (i + 1) * sizeof *known);
+			t->expected.n -= sizeof *known;
+			t->fetched -= sizeof *known;
+			return true;
+		}
+	return false;
+}
+
+static void count_query(struct failing_txn *t, enum meta_sql stmt, const struct meta_value *v, size_t n)
+{
+	uint64_t key = key_of(stmt, v, n);
+	spend(t->failing, (struct meta_failing_cost){ .queries = 1 });
+	if (take_expected(t, key))
+		return;
+	go_and_fetch(t);
+	take_expected(t, key);
 }
 
 /* Counts a call; its failure if it is due. */
@@ -192,6 +258,8 @@ static int call_through(struct meta_txn *inner, void *arg)
 	meta_txn_init(&t.base, &meta_failing);
 	c->after = OK;
 	int r = meta_txn_call(&t.base, c->fn, c->arg);
+	buffer_free(&t.expected);
+	spend(c->failing, (struct meta_failing_cost){ .transactions = 1, .trips = !r && c->writes });
 	if (r || !c->writes)
 		return r;
 	bool committed = false;
@@ -261,11 +329,17 @@ static struct meta_txn *inner_of(struct meta_txn *t)
 static int execute(struct meta_txn *t, enum meta_sql stmt, const struct meta_value *v, size_t n, int64_t *changed)
 {
 	int r = statement_due(t);
+	struct failing_txn *f = (struct failing_txn *)t;
+	spend(f->failing, (struct meta_failing_cost){ .writes = 1 });
+	if (changed)
+		go_and_fetch(f);
 	return r ? r : inner_of(t)->driver->execute(inner_of(t), stmt, v, n, changed);
 }
 
 static void expect(struct meta_txn *t, enum meta_sql stmt, const struct meta_value *v, size_t n)
 {
+	uint64_t key = key_of(stmt, v, n);
+	buffer_put(&((struct failing_txn *)t)->expected, &key, sizeof key);
 	if (inner_of(t)->driver->expect)
 		inner_of(t)->driver->expect(inner_of(t), stmt, v, n);
 }
@@ -281,6 +355,7 @@ static int query(struct meta_txn *t, enum meta_sql stmt, const struct meta_value
 	int r = statement_due(t);
 	if (r)
 		return r;
+	count_query((struct failing_txn *)t, stmt, v, n);
 	struct row *row = malloc(sizeof *row);
 	if (!row)
 		return fail_with(ERR_UNAVAILABLE, "out of memory");

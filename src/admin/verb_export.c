@@ -63,7 +63,7 @@ static void send_head(struct work *w, const struct entry *e, uint64_t size)
 static int send_message(struct work *w, const struct folder *f, const struct entry *entry)
 {
 	struct message *m;
-	int e = message_open(w->r->node->service, entry->email, &m);
+	int e = message_open_entry(w->r->node->service, entry, &m);
 	if (!e) {
 		send_head(w, entry, message_size(m));
 		e = send_bytes(w, m);
@@ -103,10 +103,12 @@ static int send_messages(struct work *w, const struct folder *f, struct view *v,
 	struct entry *list;
 	size_t n = READ_AT_ONCE;
 	int e = OK;
-	for (uint32_t from = 1; !e && n == READ_AT_ONCE; arena_reset(&arena)) {
-		e = view_read(v, from, UINT32_MAX, READ_AT_ONCE, false, &arena, &list, &n);
+	struct imap_range r = { 1, UINT32_MAX };
+	struct imap_set all = { &r, 1 };
+	for (uint64_t from = 1; !e && n == READ_AT_ONCE; arena_reset(&arena)) {
+		e = view_read_set(v, &all, from, READ_AT_ONCE, VIEW_PLACES, &arena, &list, &n);
 		if (!e && n) {
-			from = list[n - 1].uid + 1;
+			from = (uint64_t)list[n - 1].uid + 1;
 			e = send_entries(w, f, list, n, there);
 		}
 	}

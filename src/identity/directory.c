@@ -27,12 +27,22 @@ static int take_account(struct meta_rows *r, struct account *out)
 	return rc;
 }
 
+void directory_expect(struct meta_txn *t, struct span name)
+{
+	meta_expect(t, META_DIRECTORY_BY_NAME, "iis", (int64_t)SYSTEM_ACCOUNT, (int64_t)SYSTEM_ACCOUNTS, name);
+}
+
+int directory_read(struct meta_txn *t, struct span name, struct account *out)
+{
+	struct meta_rows r;
+	int rc = meta_one(t, &r, META_DIRECTORY_BY_NAME, "iis", (int64_t)SYSTEM_ACCOUNT, (int64_t)SYSTEM_ACCOUNTS, name);
+	return rc ? rc : take_account(&r, out);
+}
+
 static int find_name(struct meta_txn *t, void *arg)
 {
 	struct find *f = arg;
-	struct meta_rows r;
-	int rc = meta_one(t, &r, META_DIRECTORY_BY_NAME, "iis", (int64_t)SYSTEM_ACCOUNT, (int64_t)SYSTEM_ACCOUNTS, f->name);
-	return rc ? rc : take_account(&r, &f->account);
+	return directory_read(t, f->name, &f->account);
 }
 
 static int find_id(struct meta_txn *t, void *arg)
@@ -51,18 +61,28 @@ static int read_account(struct identity *i, meta_fn *fn, struct find *f, struct 
 	return rc;
 }
 
+bool directory_recall(struct identity *i, struct span name, struct account *out)
+{
+	return memo_get(i->memo, MEMO_ACCOUNT, name, out, sizeof *out);
+}
+
+void directory_remember(struct identity *i, uint64_t since, const struct account *a)
+{
+	memo_put(i->memo, since, MEMO_ACCOUNT, span_of(a->address), a, sizeof *a);
+}
+
 int directory_find(struct identity *i, struct span address, struct account *out)
 {
 	char name[ADDRESS_MAX];
 	if (address_complete(address, span_of(i->domain), name))
 		return ERR_NOT_FOUND;
-	if (memo_get(i->memo, MEMO_ACCOUNT, span_of(name), out, sizeof *out))
+	if (directory_recall(i, span_of(name), out))
 		return OK;
 	uint64_t since = memo_now(i->memo);
 	struct find f = { .name = span_of(name) };
 	int rc = read_account(i, find_name, &f, out);
 	if (rc == OK)
-		memo_put(i->memo, since, MEMO_ACCOUNT, span_of(name), out, sizeof *out);
+		directory_remember(i, since, out);
 	return rc;
 }
 

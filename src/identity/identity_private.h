@@ -22,4 +22,12 @@ struct identity {
 	int64_t remember;      /* us */
 };
 
+/* The parts of directory_find, for a name that is complete: the remembered answer; the store's, which can be named before
+   (meta_expect); remembering it. */
+struct meta_txn;
+bool directory_recall(struct identity *i, struct span name, struct account *out);
+void directory_expect(struct meta_txn *t, struct span name);
+int directory_read(struct meta_txn *t, struct span name, struct account *out);
+void directory_remember(struct identity *i, uint64_t since, const struct account *a);
+
 #endif

@@ -30,12 +30,7 @@ struct found {
 static int read_alias(struct meta_txn *t, struct found *f)
 {
 	struct meta_rows r;
-	int e = meta_one(t, &r, META_NAME_GET, "iis", (int64_t)SYSTEM_ACCOUNT, (int64_t)SYSTEM_ALIASES, f->name);
-	if (e)
-		return e;
-	int64_t uid = meta_int(&r, 0);
-	meta_done(&r);
-	e = meta_one(t, &r, META_LIVE_ITEM, "iii", (int64_t)SYSTEM_ACCOUNT, (int64_t)SYSTEM_ALIASES, uid);
+	int e = meta_one(t, &r, META_NAME_ITEM, "iis", (int64_t)SYSTEM_ACCOUNT, (int64_t)SYSTEM_ALIASES, f->name);
 	if (e)
 		return e;
 	buffer_reset(&f->targets);
@@ -44,18 +39,33 @@ static int read_alias(struct meta_txn *t, struct found *f)
 	return buffer_ok(&f->targets) ? OK : fail_with(ERR_UNAVAILABLE, "no memory");
 }
 
-static int read_alias_fn(struct meta_txn *t, void *arg)
+static bool may_be_account(struct span name)
 {
-	return read_alias(t, arg);
+	return name.p[0] != '@';
+}
+
+static int read_either(struct meta_txn *t, void *arg)
+{
+	struct found *f = arg;
+	f->account.id = 0;
+	if (may_be_account(f->name))
+		directory_expect(t, f->name);
+	meta_expect(t, META_NAME_ITEM, "iis", (int64_t)SYSTEM_ACCOUNT, (int64_t)SYSTEM_ALIASES, f->name);
+	int e = may_be_account(f->name) ? directory_read(t, f->name, &f->account) : ERR_NOT_FOUND;
+	return e == ERR_NOT_FOUND ? read_alias(t, f) : e;
 }
 
 /* name: complete. ERR_NOT_FOUND: neither an account nor an alias. */
 static int look_up(struct walk *w, struct span name, struct found *f)
 {
 	f->name = name;
-	f->account.id = 0;
-	int e = name.p[0] == '@' ? ERR_NOT_FOUND : directory_find(w->i, name, &f->account);
-	return e == ERR_NOT_FOUND ? meta_read(w->i->meta, read_alias_fn, f) : e;
+	if (may_be_account(name) && directory_recall(w->i, name, &f->account))
+		return OK;
+	uint64_t since = memo_now(w->i->memo);
+	int e = meta_read(w->i->meta, read_either, f);
+	if (!e && f->account.id)
+		directory_remember(w->i, since, &f->account);
+	return e;
 }
 
 static int meet(struct walk *w, struct span address)
@@ -238,14 +248,13 @@ static int walk(struct identity *i, struct span address, struct span avoid, stru
 
 int route_find(struct identity *i, struct span address, struct route *out)
 {
+	char name[ADDRESS_MAX];
 	struct account a;
 	struct route r = { 0 };
 	struct walk w = { .i = i, .out = &r };
-	int e = directory_find(i, address, &a);
-	if (e == ERR_NOT_FOUND)
-		e = walk(i, address, SPAN(""), &r);
-	else if (!e)
-		e = add_target(&w, a.id, span_of(a.address), SPAN("")); /* the usual case needs no walk */
+	bool known = address_complete(address, span_of(i->domain), name) == OK && directory_recall(i, span_of(name), &a);
+	int e = known ? add_target(&w, a.id, span_of(a.address), SPAN("")) /* the usual case needs no walk */
+	              : walk(i, address, SPAN(""), &r);
 	if (e)
 		route_free(&r);
 	else

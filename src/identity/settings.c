@@ -177,14 +177,9 @@ static int apply_cluster(struct meta_txn *t, struct resolved *q)
 static int apply_domain(struct meta_txn *t, struct resolved *q, struct span domain)
 {
 	struct meta_rows r;
-	int e = meta_one(t, &r, META_NAME_GET, "iis", (int64_t)SYSTEM_ACCOUNT, (int64_t)SYSTEM_DOMAINS, domain);
+	int e = meta_one(t, &r, META_NAME_ITEM, "iis", (int64_t)SYSTEM_ACCOUNT, (int64_t)SYSTEM_DOMAINS, domain);
 	if (e)
 		return e == ERR_NOT_FOUND ? OK : e;
-	int64_t uid = meta_int(&r, 0);
-	meta_done(&r);
-	e = meta_one(t, &r, META_LIVE_ITEM, "iii", (int64_t)SYSTEM_ACCOUNT, (int64_t)SYSTEM_DOMAINS, uid);
-	if (e)
-		return e;
 	e = apply_lines(q, SETTINGS_DOMAIN, meta_span(&r, 4));
 	meta_done(&r);
 	return e;
@@ -227,12 +222,23 @@ struct question {
 	struct resolved answer;
 };
 
+/* All but the domain of an account, which its address names. */
+static void expect_first(struct meta_txn *t, const struct question *k)
+{
+	meta_expect(t, META_LIVE_ITEMS, "iiii", (int64_t)SYSTEM_ACCOUNT, (int64_t)SYSTEM_SETTINGS, (int64_t)0, (int64_t)CLUSTER_MAX);
+	if (k->where == SETTINGS_DOMAIN)
+		meta_expect(t, META_NAME_ITEM, "iis", (int64_t)SYSTEM_ACCOUNT, (int64_t)SYSTEM_DOMAINS, k->domain);
+	if (k->where == SETTINGS_ACCOUNT)
+		meta_expect(t, META_LIVE_ITEM, "iii", (int64_t)SYSTEM_ACCOUNT, (int64_t)SYSTEM_ACCOUNTS, k->account);
+}
+
 static int read_settings(struct meta_txn *t, void *arg)
 {
 	struct question *k = arg;
 	struct resolved *q = &k->answer;
 	*q = (struct resolved){ 0 };
 	settings_default(&q->settings);
+	expect_first(t, k);
 	int e = apply_cluster(t, q);
 	if (!e && k->where == SETTINGS_DOMAIN)
 		e = apply_domain(t, q, k->domain);

@@ -28,12 +28,6 @@ struct account_request {
 	struct touched touched;
 };
 
-static int add_head(struct meta_txn *t, int64_t account, int64_t tenant)
-{
-	return meta_try(t, META_HEAD_ADD, "iiiiiiiiiii", tenant, tenant, (int64_t)0, (int64_t)0, (int64_t)0, (int64_t)0,
-	               (int64_t)1, clock_now() / SECOND_US, (int64_t)0, (int64_t)0, account);
-}
-
 /* The system log and its collections, at the first account of all. */
 static int ensure_system(struct service *s, struct meta_txn *t, const struct actor *actor)
 {
@@ -43,9 +37,7 @@ static int ensure_system(struct service *s, struct meta_txn *t, const struct act
 	int e = change_begin(&c, s, t, SYSTEM_ACCOUNT, CHANGE_SYSTEM, actor, 0);
 	if (e != ERR_NOT_FOUND)
 		return change_end(&c, e ? e : ERR_EXISTS, NULL) == ERR_EXISTS ? OK : e;
-	e = add_head(t, SYSTEM_ACCOUNT, 0);
-	if (!e)
-		e = change_begin(&c, s, t, SYSTEM_ACCOUNT, CHANGE_SYSTEM, actor, 0);
+	e = change_begin_account(&c, s, t, SYSTEM_ACCOUNT, CHANGE_SYSTEM, actor);
 	for (size_t i = 0; !e && i < SYSTEM_COLLECTIONS; i++)
 		e = change_collection_add(&c, COLLECTION_SYSTEM, 0, span_of(names[i]), 0, span_of(names[i]), &id);
 	return change_end(&c, e, NULL);
@@ -69,12 +61,9 @@ static int begin_log(struct account_request *q, struct meta_txn *t, int64_t acco
 	struct change c;
 	int64_t id;
 	uint32_t uid;
-	int e = add_head(t, account, 0);
+	int e = change_begin_account(&c, q->s, t, account, CHANGE_ACCOUNT_ADD, q->actor);
 	if (!e)
-		e = change_begin(&c, q->s, t, account, CHANGE_ACCOUNT_ADD, q->actor, 0);
-	if (e)
-		return e;
-	e = change_collection_add(&c, COLLECTION_MAIL, 0, SPAN("INBOX"), 0, SPAN("INBOX"), &id);
+		e = change_collection_add(&c, COLLECTION_MAIL, 0, SPAN("INBOX"), 0, SPAN("INBOX"), &id);
 	if (!e)
 		e = change_collection_add(&c, COLLECTION_SUBSCRIPTIONS, 0, SPAN("subscriptions"), 0, SPAN("subscriptions"), &id);
 	if (!e)
@@ -101,17 +90,40 @@ static int add_address(struct change *c, struct span address, uint32_t *id)
 	return e == ERR_EXISTS ? fail_with(ERR_EXISTS, "%.*s is there already", SPAN_ARG(address)) : e;
 }
 
+static bool is_in_domain_of(struct span a, struct span b)
+{
+	return span_eq(domain_of(a), domain_of(b));
+}
+
+/* Of an address that comes twice only the first: it changes what is read for the second. */
+static void expect_addresses(struct meta_txn *t, const struct account_request *q)
+{
+	change_expect(t, SYSTEM_ACCOUNT);
+	meta_expect(t, META_COLLECTION_GET, "ii", (int64_t)SYSTEM_ACCOUNT, (int64_t)SYSTEM_ACCOUNTS);
+	meta_expect(t, META_COLLECTION_GET, "ii", (int64_t)SYSTEM_ACCOUNT, (int64_t)SYSTEM_CREDENTIALS);
+	change_expect_item(t, SYSTEM_ACCOUNT, SYSTEM_DOMAINS, domain_of(q->addresses[0]));
+	for (size_t i = 0, k; i < q->n; i++) {
+		for (k = 0; k < i && !span_eq(q->addresses[k], q->addresses[i]); k++)
+			;
+		if (k < i)
+			continue;
+		meta_expect(t, META_NAME_GET, "iis", (int64_t)SYSTEM_ACCOUNT, (int64_t)SYSTEM_ALIASES, q->addresses[i]);
+		meta_expect(t, META_NAME_GET, "iis", (int64_t)SYSTEM_ACCOUNT, (int64_t)SYSTEM_ACCOUNTS, q->addresses[i]);
+	}
+}
+
 static int add_accounts(struct meta_txn *t, void *arg)
 {
 	struct account_request *q = arg;
 	struct change c;
 	uint32_t ids[BATCH], uid;
+	expect_addresses(t, q);
 	int e = change_begin(&c, q->s, t, SYSTEM_ACCOUNT, CHANGE_ACCOUNT_ADD, q->actor, 0);
 	for (size_t i = 0; !e && i < q->n; i++) {
 		e = add_address(&c, q->addresses[i], &ids[i]);
 		if (!e)
 			e = change_item_add(&c, SYSTEM_CREDENTIALS, ids[i], (struct span){ 0 }, 0, q->verifiers, &uid);
-		if (!e)
+		if (!e && (i == 0 || !is_in_domain_of(q->addresses[i], q->addresses[i - 1])))
 			e = domain_ensure(&c, q->addresses[i]);
 	}
 	size_t n = q->n;
@@ -126,6 +138,8 @@ static int none_exists(struct meta_txn *t, void *arg)
 {
 	struct account_request *q = arg;
 	struct meta_rows r;
+	for (size_t i = 0; i < q->n; i++)
+		meta_expect(t, META_NAME_GET, "iis", (int64_t)SYSTEM_ACCOUNT, (int64_t)SYSTEM_ACCOUNTS, q->addresses[i]);
 	for (size_t i = 0; i < q->n; i++) {
 		int e = meta_one(t, &r, META_NAME_GET, "iis", (int64_t)SYSTEM_ACCOUNT, (int64_t)SYSTEM_ACCOUNTS, q->addresses[i]);
 		if (!e) {

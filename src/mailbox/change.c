@@ -1,5 +1,6 @@
 #include "change.h"
 
+#include "clock.h"
 #include "fail.h"
 #include "flags.h"
 #include "service_private.h"
@@ -50,6 +51,17 @@ int change_head(struct meta_txn *t, int64_t account, struct head *h)
 	return read_head(t, META_HEAD_GET, account, h);
 }
 
+void change_expect(struct meta_txn *t, int64_t account)
+{
+	meta_expect(t, META_HEAD_LOCK, "i", account);
+}
+
+static void number(struct change *c)
+{
+	c->number = c->head.change + 1;
+	c->stamp = service_stamp(c->s, c->head.stamp);
+}
+
 int change_begin(struct change *c, struct service *s, struct meta_txn *t, int64_t account, enum change_kind kind,
                  const struct actor *actor, int64_t changeset)
 {
@@ -59,11 +71,20 @@ int change_begin(struct change *c, struct service *s, struct meta_txn *t, int64_
 		e = read_head(t, META_HEAD_LOCK, account, &c->head);
 	if (!e && c->head.floor == INT64_MAX)
 		e = fail_with(ERR_NOT_FOUND, "the account is being purged");
-	if (e)
-		return e;
-	c->number = c->head.change + 1;
-	c->stamp = service_stamp(s, c->head.stamp);
-	return OK;
+	if (!e)
+		number(c);
+	return e;
+}
+
+int change_begin_account(struct change *c, struct service *s, struct meta_txn *t, int64_t account, enum change_kind kind,
+                         const struct actor *actor)
+{
+	*c = (struct change){ .s = s, .t = t, .account = account, .kind = kind, .actor = actor,
+		              .head = { .next_collection = 1, .next_uidvalidity = clock_now() / SECOND_US } };
+	const struct head *h = &c->head;
+	number(c);
+	return meta_do(t, META_HEAD_ADD, "iiiiiiiiiii", h->tenant, h->domain, h->change, h->stamp, h->tree, h->floor,
+	               h->next_collection, h->next_uidvalidity, h->messages, h->bytes, account);
 }
 
 /* Closes the operation that is being collected. */
@@ -162,20 +183,32 @@ static struct open_collection *holder(struct collection *k)
 	return (struct open_collection *)(void *)((char *)k - offsetof(struct open_collection, c));
 }
 
-int change_collection(struct change *c, int64_t id, struct collection **out)
+static bool is_held(const struct change *c, int64_t id, struct collection **out)
 {
-	struct meta_rows r;
-	struct collection row;
 	for (struct open_collection *o = c->open; o; o = o->next)
 		if (o->c.id == id) {
 			*out = &o->c;
-			return OK;
+			return true;
 		}
+	return false;
+}
+
+int change_collection_row(struct change *c, const struct meta_rows *r, struct collection **out)
+{
+	struct collection row;
+	collection_from_row(r, &row);
+	return is_held(c, row.id, out) ? OK : hold_collection(c, &row, out);
+}
+
+int change_collection(struct change *c, int64_t id, struct collection **out)
+{
+	struct meta_rows r;
+	if (is_held(c, id, out))
+		return OK;
 	int e = meta_one(c->t, &r, META_COLLECTION_GET, "ii", c->account, id);
 	if (e)
 		return e;
-	collection_from_row(&r, &row);
-	e = hold_collection(c, &row, out);
+	e = change_collection_row(c, &r, out);
 	meta_done(&r);
 	return e;
 }
@@ -195,7 +228,10 @@ int change_collection_add(struct change *c, enum collection_kind kind, int64_t p
 		.name = name, .attributes = attributes, .uidvalidity = c->head.next_uidvalidity++, .uidnext = 1,
 		.change = c->number, .recent = 1,
 	};
+	struct collection *held;
 	int e = insert_collection(c, &k);
+	if (!e)
+		e = hold_collection(c, &k, &held);
 	if (e)
 		return e;
 	*id = k.id;
@@ -428,6 +464,27 @@ int change_email_add(struct change *c, int64_t blob, uint64_t size, int64_t sent
 	return e;
 }
 
+void change_expect_item(struct meta_txn *t, int64_t account, int64_t collection, struct span name)
+{
+	meta_expect(t, META_COLLECTION_GET, "ii", account, collection);
+	if (name.n)
+		meta_expect(t, META_NAME_GET, "iis", account, collection, name);
+}
+
+/* Looked at rather than tried: nobody else changes the account meanwhile, and a look can be named before. */
+static int take_name(struct change *c, const struct collection *k, struct span name, uint32_t uid)
+{
+	struct meta_rows r;
+	bool new = k->created == c->number; /* then nobody has given a name in it yet */
+	int e = new ? ERR_NOT_FOUND : meta_one(c->t, &r, META_NAME_GET, "iis", c->account, k->id, name);
+	if (e == ERR_NOT_FOUND)
+		return meta_do(c->t, META_NAME_ADD, "iisi", c->account, k->id, name, (int64_t)uid);
+	if (e)
+		return e;
+	meta_done(&r);
+	return fail_with(ERR_EXISTS, "the name is taken");
+}
+
 int change_item_add(struct change *c, int64_t collection, uint32_t uid, struct span name, int64_t date, struct span data,
                     uint32_t *out)
 {
@@ -443,7 +500,7 @@ int change_item_add(struct change *c, int64_t collection, uint32_t uid, struct s
 		k->uidnext = (int64_t)uid + 1;
 	struct version v = { .uid = uid, .created = c->number, .change = c->number, .date = date, .saved = c->stamp,
 		             .flags = FLAG_SEEN, .name = name, .data = data };
-	e = name.n ? meta_try(c->t, META_NAME_ADD, "iisi", c->account, collection, name, (int64_t)uid) : OK;
+	e = name.n ? take_name(c, k, name, uid) : OK;
 	if (!e)
 		e = insert_version(c, k, &v);
 	if (e)

@@ -72,10 +72,17 @@ struct change {
 	bool did;
 };
 
+/* Names what change_begin reads (meta_expect). Whoever can name more of what its change will read does so right behind, before
+   change_begin: then all of it comes with one answer of the database, and the head first, by which the rest is kept still. */
+void change_expect(struct meta_txn *t, int64_t account);
+
 /* Reads the head. ERR_NOT_FOUND: no such account. ERR_FULL: the disk has no room for a change, but of the system log.
    ERR_UNAVAILABLE: this node's clock is off. */
 int change_begin(struct change *c, struct service *s, struct meta_txn *t, int64_t account, enum change_kind kind,
                  const struct actor *actor, int64_t changeset);
+/* The same for the first change of an account, which makes its log. The account's id must be nobody's. */
+int change_begin_account(struct change *c, struct service *s, struct meta_txn *t, int64_t account, enum change_kind kind,
+                         const struct actor *actor);
 /* result: what went before; OK writes counters, journal and head, anything else only frees. Returns result or the first
    failure. touched (may be NULL) is set. */
 int change_end(struct change *c, int result, struct touched *touched);
@@ -85,6 +92,8 @@ int change_room(const struct change *c, int64_t quota, uint64_t bytes);
 
 /* A living collection, its counters kept by this change. Lives until change_end. ERR_NOT_FOUND. */
 int change_collection(struct change *c, int64_t id, struct collection **out);
+/* The same out of a row that was found otherwise, with COLLECTION_COLUMNS. */
+int change_collection_row(struct change *c, const struct meta_rows *r, struct collection **out);
 /* A new one, or (change_collection_revive) one that ended, as it was at its end but with this parent and name. path is
    for the journal. *id out. */
 int change_collection_add(struct change *c, enum collection_kind kind, int64_t parent, struct span name, int64_t attributes,
@@ -114,6 +123,7 @@ int change_range_end(struct change *c, struct collection *in, const struct versi
 int change_email_add(struct change *c, int64_t blob, uint64_t size, int64_t sent, struct span summary, int64_t *email);
 
 /* Items of collections that are found by name. uid 0: the next one. ERR_EXISTS: the name is taken. */
+void change_expect_item(struct meta_txn *t, int64_t account, int64_t collection, struct span name);
 int change_item_add(struct change *c, int64_t collection, uint32_t uid, struct span name, int64_t date, struct span data,
                     uint32_t *out);
 int change_item_set(struct change *c, int64_t collection, uint32_t uid, struct span name, int64_t date, struct span data);

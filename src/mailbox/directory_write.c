@@ -148,10 +148,15 @@ int domain_add(struct service *s, const struct span *domains, size_t n, const st
 	return service_commit(s, NULL, 0, add_domains, &q, &q.touched, 1);
 }
 
-int domain_ensure(struct change *c, struct span address)
+struct span domain_of(struct span address)
 {
 	const char *at = memrchr(address.p, '@', address.n);
-	struct span domain = at ? span_sub(address, (size_t)(at - address.p) + 1, address.n) : (struct span){ 0 };
+	return at ? span_sub(address, (size_t)(at - address.p) + 1, address.n) : (struct span){ 0 };
+}
+
+int domain_ensure(struct change *c, struct span address)
+{
+	struct span domain = domain_of(address);
 	uint32_t uid;
 	if (domain.n == 0)
 		return OK;

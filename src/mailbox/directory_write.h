@@ -33,6 +33,8 @@ int alias_remove(struct service *s, struct span alias, const struct span *target
 /* By name. targets: one a line. fn returns non-zero to stop. */
 int alias_list(struct service *s, int (*fn)(void *ctx, struct span alias, struct span targets), void *ctx);
 
+/* What follows the '@'. */
+struct span domain_of(struct span address);
 /* Within a change of the system log: makes the domain of an address (or of "@domain") where it is not there. */
 int domain_ensure(struct change *c, struct span address);
 

@@ -42,6 +42,26 @@ static int check_room(struct change *c)
 	return full ? fail_with(ERR_LIMIT, "the account has %d folders, the most there can be", FOLDERS_MAX) : OK;
 }
 
+int folder_selectable(struct change *c, struct span path, struct collection **out)
+{
+	struct span component;
+	struct meta_rows r;
+	struct collection *k = NULL;
+	while (mailbox_name_next(&path, &component)) {
+		int e = tree_step(c->t, c->account, k ? k->id : 0, component, &r);
+		if (e)
+			return e == ERR_NOT_FOUND ? fail_with(ERR_NOT_FOUND, "no such folder") : e;
+		e = change_collection_row(c, &r, &k);
+		meta_done(&r);
+		if (e)
+			return e;
+	}
+	if (!k || k->attributes & FOLDER_NOSELECT)
+		return fail_with(ERR_NOT_FOUND, "no such folder");
+	*out = k;
+	return OK;
+}
+
 /* The folder of that path, created with its parents where it is not there. The tree is as of before this change. */
 static int ensure(struct change *c, const struct tree *tree, struct span path, int64_t *id)
 {
@@ -105,6 +125,11 @@ static int run_operation(struct meta_txn *t, void *arg)
 	struct job *j = arg;
 	struct change c;
 	struct tree tree = { 0 };
+	change_expect(t, j->q.account);
+	if (j->whole)
+		tree_expect_rows(t, j->q.account, 0);
+	else
+		tree_expect_path(t, j->q.account, j->q.path);
 	int e = change_begin(&c, j->q.s, t, j->q.account, j->kind, j->q.actor, j->q.changeset);
 	if (!e)
 		e = j->whole ? tree_load(t, j->q.account, 0, &tree) : tree_load_path(t, j->q.account, j->q.path, &tree);
@@ -386,6 +411,11 @@ int folder_take_versions(struct change *c, struct meta_rows *r, struct version *
 	*out = (struct version *)(uintptr_t)all.p;
 	*n = all.n / sizeof **out;
 	return OK;
+}
+
+void folder_expect_versions(struct meta_txn *t, int64_t account, int64_t collection, uint32_t from, uint32_t to, size_t max)
+{
+	meta_expect(t, META_LIVE_RANGE, "iiiii", account, collection, (int64_t)from, (int64_t)to, (int64_t)max);
 }
 
 int folder_versions(struct change *c, int64_t collection, uint32_t from, uint32_t to, size_t max, struct version **out, size_t *n)

@@ -32,6 +32,14 @@ static void take_row(struct tree_load *l, const struct meta_rows *r)
 	buffer_put(&l->rows, &f, sizeof f);
 }
 
+void tree_expect_rows(struct meta_txn *t, int64_t account, int64_t at)
+{
+	if (at)
+		meta_expect(t, META_COLLECTIONS_AT, "iiiii", account, at, account, at, at);
+	else
+		meta_expect(t, META_COLLECTION_ALL, "i", account);
+}
+
 /* The collection rows behind it, all kinds (COLLECTION_COLUMNS). */
 static int query_rows(struct meta_txn *t, int64_t account, int64_t at, struct meta_rows *r)
 {
@@ -57,6 +65,8 @@ static int read_rows(struct meta_txn *t, void *arg)
 	struct meta_rows r;
 	arena_reset(&l->out->arena);
 	buffer_reset(&l->rows);
+	meta_expect(t, META_HEAD_GET, "i", l->account);
+	tree_expect_rows(t, l->account, l->at);
 	int e = read_head(t, l);
 	if (e)
 		return e;
@@ -165,16 +175,39 @@ int tree_load(struct meta_txn *t, int64_t account, int64_t at, struct tree *out)
 	return e;
 }
 
+int tree_step(struct meta_txn *t, int64_t account, int64_t parent, struct span component, struct meta_rows *r)
+{
+	if (!parent && mailbox_name_is_inbox(component))
+		return meta_one(t, r, META_COLLECTION_GET, "ii", account, (int64_t)INBOX);
+	return meta_one(t, r, META_COLLECTION_NAMED, "iisi", account, parent, component, (int64_t)COLLECTION_MAIL);
+}
+
+/* INBOX has its number by itself, so the step below it can be named too. */
+void tree_expect_path(struct meta_txn *t, int64_t account, struct span path)
+{
+	struct span component;
+	int64_t parent = 0;
+	if (!mailbox_name_next(&path, &component))
+		return;
+	if (mailbox_name_is_inbox(component)) {
+		meta_expect(t, META_COLLECTION_GET, "ii", account, (int64_t)INBOX);
+		parent = INBOX;
+	}
+	if (!parent || mailbox_name_next(&path, &component))
+		meta_expect(t, META_COLLECTION_NAMED, "iisi", account, parent, component, (int64_t)COLLECTION_MAIL);
+}
+
 /* The rows from the top down to path, until one is not there. */
 static int read_path(struct meta_txn *t, struct tree_load *l, struct span path)
 {
 	struct span component;
 	struct meta_rows r;
 	int64_t parent = 0;
+	meta_expect(t, META_HEAD_GET, "i", l->account);
+	tree_expect_path(t, l->account, path);
 	int e = read_head(t, l);
 	while (!e && mailbox_name_next(&path, &component)) {
-		struct span name = !parent && mailbox_name_is_inbox(component) ? SPAN("INBOX") : component;
-		e = meta_one(t, &r, META_COLLECTION_NAMED, "iisi", l->account, parent, name, (int64_t)COLLECTION_MAIL);
+		e = tree_step(t, l->account, parent, component, &r);
 		if (e)
 			return e == ERR_NOT_FOUND ? OK : e;
 		take_row(l, &r);

@@ -14,7 +14,12 @@ const unsigned char *incoming_sha256(const struct incoming *in); /* 32 bytes, af
 int incoming_find(struct incoming *in);
 /* Within fn, before anything else: it may be a rerun. */
 void incoming_begin(struct incoming *in);
+/* Within fn: names what linking it will read (meta_expect). */
+void incoming_expect(struct meta_txn *t, const struct incoming *in);
 /* Within fn: a new email and its entry; v has flags, keywords and date. The first of a transaction also links the blob. */
 int incoming_add(struct incoming *in, struct change *c, struct collection *to, struct version *v);
+
+/* From a row with PLACE_COLUMNS, from that column on. */
+void message_place_from_row(const struct meta_rows *r, int column, struct message_place *out);
 
 #endif

@@ -17,6 +17,7 @@
 #include "staged.h"
 #include "tree_private.h"
 #include "varint.h"
+#include "view.h"
 
 enum { DELIVER_BATCH = 20, SUMMARY_MAX = 1 << 20 };
 
@@ -64,7 +65,7 @@ int incoming_write(struct incoming *in, struct span bytes)
 	return in->result = blob_stage_write(in->stage, bytes);
 }
 
-static int64_t hash_prefix(const unsigned char *sha256)
+static int64_t hash_prefix(const void *sha256)
 {
 	int64_t h;
 	memcpy(&h, sha256, sizeof h);
@@ -158,8 +159,14 @@ void incoming_free(struct incoming **inp)
    a purge on another database node that condemns it at the same moment and this link cannot both be committed. */
 static int link_known(struct incoming *in, struct meta_txn *t)
 {
-	int e = meta_try(t, META_BLOB_LINK, "ii", clock_now(), in->blob);
-	return e || meta_changed(t) ? e : fail_with(ERR_CONFLICT, "the blob went away");
+	struct meta_rows r;
+	int e = meta_one(t, &r, META_BLOB_LOCK, "i", in->blob);
+	if (e && e != ERR_NOT_FOUND)
+		return e;
+	int64_t state = e ? 1 : meta_int(&r, 0);
+	if (!e)
+		meta_done(&r);
+	return state == 0 ? meta_do(t, META_BLOB_LINK, "ii", clock_now(), in->blob) : fail_with(ERR_CONFLICT, "the blob went away");
 }
 
 static int link_new(struct incoming *in, struct meta_txn *t)
@@ -218,6 +225,12 @@ int incoming_commit(struct incoming *const *in, size_t n, meta_fn *fn, void *arg
 	return e;
 }
 
+void incoming_expect(struct meta_txn *t, const struct incoming *in)
+{
+	if (in->known)
+		meta_expect(t, META_BLOB_LOCK, "i", in->blob);
+}
+
 void incoming_begin(struct incoming *in)
 {
 	in->linked = false;
@@ -233,10 +246,11 @@ int incoming_add(struct incoming *in, struct change *c, struct collection *to, s
 	return e ? e : change_entry_add(c, to, v, 0);
 }
 
-/* One of the recipients, and what counts for its account. */
+/* One of the recipients, what counts for its account, and what makes a delivery of the same bytes to it the same one. */
 struct target {
 	struct recipient *r;
 	int64_t quota, window;
+	unsigned char hash[16]; /* over folder and sender */
 };
 
 struct delivery {
@@ -248,7 +262,6 @@ struct delivery {
 	struct touched touched[DELIVER_BATCH];
 };
 
-/* What makes a delivery of the same bytes to an account the same delivery: 16 bytes over folder and sender. */
 static void delivery_hash(const struct delivery *d, const struct recipient *r, unsigned char hash[16])
 {
 	unsigned char full[SHA256_DIGEST_LENGTH];
@@ -260,59 +273,54 @@ static void delivery_hash(const struct delivery *d, const struct recipient *r, u
 	buffer_free(&b);
 }
 
-static int is_duplicate(struct change *c, const struct incoming *in, struct span hash, int64_t window, bool *duplicate)
+static struct span sha256_of(const struct incoming *in)
+{
+	return span_from(blob_stage_sha256(in->stage), SHA256_DIGEST_LENGTH);
+}
+
+static struct span hash_of(const struct target *k)
+{
+	return span_from(k->hash, sizeof k->hash);
+}
+
+static int is_duplicate(struct change *c, const struct incoming *in, const struct target *k, bool *duplicate)
 {
 	struct meta_rows r;
-	const unsigned char *sha = blob_stage_sha256(in->stage);
-	int e = meta_one(c->t, &r, META_DELIVERY_GET, "iibib", hash_prefix(sha), (int64_t)0,
-	                 span_from(sha, SHA256_DIGEST_LENGTH), c->account, hash);
+	struct span sha = sha256_of(in);
+	int e = meta_one(c->t, &r, META_DELIVERY_GET, "iibib", hash_prefix(sha.p), (int64_t)0, sha, c->account, hash_of(k));
 	if (e)
 		return e == ERR_NOT_FOUND ? OK : e;
 	int64_t blob = meta_int(&r, 0);
-	*duplicate = meta_int(&r, 1) + window > c->stamp;
+	*duplicate = meta_int(&r, 1) + k->window > c->stamp;
 	meta_done(&r);
-	return *duplicate ? OK : meta_do(c->t, META_DELIVERY_DROP, "iib", blob, c->account, hash);
+	return *duplicate ? OK : meta_do(c->t, META_DELIVERY_DROP, "iib", blob, c->account, hash_of(k));
 }
 
-static int find_folder(struct change *c, struct span path, int64_t *id)
+/* INBOX, if the folder that was asked for is not there. */
+static int find_folder(struct change *c, struct span path, struct collection **to)
 {
-	struct tree tree;
-	*id = INBOX;
-	if (path.n == 0)
-		return OK;
-	int e = tree_load_path(c->t, c->account, path, &tree);
-	if (e)
-		return e;
-	const struct folder *f = tree_find(&tree, path);
-	if (f && !(f->attributes & FOLDER_NOSELECT))
-		*id = f->id;
-	tree_free(&tree);
-	return OK;
+	int e = path.n ? folder_selectable(c, path, to) : ERR_NOT_FOUND;
+	return e == ERR_NOT_FOUND ? change_collection(c, INBOX, to) : e;
 }
 
 static int deliver_into(struct change *c, struct delivery *d, struct target *k)
 {
-	unsigned char hash[16];
 	struct collection *to;
-	int64_t folder;
 	struct version v = { .date = c->stamp };
 	struct recipient *r = k->r;
-	delivery_hash(d, r, hash);
-	int e = is_duplicate(c, d->in, span_from(hash, sizeof hash), k->window, &r->duplicate);
+	int e = is_duplicate(c, d->in, k, &r->duplicate);
 	if (e || r->duplicate)
 		return e;
 	e = change_room(c, k->quota, incoming_size(d->in));
 	if (!e)
-		e = find_folder(c, r->folder, &folder);
-	if (!e)
-		e = change_collection(c, folder, &to);
+		e = find_folder(c, r->folder, &to);
 	if (!e)
 		e = incoming_add(d->in, c, to, &v);
 	if (!e)
-		e = meta_do(c->t, META_DELIVERY_ADD, "iibii", d->in->blob, c->account, span_from(hash, sizeof hash), c->stamp, c->number);
+		e = meta_do(c->t, META_DELIVERY_ADD, "iibii", d->in->blob, c->account, hash_of(k), c->stamp, c->number);
 	if (e)
 		return e;
-	change_note(c, LOG_ENVELOPE, folder, d->sender, r->address);
+	change_note(c, LOG_ENVELOPE, to->id, d->sender, r->address);
 	r->uid = v.uid;
 	return OK;
 }
@@ -327,11 +335,32 @@ static int deliver_one(struct meta_txn *t, struct delivery *d, struct target *k,
 	return change_end(&c, e, touched);
 }
 
+/* What the delivery to one of them will read. */
+static void expect_target(struct meta_txn *t, const struct delivery *d, const struct target *k)
+{
+	struct span sha = sha256_of(d->in);
+	int64_t account = k->r->account;
+	change_expect(t, account);
+	meta_expect(t, META_DELIVERY_GET, "iibib", hash_prefix(sha.p), (int64_t)0, sha, account, hash_of(k));
+	tree_expect_path(t, account, k->r->folder);
+	meta_expect(t, META_COLLECTION_GET, "ii", account, (int64_t)INBOX);
+}
+
+/* All of it at once, but for an account that comes again: what is read for it then, its first delivery has changed. */
+static void expect_delivery(struct meta_txn *t, const struct delivery *d)
+{
+	for (size_t i = 0; i < d->n; i++)
+		if (i == 0 || d->to[i].r->account != d->to[i - 1].r->account)
+			expect_target(t, d, &d->to[i]);
+	incoming_expect(t, d->in);
+}
+
 static int run_delivery(struct meta_txn *t, void *arg)
 {
 	struct delivery *d = arg;
 	int e = OK;
 	incoming_begin(d->in);
+	expect_delivery(t, d);
 	for (size_t i = 0; !e && i < d->n; i++) {
 		e = deliver_one(t, d, &d->to[i], &d->touched[i]);
 		d->to[i].r->result = e;
@@ -342,10 +371,18 @@ static int run_delivery(struct meta_txn *t, void *arg)
 	return e;
 }
 
+static int by_account(const void *a, const void *b)
+{
+	int64_t x = ((const struct target *)a)->r->account, y = ((const struct target *)b)->r->account;
+	return (x > y) - (x < y);
+}
+
+/* In the order of accounts, so that two deliveries to the same ones do not wait for each other. */
 static void deliver_batch(struct delivery *d)
 {
 	if (d->n == 0)
 		return;
+	qsort(d->to, d->n, sizeof *d->to, by_account);
 	for (size_t i = 0; i < d->n; i++)
 		d->touched[i] = (struct touched){ 0 };
 	int e = incoming_commit(&d->in, 1, run_delivery, d, d->touched, d->n);
@@ -375,8 +412,11 @@ static void add_target(struct delivery *d, struct recipient *r)
 	r->result = service_settings(d->in->s, r->account, &settings);
 	if (!r->result && incoming_size(d->in) > (uint64_t)settings.message_max)
 		r->result = ERR_LIMIT;
-	if (!r->result)
-		d->to[d->n++] = (struct target){ r, settings.quota, settings.duplicate_window };
+	if (r->result)
+		return;
+	struct target *k = &d->to[d->n++];
+	*k = (struct target){ r, settings.quota, settings.duplicate_window };
+	delivery_hash(d, r, k->hash);
 }
 
 /* Whoever is told the result of another: its own copy of the message would be the same entry. */
@@ -424,14 +464,8 @@ struct append_request {
 
 static int append_into(struct change *c, struct append_request *q)
 {
-	struct tree tree;
 	struct collection *to;
-	int e = tree_load_path(c->t, c->account, q->path, &tree);
-	if (e)
-		return e;
-	const struct folder *f = tree_find(&tree, q->path);
-	e = f && !(f->attributes & FOLDER_NOSELECT) ? change_collection(c, f->id, &to) : fail_with(ERR_NOT_FOUND, "no such folder");
-	tree_free(&tree);
+	int e = folder_selectable(c, q->path, &to);
 	if (e)
 		return e;
 	struct version v = q->v;
@@ -450,6 +484,9 @@ static int run_append(struct meta_txn *t, void *arg)
 	struct append_request *q = arg;
 	struct change c;
 	incoming_begin(q->in);
+	change_expect(t, q->account);
+	tree_expect_path(t, q->account, q->path);
+	incoming_expect(t, q->in);
 	int e = change_begin(&c, q->s, t, q->account, CHANGE_APPEND, q->actor, 0);
 	if (!e)
 		e = append_into(&c, q);
@@ -476,88 +513,93 @@ int append(struct service *s, int64_t account, struct span path, struct incoming
 	return e;
 }
 
-/* Where the bytes of an email lie: its body's row, or another of the same bytes. */
-struct where {
-	int64_t email, size, email_size;
-	int64_t body, domain;
-	struct blob_location at;
-	unsigned char sha256[SHA256_DIGEST_LENGTH]; /* zeros when the row has none */
-	int64_t copy; /* the last other body that was tried */
-};
-
 struct message {
 	struct service *s;
-	struct where w;
+	int64_t email;
+	struct message_place place; /* of its body, or of another of the same bytes */
+	int64_t copy;               /* the last other body that was tried */
 	struct blob_reader *reader; /* NULL after a failure */
 };
 
+void message_place_from_row(const struct meta_rows *r, int column, struct message_place *out)
+{
+	struct span sha = meta_span(r, column + 7);
+	*out = (struct message_place){
+		.email_size = meta_int(r, column), .pack = meta_int(r, column + 1), .pack_at = meta_int(r, column + 2),
+		.stored = meta_int(r, column + 3), .size = meta_int(r, column + 4), .body = meta_int(r, column + 5),
+		.domain = meta_int(r, column + 6),
+	};
+	if (sha.n == sizeof out->sha256)
+		memcpy(out->sha256, sha.p, sha.n);
+}
+
 static int find_message(struct meta_txn *t, void *arg)
 {
-	struct where *w = arg;
+	struct message *m = arg;
 	struct meta_rows r;
-	w->at.stored = 0;
-	int e = meta_one(t, &r, META_EMAIL_BLOB, "i", w->email);
+	m->place.stored = 0;
+	int e = meta_one(t, &r, META_EMAIL_BLOB, "i", m->email);
 	if (e)
 		return e;
-	w->at = (struct blob_location){ meta_int(&r, 1), meta_int(&r, 2), meta_int(&r, 3) };
-	w->email_size = meta_int(&r, 0);
-	w->size = meta_int(&r, 4);
-	struct span sha = meta_span(&r, 5);
-	memset(w->sha256, 0, sizeof w->sha256);
-	memcpy(w->sha256, sha.p, sha.n == sizeof w->sha256 ? sha.n : 0);
-	w->body = meta_int(&r, 6);
-	w->domain = meta_int(&r, 7);
+	message_place_from_row(&r, 0, &m->place);
 	meta_done(&r);
 	return OK;
 }
 
 static int find_copy(struct meta_txn *t, void *arg)
 {
-	struct where *w = arg;
+	struct message *m = arg;
+	struct message_place *p = &m->place;
 	struct meta_rows r;
 	int64_t found = 0;
-	int e = meta_query(t, &r, META_BLOB_COPIES, "iii", hash_prefix(w->sha256), w->domain, w->copy);
+	int e = meta_query(t, &r, META_BLOB_COPIES, "iii", hash_prefix(p->sha256), p->domain, m->copy);
 	if (e)
 		return e;
 	while (!found && (e = meta_next(&r)) > 0) {
-		if (meta_int(&r, 0) == w->body || !span_eq(meta_span(&r, 1), span_from(w->sha256, sizeof w->sha256)))
+		if (meta_int(&r, 0) == p->body || !span_eq(meta_span(&r, 1), span_from(p->sha256, sizeof p->sha256)))
 			continue;
 		found = meta_int(&r, 0);
-		w->at = (struct blob_location){ meta_int(&r, 2), meta_int(&r, 3), meta_int(&r, 4) };
+		p->pack = meta_int(&r, 2);
+		p->pack_at = meta_int(&r, 3);
+		p->stored = meta_int(&r, 4);
 	}
 	meta_done(&r);
-	w->copy = found ? found : w->copy;
+	m->copy = found ? found : m->copy;
 	return e < 0 ? e : found ? OK : ERR_NOT_FOUND;
 }
 
 static int open_at(struct message *m)
 {
+	const struct message_place *p = &m->place;
+	struct blob_location at = { p->pack, p->pack_at, p->stored };
 	blob_reader_close(&m->reader);
-	int e = blob_reader_open(m->s->store->blob, &m->w.at, &m->reader);
+	int e = blob_reader_open(m->s->store->blob, &at, &m->reader);
 	/* rows have no checksum of their own: a damaged one must not lead to somebody else's message */
-	bool right = !e && blob_reader_size(m->reader) == (uint64_t)m->w.size && m->w.email_size == m->w.size &&
-	             !memcmp(blob_reader_sha256(m->reader), m->w.sha256, sizeof m->w.sha256);
+	bool right = !e && blob_reader_size(m->reader) == (uint64_t)p->size && p->email_size == p->size &&
+	             !memcmp(blob_reader_sha256(m->reader), p->sha256, sizeof p->sha256);
 	if (e || right)
 		return e;
 	blob_reader_close(&m->reader);
-	return fail_with(ERR_CORRUPT, "email %lld: the record there is another message", (long long)m->w.email);
+	return fail_with(ERR_CORRUPT, "email %lld: the record there is another message", (long long)m->email);
 }
 
 /* At where the body lies by now. */
 static int find_reader(struct message *m)
 {
-	int e = meta_read(m->s->store->meta, find_message, &m->w);
+	int e = meta_read(m->s->store->meta, find_message, m);
 	return e ? e : open_at(m);
 }
 
+/* A miss may only mean that the body moved to a pack, or to another one, since: look again before calling it lost. */
 static int open_reader(struct message *m)
 {
-	int e = find_reader(m);
-	/* a miss may only mean that the body moved to a pack, or to another one, since: look again before calling it lost */
-	if (e == ERR_NOT_FOUND && m->w.at.stored)
+	int e = m->place.body ? open_at(m) : ERR_NOT_FOUND;
+	if (e == ERR_NOT_FOUND || e == ERR_CORRUPT)
 		e = find_reader(m);
-	if (e == ERR_NOT_FOUND && m->w.at.stored)
-		return fail_with(ERR_CORRUPT, "email %lld: its bytes are not there", (long long)m->w.email);
+	if (e == ERR_NOT_FOUND && m->place.stored)
+		e = find_reader(m);
+	if (e == ERR_NOT_FOUND && m->place.stored)
+		return fail_with(ERR_CORRUPT, "email %lld: its bytes are not there", (long long)m->email);
 	return e;
 }
 
@@ -568,19 +610,21 @@ static int open_copy(struct message *m)
 	int e;
 	snprintf(why, sizeof why, "%s", fail_detail());
 	do {
-		e = meta_read(m->s->store->meta, find_copy, &m->w);
+		e = meta_read(m->s->store->meta, find_copy, m);
 	} while (!e && (e = open_at(m)) && e != ERR_UNAVAILABLE);
 	if (e)
 		blob_reader_close(&m->reader);
 	return e == ERR_NOT_FOUND ? fail_with(ERR_CORRUPT, "%s", why) : e;
 }
 
-int message_open(struct service *s, int64_t email, struct message **out)
+static int open_message(struct service *s, int64_t email, const struct message_place *place, struct message **out)
 {
 	struct message *m = calloc(1, sizeof *m);
 	if (!m)
 		return fail_with(ERR_UNAVAILABLE, "no memory");
-	*m = (struct message){ .s = s, .w.email = email };
+	*m = (struct message){ .s = s, .email = email };
+	if (place)
+		m->place = *place;
 	int e = open_reader(m);
 	if (e == ERR_CORRUPT)
 		e = open_copy(m);
@@ -591,9 +635,19 @@ int message_open(struct service *s, int64_t email, struct message **out)
 	return e;
 }
 
+int message_open(struct service *s, int64_t email, struct message **out)
+{
+	return open_message(s, email, NULL, out);
+}
+
+int message_open_entry(struct service *s, const struct entry *e, struct message **out)
+{
+	return open_message(s, e->email, e->place, out);
+}
+
 uint64_t message_size(const struct message *m)
 {
-	return (uint64_t)m->w.size;
+	return (uint64_t)m->place.size;
 }
 
 int message_at(struct message *m, uint64_t offset, struct span *out)

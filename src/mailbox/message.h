@@ -43,10 +43,19 @@ int append(struct service *s, int64_t account, struct span path, struct incoming
 /* Reading a message by its EMAILID. ERR_UNAVAILABLE when the store is down, ERR_CORRUPT when its bytes are wrong:
    a reply never holds less than was promised. */
 struct message;
+struct entry;
 int message_open(struct service *s, int64_t email, struct message **out);
+/* Of an entry, which may know where its bytes lie. */
+int message_open_entry(struct service *s, const struct entry *e, struct message **out);
 uint64_t message_size(const struct message *m);
 /* The bytes from offset on, as many as are at hand; empty at the end. Valid until the next call. */
 int message_at(struct message *m, uint64_t offset, struct span *out);
 void message_close(struct message **m);
+
+/* Where the bytes of an email lie: read together with many others, and perhaps a while ago. */
+struct message_place {
+	int64_t email_size, pack, pack_at, stored, size, body, domain; /* body 0: it has none */
+	unsigned char sha256[32]; /* zeros when the row has none */
+};
 
 #endif

@@ -71,7 +71,7 @@ int search_header(struct service *s, const struct entry *e, struct span field, s
 	}
 	err = mime_summary_part(&view, NULL, 0, &top);
 	if (!err)
-		err = message_open(s, e->email, &m);
+		err = message_open_entry(s, e, &m);
 	if (err)
 		return err;
 	err = read_header(m, top.header_start, top.body_start, &header);
@@ -85,7 +85,7 @@ int search_header(struct service *s, const struct entry *e, struct span field, s
 /* The place in the message: a part, and how far its text was looked at. */
 struct text_search {
 	struct service *service;
-	int64_t email;
+	struct entry entry;      /* its email and place */
 	struct message *message; /* NULL in a pause */
 	struct mime_summary view;
 	struct span rest;        /* of view.parts */
@@ -175,7 +175,7 @@ int text_search_open(struct service *s, const struct entry *e, struct span needl
 		return err;
 	}
 	t->service = s;
-	t->email = e->email;
+	t->entry = (struct entry){ .email = e->email, .place = e->place };
 	t->rest = t->view.parts;
 	t->needle = needle;
 	t->with_header = with_header;
@@ -186,7 +186,7 @@ int text_search_open(struct service *s, const struct entry *e, struct span needl
 int text_search_step(struct text_search *t, bool *done, bool *found)
 {
 	*found = t->needle.n == 0;
-	int e = *found || t->message ? OK : message_open(t->service, t->email, &t->message);
+	int e = *found || t->message ? OK : message_open_entry(t->service, &t->entry, &t->message);
 	if (!e && !*found)
 		e = t->in_text ? scan_text(t, found) : next_part(t, done, found);
 	*done = *done || *found;

@@ -13,8 +13,8 @@ int search_header(struct service *s, const struct entry *e, struct span field, s
 /* Is the folded needle in the text of the message's parts (with_header: or in any header of it)? */
 int search_text(struct service *s, const struct entry *e, struct span needle, bool with_header, bool *found);
 
-/* The same in steps of some milliseconds, so that a large message holds nobody up. The needle and the entry's summary stay
-   where they are until it is closed. */
+/* The same in steps of some milliseconds, so that a large message holds nobody up. The needle, the entry's summary and
+   its place stay where they are until it is closed. */
 int text_search_open(struct service *s, const struct entry *e, struct span needle, bool with_header, struct text_search **out);
 /* Looks on a little; *done when *found is the answer. */
 int text_search_step(struct text_search *t, bool *done, bool *found);

@@ -39,6 +39,8 @@ static int add_snapshot(struct meta_txn *t, void *arg)
 	uint32_t uid;
 	char data[40];
 	snprintf(data, sizeof data, "expires=%lld", (long long)q->expires);
+	change_expect(t, SYSTEM_ACCOUNT);
+	change_expect_item(t, SYSTEM_ACCOUNT, SYSTEM_SNAPSHOTS, q->name);
 	int e = change_begin(&c, q->s, t, SYSTEM_ACCOUNT, CHANGE_SNAPSHOT_CREATE, q->actor, 0);
 	if (!e)
 		e = change_item_add(&c, SYSTEM_SNAPSHOTS, 0, q->name, c.stamp, span_of(data), &uid);
@@ -61,14 +63,17 @@ int snapshot_create(struct service *s, struct span name, int64_t expires, const 
 	return e;
 }
 
+static int no_snapshot(struct span name)
+{
+	return fail_with(ERR_NOT_FOUND, "there is no snapshot %.*s", SPAN_ARG(name));
+}
+
 static int find_uid(struct meta_txn *t, struct span name, uint32_t *uid)
 {
 	struct meta_rows r;
 	int e = meta_one(t, &r, META_NAME_GET, "iis", (int64_t)SYSTEM_ACCOUNT, (int64_t)SYSTEM_SNAPSHOTS, name);
-	if (e == ERR_NOT_FOUND)
-		return fail_with(ERR_NOT_FOUND, "there is no snapshot %.*s", SPAN_ARG(name));
 	if (e)
-		return e;
+		return e == ERR_NOT_FOUND ? no_snapshot(name) : e;
 	*uid = (uint32_t)meta_int(&r, 0);
 	meta_done(&r);
 	return OK;
@@ -79,6 +84,8 @@ static int end_snapshot(struct meta_txn *t, void *arg)
 	struct request *q = arg;
 	struct change c;
 	uint32_t uid = 0;
+	change_expect(t, SYSTEM_ACCOUNT);
+	change_expect_item(t, SYSTEM_ACCOUNT, SYSTEM_SNAPSHOTS, q->name);
 	int e = change_begin(&c, q->s, t, SYSTEM_ACCOUNT, CHANGE_SNAPSHOT_REMOVE, q->actor, 0);
 	if (!e)
 		e = find_uid(t, q->name, &uid);
@@ -96,12 +103,9 @@ int snapshot_remove(struct service *s, struct span name, const struct actor *a)
 int snapshot_find(struct meta_txn *t, struct span name, struct snapshot *out)
 {
 	struct meta_rows r;
-	uint32_t uid = 0;
-	int e = find_uid(t, name, &uid);
-	if (!e)
-		e = meta_one(t, &r, META_LIVE_ITEM, "iii", (int64_t)SYSTEM_ACCOUNT, (int64_t)SYSTEM_SNAPSHOTS, (int64_t)uid);
+	int e = meta_one(t, &r, META_NAME_ITEM, "iis", (int64_t)SYSTEM_ACCOUNT, (int64_t)SYSTEM_SNAPSHOTS, name);
 	if (e)
-		return e;
+		return e == ERR_NOT_FOUND ? no_snapshot(name) : e;
 	take_item(&r, out);
 	meta_done(&r);
 	return OK;

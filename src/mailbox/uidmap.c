@@ -176,6 +176,17 @@ static int read_uids(struct meta_txn *t, struct load *l)
 	return e;
 }
 
+/* All that a step may read: where the old map is as new as can be, the rows behind it are none. */
+static void expect_step(struct meta_txn *t, const struct load *l)
+{
+	meta_expect(t, META_COLLECTION_GET, "ii", l->account, l->collection);
+	if (l->old) {
+		meta_expect(t, META_HEAD_GET, "i", l->account);
+		meta_expect(t, META_PAST_SINCE, "iii", l->account, l->collection, l->old->change);
+	}
+	meta_expect(t, META_LIVE_UIDS, "iiii", l->account, l->collection, (int64_t)l->after, (int64_t)LOAD_CHUNK);
+}
+
 static int load_step(struct meta_txn *t, void *arg)
 {
 	struct load *l = arg;
@@ -184,6 +195,7 @@ static int load_step(struct meta_txn *t, void *arg)
 	struct head head;
 	buffer_reset(&l->gone);
 	buffer_reset(&l->uids);
+	expect_step(t, l);
 	int e = meta_one(t, &r, META_COLLECTION_GET, "ii", l->account, l->collection);
 	if (e)
 		return e;
@@ -280,9 +292,13 @@ static int advance(struct service *s, int64_t account, int64_t collection, struc
 
 /* What was read in several transactions may lack what was expunged after its change number and show what came: it is
    brought up to date until one transaction was enough, for a view trusts that a map shows the state of its change. */
-int uidmap_latest(struct service *s, int64_t account, int64_t collection, struct uidmap **out)
+int uidmap_latest(struct service *s, int64_t account, int64_t collection, int64_t change, struct uidmap **out)
 {
 	struct uidmap *old = cache_get(s->maps, account, collection), *m = NULL;
+	if (old && change && old->change >= change) {
+		*out = old;
+		return OK;
+	}
 	int steps, e = advance(s, account, collection, old, &m, &steps);
 	bool known = m == old;
 	while (!e && steps > 1) {

@@ -25,7 +25,8 @@ void uidmap_unref(struct uidmap **m);
 /* Index of the first UID >= uid; n when there is none. */
 uint32_t uidmap_lower(const struct uidmap *m, uint32_t uid);
 
-/* The mailbox as it is now, or a little later. ERR_NOT_FOUND: there is no such collection. */
-int uidmap_latest(struct service *s, int64_t account, int64_t collection, struct uidmap **out);
+/* The mailbox as it was when its last change was `change` (0: as it is now), or later. ERR_NOT_FOUND: there is no such
+   collection. */
+int uidmap_latest(struct service *s, int64_t account, int64_t collection, int64_t change, struct uidmap **out);
 
 #endif

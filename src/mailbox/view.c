@@ -42,7 +42,7 @@ static int open_present(struct view *v, struct span path, int flags)
 {
 	int e = find(v, path, 0);
 	if (!e)
-		e = uidmap_latest(v->s, v->account, v->info.folder.id, &v->map);
+		e = uidmap_latest(v->s, v->account, v->info.folder.id, v->info.folder.change, &v->map);
 	if (e)
 		return e;
 	e = pin_new(v->s, v->account, v->info.folder.id, PIN_SINCE, v->map->change, &v->pin);
@@ -173,18 +173,63 @@ uint32_t view_recent(const struct view *v)
 	return v->map->n - uidmap_lower(v->map, v->info.recent_from);
 }
 
-/* How many of the messages with numbers low + 1 .. high are unseen, and the first of them. What came behind the last one
-   that the view knows counts with it. */
-static int unseen_among(struct meta_txn *t, const struct view *v, uint32_t low, uint32_t high, int64_t *n, uint32_t *first)
+/* The messages with numbers low + 1 .. high, and what came behind the last one that the view knows. */
+struct stretch {
+	uint32_t low, high;
+};
+
+static int64_t last_uid(const struct uidmap *m, struct stretch s)
+{
+	return s.high == m->n ? UINT32_MAX : m->uid[s.high - 1];
+}
+
+static void expect_unseen(struct meta_txn *t, const struct view *v, struct stretch s)
+{
+	meta_expect(t, META_LIVE_UNSEEN, "iiii", v->account, v->info.folder.id, (int64_t)v->map->uid[s.low], last_uid(v->map, s));
+}
+
+/* How many of them are unseen, and the first of those. */
+static int unseen_among(struct meta_txn *t, const struct view *v, struct stretch s, int64_t *n, uint32_t *first)
 {
 	struct meta_rows r;
-	const struct uidmap *m = v->map;
-	int64_t last = high == m->n ? UINT32_MAX : m->uid[high - 1];
-	int e = meta_one(t, &r, META_LIVE_UNSEEN, "iiii", v->account, v->info.folder.id, (int64_t)m->uid[low], last);
+	int e = meta_one(t, &r, META_LIVE_UNSEEN, "iiii", v->account, v->info.folder.id, (int64_t)v->map->uid[s.low],
+	                 last_uid(v->map, s));
 	if (e)
 		return e;
 	*n = meta_int(&r, 0);
 	*first = (uint32_t)meta_int(&r, 1);
+	meta_done(&r);
+	return OK;
+}
+
+/* What is left to look through, and the next to be looked through: off either end of it, the second may be none. */
+struct unseen_search {
+	struct stretch left, front, back;
+	uint32_t step;
+};
+
+static void next_ends(struct meta_txn *t, const struct view *v, struct unseen_search *q)
+{
+	uint32_t n = q->left.high - q->left.low, first = n < q->step ? n : q->step;
+	uint32_t second = n - first < q->step ? n - first : q->step;
+	q->front = (struct stretch){ q->left.low, q->left.low + first };
+	q->back = (struct stretch){ q->left.high - second, q->left.high };
+	q->left = (struct stretch){ q->front.high, q->back.low };
+	q->step *= 2;
+	if (first)
+		expect_unseen(t, v, q->front);
+	if (second)
+		expect_unseen(t, v, q->back);
+}
+
+static int count_unseen(struct meta_txn *t, const struct view *v, int64_t *n)
+{
+	struct meta_rows r;
+	*n = 0;
+	int e = meta_one(t, &r, META_COLLECTION_GET, "ii", v->account, v->info.folder.id);
+	if (e)
+		return e == ERR_NOT_FOUND ? OK : e;
+	*n = meta_int(&r, 12);
 	meta_done(&r);
 	return OK;
 }
@@ -194,34 +239,27 @@ static int unseen_among(struct meta_txn *t, const struct view *v, uint32_t low, 
 static int first_unseen(struct meta_txn *t, void *arg)
 {
 	struct view *v = arg;
-	struct meta_rows r;
-	int64_t n, left;
-	uint32_t uid, low = 0, high = v->map->n;
-	int e = meta_one(t, &r, META_COLLECTION_GET, "ii", v->account, v->info.folder.id);
+	struct unseen_search q = { .left = { 0, v->map->n }, .step = UNSEEN_STEP };
+	int64_t n, unmet;
+	uint32_t uid;
+	meta_expect(t, META_COLLECTION_GET, "ii", v->account, v->info.folder.id);
+	next_ends(t, v, &q);
 	v->unseen = 0;
-	if (e)
-		return e == ERR_NOT_FOUND ? OK : e;
-	left = meta_int(&r, 12);
-	meta_done(&r);
-	for (uint32_t step = UNSEEN_STEP; low < high && left > 0; step *= 2) {
-		uint32_t end = high - low > step ? low + step : high;
-		e = unseen_among(t, v, low, end, &n, &uid);
+	int e = count_unseen(t, v, &unmet);
+	for (; !e && unmet > 0 && q.front.low < q.front.high; next_ends(t, v, &q)) {
+		e = unseen_among(t, v, q.front, &n, &uid);
 		if (e || n) {
 			v->unseen = e ? 0 : uid;
 			return e;
 		}
-		low = end;
-		if (low == high)
+		if (q.back.low == q.back.high)
 			break;
-		end = high - low > step ? high - step : low;
-		e = unseen_among(t, v, end, high, &n, &uid);
-		if (e)
-			return e;
-		left -= n;
-		v->unseen = n ? uid : v->unseen;
-		high = end;
+		e = unseen_among(t, v, q.back, &n, &uid);
+		if (!e && n)
+			v->unseen = uid;
+		unmet -= e ? 0 : n;
 	}
-	return OK;
+	return e;
 }
 
 int view_first_unseen(struct view *v, uint32_t *number)
@@ -249,6 +287,8 @@ static int read_news(struct meta_txn *t, void *arg)
 	struct meta_rows r;
 	buffer_reset(&n->flagged);
 	buffer_reset(&n->gone);
+	meta_expect(t, META_COLLECTION_GET, "ii", v->account, v->info.folder.id);
+	meta_expect(t, META_PAST_SINCE, "iii", v->account, v->info.folder.id, v->expunged);
 	int e = meta_one(t, &r, META_COLLECTION_GET, "ii", v->account, v->info.folder.id);
 	if (e)
 		return e == ERR_NOT_FOUND ? fail_with(ERR_NOT_FOUND, "the mailbox was deleted") : e;
@@ -370,7 +410,7 @@ int view_sync(struct view *v, bool expunges, struct view_delta *out)
 		e = view_stands(v);
 	bool news = !e && (n.row.change != v->change || (expunges && v->expunged != v->change));
 	if (news)
-		e = uidmap_latest(v->s, v->account, v->info.folder.id, &now);
+		e = uidmap_latest(v->s, v->account, v->info.folder.id, n.row.change, &now);
 	if (!e && news) {
 		take_flagged(v, now, &n.flagged, out);
 		/* the map may be newer than what was read: then somebody may be gone who is not among n.gone */

@@ -84,10 +84,16 @@ struct entry {
 	int64_t email;           /* EMAILID */
 	uint64_t size;           /* RFC822.SIZE */
 	struct span summary;     /* mime_summary.h; only when asked for */
+	const struct message_place *place; /* message.h; only when asked for */
 };
 
-/* Entries of the view with from <= uid <= to, ascending, at most max of them; spans live in the arena. Fewer than max
-   means that there are no more. Entries that are gone but untold are read from the past. */
+enum view_depth { VIEW_ENTRIES, VIEW_SUMMARIES, VIEW_PLACES /* and summaries */ };
+
+/* Entries of the view whose UIDs are in the set (resolved) and from `from` on, ascending, at most max of them; they live in the
+   arena. Fewer than max means that there are no more. Entries that are gone but untold are read from the past. */
+int view_read_set(struct view *v, const struct imap_set *uids, uint64_t from, size_t max, enum view_depth depth,
+                  struct arena *arena, struct entry **out, size_t *n);
+/* The same for from <= uid <= to. */
 int view_read(struct view *v, uint32_t from, uint32_t to, size_t max, bool with_summary, struct arena *arena,
               struct entry **out, size_t *n);
 

@@ -2,17 +2,38 @@
 #include <stdlib.h>
 
 #include "fail.h"
+#include "incoming.h"
 #include "service_private.h"
 #include "view_private.h"
 
+enum { GAP_MAX = 16 /* messages between two that are asked for, which are read along with them */ };
+
 struct read_request {
 	struct view *v;
-	uint32_t from, to;
-	size_t max;
-	bool with_summary;
+	enum view_depth depth;
 	struct arena *arena;
+	uint32_t *wanted; /* places in the view's map, ascending */
+	size_t n;
 	struct buffer entries; /* struct entry each */
+	bool full;             /* the arena was, for something of them */
 };
+
+static uint32_t uid_of(const struct read_request *q, size_t i)
+{
+	return q->v->map->uid[q->wanted[i]];
+}
+
+static struct entry *entry_at(const struct read_request *q, size_t i)
+{
+	return (struct entry *)(void *)q->entries.p + i;
+}
+
+static struct span copy(struct read_request *q, struct span text)
+{
+	struct span s = arena_copy(q->arena, text);
+	q->full = q->full || !s.p;
+	return s;
+}
 
 static void take_entry(struct read_request *q, const struct meta_rows *r, struct entry *e)
 {
@@ -20,37 +41,56 @@ static void take_entry(struct read_request *q, const struct meta_rows *r, struct
 	version_from_row(r, &v);
 	*e = (struct entry){
 		.uid = v.uid, .created = v.created, .change = v.change, .flags = v.flags, .date = v.date, .saved = v.saved,
-		.email = v.email, .size = v.size,
-		.keywords = v.keywords.n ? arena_copy(q->arena, v.keywords) : (struct span){ 0 },
+		.email = v.email, .size = v.size, .keywords = v.keywords.n ? copy(q, v.keywords) : (struct span){ 0 },
 	};
 }
 
-static int add_summary(struct meta_txn *t, struct read_request *q, struct entry *e)
+/* Of a row with a summary in that column, and a place behind it. */
+static void take_depth(struct read_request *q, const struct meta_rows *r, int column, struct entry *e)
 {
-	struct meta_rows r;
-	if (!q->with_summary)
-		return OK;
-	int err = meta_one(t, &r, META_EMAIL_SUMMARY, "i", e->email);
-	if (err)
-		return err == ERR_NOT_FOUND ? fail_with(ERR_CORRUPT, "email %lld is not there", (long long)e->email) : err;
-	e->summary = arena_copy(q->arena, meta_span(&r, 0));
-	meta_done(&r);
-	return OK;
+	struct message_place place;
+	if (q->depth >= VIEW_SUMMARIES)
+		e->summary = copy(q, meta_span(r, column));
+	if (q->depth < VIEW_PLACES)
+		return;
+	message_place_from_row(r, column + 1, &place);
+	e->place = (const void *)copy(q, span_from(&place, sizeof place)).p;
 }
 
-static int read_living(struct meta_txn *t, struct read_request *q, uint32_t upto)
+/* ---- The present */
+
+/* The end of the run of wanted entries that begins at i: one query reads them, over small gaps. */
+static size_t run_end(const struct read_request *q, size_t i)
+{
+	while (i + 1 < q->n && q->wanted[i + 1] - q->wanted[i] <= GAP_MAX)
+		i++;
+	return i + 1;
+}
+
+static const enum meta_sql living_sql[] = { META_LIVE_RANGE, META_LIVE_RANGE_SUMMARY, META_LIVE_RANGE_PLACE };
+
+static void expect_run(struct meta_txn *t, const struct read_request *q, size_t from, size_t end)
+{
+	meta_expect(t, living_sql[q->depth], "iiiii", q->v->account, q->v->info.folder.id, (int64_t)uid_of(q, from),
+	            (int64_t)uid_of(q, end - 1), (int64_t)q->wanted[end - 1] - q->wanted[from] + 1);
+}
+
+static int read_run(struct meta_txn *t, struct read_request *q, size_t from, size_t end)
 {
 	struct meta_rows r;
-	struct view *v = q->v;
-	int err = meta_query(t, &r, q->with_summary ? META_LIVE_RANGE_SUMMARY : META_LIVE_RANGE, "iiiii", v->account,
-	                     v->info.folder.id, (int64_t)q->from, (int64_t)upto, (int64_t)q->max);
+	struct entry e;
+	int err = meta_query(t, &r, living_sql[q->depth], "iiiii", q->v->account, q->v->info.folder.id, (int64_t)uid_of(q, from),
+	                     (int64_t)uid_of(q, end - 1), (int64_t)q->wanted[end - 1] - q->wanted[from] + 1);
 	if (err)
 		return err;
 	while ((err = meta_next(&r)) > 0) {
-		struct entry e;
+		uint32_t uid = (uint32_t)meta_int(&r, 0);
+		while (from < end && uid_of(q, from) < uid)
+			from++;
+		if (from == end || uid_of(q, from) != uid)
+			continue;
 		take_entry(q, &r, &e);
-		if (q->with_summary)
-			e.summary = arena_copy(q->arena, meta_span(&r, 9));
+		take_depth(q, &r, 9, &e);
 		buffer_put(&q->entries, &e, sizeof e);
 	}
 	meta_done(&r);
@@ -63,103 +103,187 @@ static int by_uid(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+static bool is_wanted(const struct read_request *q, uint32_t uid)
+{
+	size_t low = 0, high = q->n;
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+		if (uid_of(q, mid) < uid)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < q->n && uid_of(q, low) == uid;
+}
+
+/* Summaries and places of the entries from that one on, which came without. */
+static int add_depth(struct meta_txn *t, struct read_request *q, size_t from)
+{
+	struct meta_rows r;
+	size_t n = q->entries.n / sizeof(struct entry);
+	int err = OK;
+	if (q->depth == VIEW_ENTRIES || !buffer_ok(&q->entries))
+		return OK;
+	for (size_t i = from; i < n; i++)
+		meta_expect(t, META_EMAIL_PLACE, "i", entry_at(q, i)->email);
+	for (size_t i = from; !err && i < n; i++) {
+		err = meta_one(t, &r, META_EMAIL_PLACE, "i", entry_at(q, i)->email);
+		if (err)
+			return err == ERR_NOT_FOUND
+				? fail_with(ERR_CORRUPT, "email %lld is not there", (long long)entry_at(q, i)->email) : err;
+		take_depth(q, &r, 0, entry_at(q, i));
+		meta_done(&r);
+	}
+	return err;
+}
+
 /* The session was not told yet that these are gone: it still gets them, out of the past. */
-static int add_gone(struct meta_txn *t, struct read_request *q, uint32_t upto)
+static int add_gone(struct meta_txn *t, struct read_request *q)
 {
 	struct meta_rows r;
 	struct view *v = q->v;
 	struct entry e;
-	size_t from = q->entries.n;
-	int err = meta_query(t, &r, META_PAST_GONE, "iiiiii", v->account, v->info.folder.id, v->expunged, (int64_t)q->from,
-	                     (int64_t)upto, (int64_t)INT32_MAX);
+	size_t from = q->entries.n / sizeof e;
+	int err = meta_query(t, &r, META_PAST_GONE, "iiiiii", v->account, v->info.folder.id, v->expunged, (int64_t)uid_of(q, 0),
+	                     (int64_t)uid_of(q, q->n - 1), (int64_t)INT32_MAX);
 	if (err)
 		return err;
 	while ((err = meta_next(&r)) > 0) {
+		if (!is_wanted(q, (uint32_t)meta_int(&r, 0)))
+			continue;
 		take_entry(q, &r, &e);
-		if (view_number(v, e.uid))
-			buffer_put(&q->entries, &e, sizeof e);
+		buffer_put(&q->entries, &e, sizeof e);
 	}
 	meta_done(&r);
-	for (; !err && buffer_ok(&q->entries) && from < q->entries.n; from += sizeof e)
-		err = add_summary(t, q, (struct entry *)(void *)(q->entries.p + from));
+	if (!err)
+		err = add_depth(t, q, from);
 	if (q->entries.n)
 		qsort(q->entries.p, q->entries.n / sizeof e, sizeof e, by_uid);
 	return err;
 }
 
-/* The session's numbers say how far max entries reach: so the gone among them are bounded too. */
 static int read_present(struct meta_txn *t, void *arg)
 {
 	struct read_request *q = arg;
-	const struct uidmap *m = q->v->map;
-	uint32_t first = uidmap_lower(m, q->from), end = q->to == UINT32_MAX ? m->n : uidmap_lower(m, q->to + 1);
+	int e = OK;
 	buffer_reset(&q->entries);
-	if (end - first > q->max)
-		end = first + (uint32_t)q->max;
-	if (end == first)
-		return OK;
-	uint32_t upto = m->uid[end - 1];
-	int e = read_living(t, q, upto);
-	if (e || !buffer_ok(&q->entries) || q->entries.n / sizeof(struct entry) == end - first)
+	q->full = false;
+	for (size_t i = 0; i < q->n; i = run_end(q, i))
+		expect_run(t, q, i, run_end(q, i));
+	for (size_t i = 0; !e && i < q->n; i = run_end(q, i))
+		e = read_run(t, q, i, run_end(q, i));
+	if (e || !buffer_ok(&q->entries) || q->entries.n / sizeof(struct entry) == q->n)
 		return e;
-	return add_gone(t, q, upto);
+	return add_gone(t, q);
 }
 
-/* Where a version that was living when the view was opened is now. */
-static int find_version(struct meta_txn *t, struct view *v, uint32_t i, struct meta_rows *r)
+/* ---- The past */
+
+static void expect_version(struct meta_txn *t, const struct read_request *q, size_t i)
 {
-	int64_t at = v->info.at.change, uid = v->map->uid[i];
-	if (v->ends[i])
-		return meta_one(t, r, META_PAST_GET, "iiii", v->account, v->info.folder.id, v->ends[i], uid);
-	int e = meta_one(t, r, META_LIVE_GET, "iii", v->account, v->info.folder.id, uid);
-	if (!e && meta_int(r, 2) <= at)
-		return OK;
-	if (!e)
-		meta_done(r);
-	else if (e != ERR_NOT_FOUND)
-		return e;
-	return meta_one(t, r, META_PAST_FIND, "iiiii", v->account, v->info.folder.id, at, at, uid);
+	const struct view *v = q->v;
+	int64_t end = v->ends[q->wanted[i]], uid = uid_of(q, i);
+	if (end)
+		meta_expect(t, META_PAST_GET, "iiii", v->account, v->info.folder.id, end, uid);
+	else
+		meta_expect(t, META_LIVE_GET, "iii", v->account, v->info.folder.id, uid);
 }
 
+/* Where it lay when the view was opened. ERR_NOT_FOUND: another version has followed since. */
+static int read_version(struct meta_txn *t, struct read_request *q, size_t i, struct entry *e)
+{
+	struct meta_rows r;
+	const struct view *v = q->v;
+	int64_t end = v->ends[q->wanted[i]], uid = uid_of(q, i);
+	int err = end ? meta_one(t, &r, META_PAST_GET, "iiii", v->account, v->info.folder.id, end, uid)
+	              : meta_one(t, &r, META_LIVE_GET, "iii", v->account, v->info.folder.id, uid);
+	if (err)
+		return err;
+	take_entry(q, &r, e);
+	meta_done(&r);
+	return e->change <= v->info.at.change ? OK : ERR_NOT_FOUND;
+}
+
+static void expect_replaced(struct meta_txn *t, const struct read_request *q, uint32_t uid)
+{
+	const struct view *v = q->v;
+	meta_expect(t, META_PAST_FIND, "iiiii", v->account, v->info.folder.id, v->info.at.change, v->info.at.change, (int64_t)uid);
+}
+
+static int read_replaced(struct meta_txn *t, struct read_request *q, uint32_t uid, struct entry *e)
+{
+	struct meta_rows r;
+	const struct view *v = q->v;
+	int64_t at = v->info.at.change;
+	int err = meta_one(t, &r, META_PAST_FIND, "iiiii", v->account, v->info.folder.id, at, at, (int64_t)uid);
+	if (err)
+		return err == ERR_NOT_FOUND
+			? fail_with(ERR_CORRUPT, "uid %u has no version at change %lld", uid, (long long)at) : err;
+	take_entry(q, &r, e);
+	meta_done(&r);
+	return OK;
+}
+
+/* First where they lay when the view was opened, then those that were replaced since: change 0 until they are found. */
 static int read_past(struct meta_txn *t, void *arg)
 {
 	struct read_request *q = arg;
-	struct view *v = q->v;
+	int err = OK;
 	buffer_reset(&q->entries);
-	size_t n = 0;
-	for (uint32_t i = uidmap_lower(v->map, q->from); i < v->map->n && v->map->uid[i] <= q->to && n < q->max; i++, n++) {
-		struct meta_rows r;
+	q->full = false;
+	for (size_t i = 0; i < q->n; i++)
+		expect_version(t, q, i);
+	for (size_t i = 0; i < q->n; i++) {
 		struct entry e;
-		int err = find_version(t, v, i, &r);
-		if (err)
-			return err == ERR_NOT_FOUND ? fail_with(ERR_CORRUPT, "uid %u has no version at change %lld", v->map->uid[i],
-			                                        (long long)v->info.at.change)
-			                            : err;
-		take_entry(q, &r, &e);
-		meta_done(&r);
-		err = add_summary(t, q, &e);
+		err = read_version(t, q, i, &e);
+		if (err && err != ERR_NOT_FOUND)
+			return err;
+		if (err) {
+			e = (struct entry){ .uid = uid_of(q, i) };
+			expect_replaced(t, q, e.uid);
+		}
+		buffer_put(&q->entries, &e, sizeof e);
+	}
+	if (!buffer_ok(&q->entries))
+		return OK;
+	for (size_t i = 0; i < q->n; i++) {
+		struct entry *e = entry_at(q, i);
+		err = e->change ? OK : read_replaced(t, q, e->uid, e);
 		if (err)
 			return err;
-		buffer_put(&q->entries, &e, sizeof e);
+	}
+	return add_depth(t, q, 0);
+}
+
+/* ---- Either */
+
+/* Which of the view's messages it is about; free(). */
+static int choose(struct read_request *q, const struct imap_set *uids, uint64_t from, size_t max)
+{
+	const struct uidmap *m = q->v->map;
+	q->wanted = malloc(((max < m->n ? max : m->n) + 1) * sizeof *q->wanted);
+	if (!q->wanted)
+		return fail_with(ERR_UNAVAILABLE, "no memory");
+	for (size_t i = 0; i < uids->n && q->n < max; i++) {
+		const struct imap_range *r = &uids->ranges[i];
+		if (r->last < from)
+			continue;
+		uint32_t at = uidmap_lower(m, r->first > from ? r->first : (uint32_t)from);
+		for (; at < m->n && m->uid[at] <= r->last && q->n < max; at++)
+			q->wanted[q->n++] = at;
 	}
 	return OK;
 }
 
-int view_read(struct view *v, uint32_t from, uint32_t to, size_t max, bool with_summary, struct arena *arena,
-              struct entry **out, size_t *n)
+static int read_chosen(struct read_request *q, struct entry **out, size_t *n)
 {
-	uint32_t last = v->map->n ? v->map->uid[v->map->n - 1] : 0;
-	struct read_request q = { .v = v, .from = from, .to = to < last ? to : last, .max = max, .with_summary = with_summary,
-		                  .arena = arena };
-	*n = 0;
-	if (from > q.to)
-		return OK;
-	int e = meta_read(v->s->store->meta, v->info.past ? read_past : read_present, &q);
+	struct view *v = q->v;
+	int e = meta_read(v->s->store->meta, v->info.past ? read_past : read_present, q);
 	if (!e || e == ERR_CORRUPT) /* versions that purge took are no damage */
 		e = view_stands(v) ? ERR_NOT_FOUND : e;
-	struct span all = arena_copy(arena, buffer_span(&q.entries));
-	bool whole = buffer_ok(&q.entries);
-	buffer_free(&q.entries);
+	struct span all = arena_copy(q->arena, buffer_span(&q->entries));
+	bool whole = buffer_ok(&q->entries) && !q->full;
+	buffer_free(&q->entries);
 	if (e)
 		return e;
 	if (!all.p || !whole)
@@ -167,6 +291,26 @@ int view_read(struct view *v, uint32_t from, uint32_t to, size_t max, bool with_
 	*out = (struct entry *)(uintptr_t)all.p;
 	*n = all.n / sizeof **out;
 	return OK;
+}
+
+int view_read_set(struct view *v, const struct imap_set *uids, uint64_t from, size_t max, enum view_depth depth,
+                  struct arena *arena, struct entry **out, size_t *n)
+{
+	struct read_request q = { .v = v, .depth = depth, .arena = arena };
+	*n = 0;
+	int e = choose(&q, uids, from, max);
+	if (!e && q.n)
+		e = read_chosen(&q, out, n);
+	free(q.wanted);
+	return e;
+}
+
+int view_read(struct view *v, uint32_t from, uint32_t to, size_t max, bool with_summary, struct arena *arena,
+              struct entry **out, size_t *n)
+{
+	struct imap_range r = { from, to };
+	struct imap_set one = { &r, from <= to };
+	return view_read_set(v, &one, from, max, with_summary ? VIEW_SUMMARIES : VIEW_ENTRIES, arena, out, n);
 }
 
 /* One row of the map of the past. */

@@ -45,6 +45,20 @@ static bool meets(const struct version *v, struct flags_condition not)
 	return (v->flags & not.mask) != not.is;
 }
 
+/* Close enough together that all between them are read along? */
+static bool is_range(const uint32_t *uids, size_t n)
+{
+	return n && uids[n - 1] - uids[0] < n * 4;
+}
+
+static void expect_living(struct meta_txn *t, int64_t account, int64_t collection, const uint32_t *uids, size_t n)
+{
+	if (is_range(uids, n))
+		folder_expect_versions(t, account, collection, uids[0], uids[n - 1], n * 4 + 1);
+	for (size_t i = 0; i < n && !is_range(uids, n); i++)
+		folder_expect_versions(t, account, collection, uids[i], uids[i], 1);
+}
+
 static int living_range(struct change *c, int64_t collection, const uint32_t *uids, size_t n, struct flags_condition not,
                         struct selection *out)
 {
@@ -71,7 +85,7 @@ static int living(struct change *c, int64_t collection, const uint32_t *uids, si
 	struct version *v = NULL;
 	size_t got = 0;
 	*out = (struct selection){ 0 };
-	if (n && uids[n - 1] - uids[0] < n * 4) /* close together: one range, then pick */
+	if (is_range(uids, n)) /* then pick */
 		return living_range(c, collection, uids, n, not, out);
 	out->v = arena_alloc(&c->arena, (n + 1) * sizeof *out->v);
 	if (!out->v)
@@ -258,28 +272,39 @@ static int change_living(struct change *c, struct step *k, struct collection *to
 
 static int find_target(struct change *c, struct step *k, struct collection **to)
 {
-	struct tree tree;
-	k->target = k->b->target;
-	if (!k->target) {
-		int e = tree_load_path(c->t, c->account, k->b->path, &tree);
-		if (e)
-			return e;
-		const struct folder *f = tree_find(&tree, k->b->path);
-		if (f && !(f->attributes & FOLDER_NOSELECT))
-			k->target = f->id;
-		tree_free(&tree);
-	}
-	int e = k->target ? change_collection(c, k->target, to) : ERR_NOT_FOUND;
-	if (!e)
-		k->uidvalidity = (*to)->uidvalidity;
-	return e == ERR_NOT_FOUND ? fail_with(ERR_NOT_FOUND, "there is no such target folder") : e;
+	int64_t known = k->b->target;
+	int e = known ? change_collection(c, known, to) : folder_selectable(c, k->b->path, to);
+	if (e)
+		return e == ERR_NOT_FOUND ? fail_with(ERR_NOT_FOUND, "there is no such target folder") : e;
+	k->target = (*to)->id;
+	k->uidvalidity = (*to)->uidvalidity;
+	return OK;
+}
+
+static bool has_target(const struct bulk *b)
+{
+	return b->kind == CHANGE_COPY || b->kind == CHANGE_MOVE;
+}
+
+/* What the step will read: its target, and the entries that still live. */
+static void expect_step(struct meta_txn *t, const struct step *k)
+{
+	const struct view *v = k->b->v;
+	change_expect(t, v->account);
+	if (has_target(k->b) && k->b->target)
+		meta_expect(t, META_COLLECTION_GET, "ii", v->account, k->b->target);
+	else if (has_target(k->b))
+		tree_expect_path(t, v->account, k->b->path);
+	if (k->b->kind == CHANGE_COPY)
+		return;
+	meta_expect(t, META_COLLECTION_GET, "ii", v->account, v->info.folder.id);
+	expect_living(t, v->account, v->info.folder.id, k->uids, k->n);
 }
 
 static int do_step(struct change *c, struct step *k)
 {
 	struct collection *to = NULL;
-	bool has_target = k->b->kind == CHANGE_COPY || k->b->kind == CHANGE_MOVE;
-	int e = has_target ? find_target(c, k, &to) : OK;
+	int e = has_target(k->b) ? find_target(c, k, &to) : OK;
 	if (e)
 		return e;
 	return k->b->kind == CHANGE_COPY ? copy_entries(c, k, to) : change_living(c, k, to);
@@ -326,6 +351,7 @@ static int run_step(struct meta_txn *t, void *arg)
 	struct change c;
 	k->n_modified = k->n_copied = 0;
 	k->knows_then = k->others_changed = false;
+	expect_step(t, k);
 	int e = change_begin(&c, k->b->v->s, t, k->b->v->account, k->b->kind, k->b->actor, k->b->changeset);
 	if (!e) /* else the entries that were read may lead to emails that are no more */
 		e = view_stands(k->b->v);
@@ -338,29 +364,15 @@ static int run_step(struct meta_txn *t, void *arg)
 /* The entries as the view shows them, also those that are gone but untold. */
 static int read_entries(struct step *k)
 {
-	struct view *v = k->b->v;
-	size_t n = 0;
-	struct entry *all = arena_alloc(&k->arena, (k->n + 1) * sizeof *all);
-	if (!all)
+	struct imap_set uids = { .ranges = arena_alloc(&k->arena, (k->n + 1) * sizeof *uids.ranges) };
+	struct entry *entries;
+	if (!uids.ranges)
 		return fail_with(ERR_UNAVAILABLE, "no memory");
-	for (size_t i = 0; i < k->n;) {
-		size_t run = 1, got;
-		struct entry *e;
-		while (i + run < k->n && view_number(v, k->uids[i + run]) == view_number(v, k->uids[i]) + run)
-			run++;
-		int err = view_read(v, k->uids[i], k->uids[i + run - 1], run, false, &k->arena, &e, &got);
-		if (err)
-			return err;
-		if (got > run)
-			got = run;
-		if (got)
-			memcpy(all + n, e, got * sizeof *e);
-		n += got;
-		i += run;
-	}
-	k->entries = all;
-	k->n_entries = n;
-	return OK;
+	for (; uids.n < k->n; uids.n++)
+		uids.ranges[uids.n] = (struct imap_range){ k->uids[uids.n], k->uids[uids.n] };
+	int e = view_read_set(k->b->v, &uids, 0, k->n, VIEW_ENTRIES, &k->arena, &entries, &k->n_entries);
+	k->entries = e ? NULL : entries;
+	return e;
 }
 
 static int append_uids(uint32_t **list, size_t n, const uint32_t *more, size_t n_more)

@@ -154,7 +154,7 @@ static int look_through(struct search *s, meta_fn *next, meta_fn *look)
 static int release_body(struct meta_txn *t, struct search *s, int64_t body)
 {
 	struct meta_rows r;
-	int e = meta_one(t, &r, META_PURGE_BODY_LOCK, "i", body);
+	int e = meta_one(t, &r, META_BLOB_LOCK, "i", body);
 	if (e)
 		return e == ERR_NOT_FOUND ? OK : e;
 	bool linked = meta_int(&r, 0) == 0;

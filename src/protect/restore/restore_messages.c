@@ -10,7 +10,7 @@
 #include "restore_private.h"
 #include "store.h"
 
-enum { CHUNK = 100, READ_CHUNK = 10000 };
+enum { CHUNK = 100, READ_CHUNK = 10000, PROBES = 4 };
 
 /* A version of then. */
 struct candidate {
@@ -119,27 +119,58 @@ static int read_candidates(struct job *j)
 	return e;
 }
 
-/* The first UID that came into the target after then: created numbers grow with UIDs, so halving finds it. */
-int restore_first_since(struct meta_txn *t, struct run *r, int64_t collection, uint32_t *uid)
+/* Did all that lives from this UID on come after then? *uid: the first that lives there. */
+static int came_later(struct meta_txn *t, const struct run *r, int64_t collection, uint64_t from, bool *later, uint64_t *uid)
 {
 	struct meta_rows row;
-	uint64_t low = 1, high = (uint64_t)UINT32_MAX + 1;
-	while (low < high) {
-		uint64_t mid = low + (high - low) / 2;
-		int e = meta_one(t, &row, META_LIVE_FIRST_AFTER, "iii", r->q->account, collection, (int64_t)mid);
-		if (e && e != ERR_NOT_FOUND)
-			return e;
-		bool later = e == ERR_NOT_FOUND || meta_int(&row, 1) > r->q->at.change;
-		uint64_t at = e == ERR_NOT_FOUND ? high : (uint64_t)meta_int(&row, 0);
-		if (!e)
-			meta_done(&row);
-		if (later)
-			high = mid;
-		else
-			low = at + 1;
+	int e = meta_one(t, &row, META_LIVE_FIRST_AFTER, "iii", r->q->account, collection, (int64_t)from);
+	*later = true;
+	if (e)
+		return e == ERR_NOT_FOUND ? OK : e;
+	*uid = (uint64_t)meta_int(&row, 0);
+	*later = meta_int(&row, 1) > r->q->at.change;
+	meta_done(&row);
+	return OK;
+}
+
+/* The UIDs that the collection has given out end here. */
+static int end_of_uids(struct meta_txn *t, int64_t account, int64_t collection, uint64_t *end)
+{
+	struct meta_rows row;
+	*end = (uint64_t)UINT32_MAX + 1;
+	int e = meta_one(t, &row, META_COLLECTION_GET, "ii", account, collection);
+	if (e)
+		return e == ERR_NOT_FOUND ? OK : e;
+	*end = (uint64_t)meta_int(&row, 8);
+	meta_done(&row);
+	return OK;
+}
+
+/* The first UID that came into the target after then: created numbers grow with UIDs, so cutting what is left into pieces
+   finds it. */
+int restore_first_since(struct meta_txn *t, struct run *r, int64_t collection, uint32_t *uid)
+{
+	uint64_t low = 1, high, at[PROBES], there = 0;
+	int e = end_of_uids(t, r->q->account, collection, &high);
+	while (!e && low < high) {
+		bool later = false;
+		for (size_t i = 0; i < PROBES; i++) {
+			at[i] = low + (high - low) * (i + 1) / (PROBES + 1);
+			if (i == 0 || at[i] != at[i - 1])
+				meta_expect(t, META_LIVE_FIRST_AFTER, "iii", r->q->account, collection, (int64_t)at[i]);
+		}
+		for (size_t i = 0; !e && !later && i < PROBES; i++) {
+			if (at[i] < low)
+				continue;
+			e = came_later(t, r, collection, at[i], &later, &there);
+			if (later)
+				high = at[i];
+			else
+				low = there + 1;
+		}
 	}
 	*uid = low > UINT32_MAX ? UINT32_MAX : (uint32_t)low;
-	return OK;
+	return e;
 }
 
 static int read_present(struct meta_txn *t, void *arg)
@@ -227,6 +258,9 @@ static int count_chunk(struct meta_txn *t, void *arg)
 	struct job *j = arg;
 	struct meta_rows row;
 	j->linked = j->flagged = 0;
+	for (size_t i = 0; i < j->n; i++)
+		if (!j->chunk[i]->ended)
+			meta_expect(t, META_LIVE_GET, "iii", j->r->q->account, j->source, (int64_t)j->chunk[i]->v.uid);
 	for (size_t i = 0; i < j->n; i++) {
 		const struct version *then = &j->chunk[i]->v;
 		struct version now;
@@ -279,12 +313,26 @@ static int restore_chunk(struct job *j, struct change *c)
 	return e;
 }
 
+/* Its target, if that is there, and those that are to get flags back. */
+static void expect_chunk(struct meta_txn *t, const struct job *j)
+{
+	int64_t account = j->r->q->account;
+	change_expect(t, account);
+	if (!j->t->id)
+		return;
+	meta_expect(t, META_COLLECTION_GET, "ii", account, j->t->id);
+	for (size_t i = 0; i < j->n; i++)
+		if (!j->chunk[i]->ended)
+			folder_expect_versions(t, account, j->t->id, j->chunk[i]->v.uid, j->chunk[i]->v.uid, 1);
+}
+
 static int run_chunk(struct meta_txn *t, void *arg)
 {
 	struct job *j = arg;
 	struct change c;
 	j->linked = j->flagged = 0;
 	j->target = j->t->id;
+	expect_chunk(t, j);
 	int e = change_begin(&c, j->r->s, t, j->r->q->account, CHANGE_RESTORE, j->r->q->actor, j->r->changeset);
 	if (!e)
 		e = restore_chunk(j, &c);
@@ -362,6 +410,8 @@ static int look_who_lives(struct meta_txn *t, void *arg)
 {
 	struct liveness *q = arg;
 	struct meta_rows row;
+	for (size_t i = 0; i < q->n; i++)
+		meta_expect(t, META_LIVE_GET, "iii", q->account, q->collection, (int64_t)q->list[i]->v.uid);
 	for (size_t i = 0; i < q->n; i++) {
 		int e = meta_one(t, &row, META_LIVE_GET, "iii", q->account, q->collection, (int64_t)q->list[i]->v.uid);
 		if (e && e != ERR_NOT_FOUND)

@@ -43,17 +43,20 @@ static void end_fetch(struct command *c)
 
 /* ---- Batches */
 
-static bool needs_summaries(const struct imap_fetch *what)
+static enum view_depth depth_of(const struct imap_fetch *what)
 {
+	enum view_depth depth = VIEW_ENTRIES;
 	for (size_t i = 0; i < what->n; i++)
 		switch (what->items[i].kind) {
 		case FETCH_FLAGS: case FETCH_INTERNALDATE: case FETCH_UID: case FETCH_RFC822_SIZE:
 		case FETCH_MODSEQ: case FETCH_EMAILID: case FETCH_THREADID:
 			break;
 		default:
-			return true;
+			if (fetch_item_has_bytes(&what->items[i]))
+				return VIEW_PLACES;
+			depth = VIEW_SUMMARIES;
 		}
-	return false;
+	return depth;
 }
 
 /* Sets \Seen on those of the batch that lack it. A store that cannot write now does not keep anybody from reading. */
@@ -155,7 +158,7 @@ static void put_simple(struct command *c, struct fetch *f, const struct imap_fet
 static int begin_entry(struct command *c, struct fetch *f, const struct entry *e)
 {
 	f->source = (struct section_source){ .service = c->session->node->service, .entry = e };
-	int rc = f->walk.summaries ? mime_summary_open(e->summary, &f->source.summary) : OK;
+	int rc = f->walk.depth >= VIEW_SUMMARIES ? mime_summary_open(e->summary, &f->source.summary) : OK;
 	for (size_t i = 0; !rc && i < f->what.n; i++)
 		if (fetch_item_has_bytes(&f->what.items[i]))
 			rc = section_prepare(&f->source, &f->what.items[i]);
@@ -316,7 +319,7 @@ enum imap_step cmd_fetch(struct command *c)
 	const char *why = objection(c, &f->what);
 	if (why)
 		return reply_bad(c, why);
-	f->walk = (struct entries){ .view = c->session->view, .uids = &f->uids, .summaries = needs_summaries(&f->what) };
+	f->walk = (struct entries){ .view = c->session->view, .uids = &f->uids, .depth = depth_of(&f->what) };
 	c->cleanup = end_fetch;
 	c->let_go = let_go;
 	c->resume = go_on;

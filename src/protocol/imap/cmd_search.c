@@ -49,14 +49,22 @@ static void add(struct command *c, struct search *s, uint32_t uid, int64_t chang
 	buffer_put(&s->found, &v, sizeof v);
 }
 
+static enum view_depth depth_of(const struct imap_search *root)
+{
+	enum search_round last = search_last_round(root);
+	return last > ROUND_SUMMARY ? VIEW_PLACES : last > ROUND_ENTRY ? VIEW_SUMMARIES : VIEW_ENTRIES;
+}
+
 /* The summary of an entry that flags, dates and sizes could not decide. */
 static int read_summary(struct search *s, struct search_subject *m)
 {
 	struct entry *e;
 	size_t n;
-	if (!s->walk.summaries) {
+	if (s->walk.depth == VIEW_ENTRIES) {
 		arena_reset(&s->summary);
-		int rc = view_read(m->view, m->uid, m->uid, 1, true, &s->summary, &e, &n);
+		struct imap_range r = { m->uid, m->uid };
+		struct imap_set one = { &r, 1 };
+		int rc = view_read_set(m->view, &one, 0, 1, depth_of(s->root), &s->summary, &e, &n);
 		if (rc || n == 0)
 			return rc ? rc : ERR_NOT_FOUND;
 		m->entry = *e;
@@ -254,14 +262,14 @@ static int plan(struct search *s, struct view *v)
 	bool and = s->root->op == SEARCH_AND;
 	s->all = (struct imap_range){ 1, view_last_uid(v) };
 	s->uids = (struct imap_set){ &s->all, s->all.last > 0 };
-	s->walk = (struct entries){ .view = v, .uids = &s->uids, .summaries = search_last_round(s->root) > ROUND_ENTRY };
+	s->walk = (struct entries){ .view = v, .uids = &s->uids, .depth = depth_of(s->root) };
 	for (const struct imap_search *k = and ? s->root->child : s->root; k && !rc; k = and ? k->next : NULL) {
 		if (k->op == SEARCH_UID)
 			s->uids = k->set;
 		if (k->op == SEARCH_MODSEQ)
 			rc = plan_modseq(s, v, k);
 		if (search_last_round(k) == ROUND_ENTRY)
-			s->walk.summaries = false;
+			s->walk.depth = VIEW_ENTRIES;
 	}
 	return rc;
 }

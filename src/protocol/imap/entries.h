@@ -1,4 +1,4 @@
-/* The entries of a set of UIDs, read in batches: neighbours in one read, of bounded memory. */
+/* The entries of a set of UIDs, read in batches of bounded memory. */
 #ifndef ENTRIES_H
 #define ENTRIES_H
 
@@ -10,11 +10,11 @@ enum {
 	ENTRIES_MEMORY = 1 << 20, /* of a batch that has more than one entry */
 };
 
-/* Start with { .view, .uids, .summaries }; to read a batch again, put the old value back. */
+/* Start with { .view, .uids, .depth }; to read a batch again, put the old value back. */
 struct entries {
 	struct view *view;
 	const struct imap_set *uids; /* resolved */
-	bool summaries;
+	enum view_depth depth;
 	uint64_t next; /* the UID to go on from */
 };
 

@@ -367,10 +367,10 @@ static void a_thousand(void **state)
 	end(w, "STORE of 1", 4);
 	begin(w);
 	store(v, 1, MANY, STORE_ADD, FLAG_FLAGGED);
-	end(w, "STORE of 1,000", 16);
+	end(w, "STORE of 1,000", 19);
 	begin(w);
 	store(v, 1, MANY, STORE_REPLACE, FLAG_SEEN);
-	end(w, "STORE of 1,000, one by one", 8);
+	end(w, "STORE of 1,000, one by one", 11);
 	begin(w);
 	store_scattered(v, MANY / 10, 10);
 	end(w, "STORE of 100 scattered", 2);
@@ -379,7 +379,7 @@ static void a_thousand(void **state)
 	end(w, "COPY of 1", 3);
 	begin(w);
 	copy(v, 1, MANY, "Trash", false);
-	end(w, "COPY of 1,000", 12);
+	end(w, "COPY of 1,000", 15);
 	begin(w);
 	assert_int_equal(snapshot_create(w->s, SPAN("now"), 0, &tester, &sn), OK);
 	end(w, "snapshot", 2);
@@ -388,11 +388,11 @@ static void a_thousand(void **state)
 	end(w, "MOVE of 1", 4);
 	begin(w);
 	copy(v, 2, MANY - 500, "Trash", true);
-	end(w, "MOVE of 499", 8);
+	end(w, "MOVE of 499", 9);
 	store(v, MANY - 499, MANY, STORE_ADD, FLAG_DELETED);
 	begin(w);
 	assert_int_equal(view_expunge(v, NULL, &tester), OK);
-	end(w, "EXPUNGE of 500", 9);
+	end(w, "EXPUNGE of 500", 10);
 	struct view *past = NULL;
 	begin(w);
 	assert_int_equal(view_open(w->s, w->account[0], SPAN("#at/now/INBOX"), 0, &past), OK);

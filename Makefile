@@ -16,6 +16,12 @@ check:
 	@scripts/build $(BUILD) -Dtests=true
 	@scripts/check $(BUILD)
 
+# The same on MariaDB with Galera and on an S3 store, which it starts where ../shared/stack has the recipes.
+check-stores:
+	@scripts/packages build check stores
+	@scripts/build $(BUILD) -Dtests=true
+	@scripts/check-stores $(BUILD)
+
 # The Debian package, in build-deb.
 deb:
 	@scripts/packages build deb
@@ -27,4 +33,4 @@ install: all
 clean:
 	rm -rf $(BUILD) build-deb build-roots
 
-.PHONY: all run check deb install clean
+.PHONY: all run check check-stores deb install clean

@@ -6,6 +6,7 @@
 
 #include "flusher.h"
 #include "nodes.h"
+#include "place.h"
 #include "staged.h"
 
 /* What a transaction wants to be durable before it commits. */
@@ -56,44 +57,18 @@ static int flush_one(void *ctx, void *companion)
 	return first_failure(companion);
 }
 
-static int count_nodes(struct meta_txn *t, void *arg)
-{
-	struct meta_rows r;
-	int code = meta_one(t, &r, META_NODE_MAX, "");
-	if (code)
-		return code;
-	*(int64_t *)arg = meta_int(&r, 0);
-	meta_done(&r);
-	return OK;
-}
-
-/* Metadata that never saw a node beside bodies was lost, or is another's: nobody would ever find these bodies again. */
-static int refuse_orphans(const struct store_options *o, struct store *s, const struct blob_options *bo)
-{
-	int64_t nodes;
-	bool bodies = false;
-	int r = meta_read(s->meta, count_nodes, &nodes);
-	if (r || nodes)
-		return r;
-	mint_init(&s->mint, 1, 1); /* what the first node gets */
-	r = blob_holds_packs(o->blob_url, bo, &bodies);
-	if (!r && bodies)
-		r = fail_with(ERR_INVALID, "%s is new and empty, but %s holds messages: put the lost metadata back, or name an empty "
-			"folder for bodies", o->meta_url, o->blob_url);
-	return r;
-}
-
 static int open_both(const struct store_options *o, struct store *s)
 {
 	struct meta_options mo = { o->dir, begin_flush, first_failure, end_flush, flush_one, s, o->metrics };
 	struct blob_options bo = { .dir = o->dir, .node_name = o->node_name, .mint = &s->mint,
 		.metrics = o->metrics, .rows = staged_rows(s) };
 	char instance[64];
+	struct place place = { o->blob_url, o->node_name, instance };
 	int r = meta_open(o->meta_url, &mo, &s->meta);
 	if (!r)
-		r = refuse_orphans(o, s, &bo);
-	if (!r)
 		r = nodes_instance(o->dir, instance);
+	if (!r)
+		r = place_check(&place, s->meta, &bo);
 	if (!r)
 		r = nodes_join(s->meta, o->node_name, instance, &s->nodes);
 	if (r)

@@ -7,6 +7,7 @@ def node(tmp_path_factory):
     """A node with users, shared by the tests of a file."""
     with PopulatedNode(tmp_path_factory.mktemp('node')) as n:
         yield n
+    n.drop()
 
 
 @pytest.fixture
@@ -14,4 +15,4 @@ def fresh(tmp_path):
     """A node of the test's own, not started and without users."""
     n = Node(tmp_path)
     yield n
-    n.kill()
+    n.drop()

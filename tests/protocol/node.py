@@ -10,6 +10,8 @@ import subprocess
 import tempfile
 import time
 
+import stores
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get('PERDURA_BUILD', ROOT / 'build')).resolve()
 PERDURAD = BUILD / 'src/server/perdurad'
@@ -38,9 +40,11 @@ class Node:
         """settings: listen_imap='127.0.0.1:0' stands for --set listen.imap=127.0.0.1:0."""
         self.dir = pathlib.Path(folder or tempfile.mkdtemp(prefix='perdura-test.'))
         self.data = self.dir / 'data'
+        self.stores = stores.Stores(self.dir, self.data)
         self.settings = {'account.domain': 'example.org',
                          'listen.imap': '127.0.0.1:0', 'listen.lmtp': '127.0.0.1:0,unix:run/lmtp?mode=0600',
-                         'ballast': '1M'}  # many nodes stand on this disk
+                         'ballast': '1M',  # many nodes stand on this disk
+                         **self.stores.settings()}
         self.settings.update({k.replace('_', '.'): v for k, v in settings.items()})
         self.process = None
         self.ports = {}
@@ -48,6 +52,7 @@ class Node:
     # -- the process
 
     def arguments(self):
+        self.stores.create(PERDURA, self.settings.get('meta.url'))
         return [str(PERDURAD), '--data', str(self.data)] + [x for k, v in self.settings.items() for x in ('--set', f'{k}={v}')]
 
     def start(self):
@@ -86,6 +91,15 @@ class Node:
 
     def __exit__(self, *_):
         self.kill()
+
+    def drop(self):
+        """Ends it; what it kept outside its folder is gone."""
+        self.kill()
+        self.stores.drop()
+
+    def sql(self, statement):
+        """Runs it in the node's database, beside the node; rows of texts."""
+        return self.stores.sql(statement)
 
     # -- where it listens
 

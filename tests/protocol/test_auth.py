@@ -2,7 +2,6 @@
 import base64
 import os
 import re
-import sqlite3
 import threading
 import time
 
@@ -203,9 +202,7 @@ def test_store_is_down(node):
     """Not known is not wrong: the answer is temporary, or none where Postfix would take it for a refusal."""
     with here(node) as a:
         assert a.login(node.user, PASSWORD)[0] == 'OK'
-        db = sqlite3.connect(node.data / 'meta.db', timeout=30)
-        db.execute('ALTER TABLE names RENAME TO away')
-        db.commit()
+        node.sql('ALTER TABLE names RENAME TO away')
         try:
             asked = a.start('LOGIN')
             assert a.reply()[:2] == ['CONT', asked]
@@ -215,9 +212,7 @@ def test_store_is_down(node):
             a.start('PLAIN', 'resp=' + plain(node.user, PASSWORD))
             assert a.reply() == []
         finally:
-            db.execute('ALTER TABLE away RENAME TO names')
-            db.commit()
-            db.close()
+            node.sql('ALTER TABLE away RENAME TO names')
     with here(node) as a:
         assert a.login(node.user, PASSWORD)[0] == 'OK'
 

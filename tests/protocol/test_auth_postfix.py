@@ -2,7 +2,6 @@
 import os
 import pathlib
 import shutil
-import sqlite3
 import subprocess
 import threading
 
@@ -64,16 +63,12 @@ def test_many_at_once(node, submission):
 
 
 def test_store_is_down(node, submission):
-    db = sqlite3.connect(node.data / 'meta.db', timeout=30)
-    db.execute('ALTER TABLE names RENAME TO away')
-    db.commit()
+    node.sql('ALTER TABLE names RENAME TO away')
     try:
         status, said = send(submission, node.user, PASSWORD)
         assert status == 28 and ' 454 4.7.0' in said, said
     finally:
-        db.execute('ALTER TABLE away RENAME TO names')
-        db.commit()
-        db.close()
+        node.sql('ALTER TABLE away RENAME TO names')
     assert send(submission, node.user, PASSWORD)[0] == 0
 
 

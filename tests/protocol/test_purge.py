@@ -1,7 +1,6 @@
 """perdura purge on a node: what it tells, what is left, and what sessions and commands hear of a past that is gone."""
 import json
 import random
-import sqlite3
 import threading
 import time
 
@@ -30,11 +29,7 @@ def expunge(node, folder, numbers):
 
 
 def rows(node, sql):
-    db = sqlite3.connect(f'file:{node.data}/meta.db?mode=ro', uri=True)
-    try:
-        return db.execute(sql).fetchone()[0]
-    finally:
-        db.close()
+    return int(node.sql(sql)[0][0])
 
 
 def window_over(node):
@@ -196,10 +191,7 @@ def test_damaged_plan_does_not_hold_it(node):
     expunge(node, 'Work', '1:2')
     assert node.stop() == 0
     account = rows(node, 'SELECT MAX(account) FROM head')
-    db = sqlite3.connect(node.data / 'meta.db')
-    with db:
-        db.execute("INSERT INTO changeset (account, id, kind, plan, progress) VALUES (?, 1, 12, x'FF', x'')", (account,))
-    db.close()
+    node.sql(f"INSERT INTO changeset (account, id, kind, plan, progress) VALUES ({account}, 1, 12, x'FF', x'')")
     node.start()
     wait_until(lambda: 'operation=restore' in node.log_text(), node.log_text)
     line = next(l for l in node.log_text().splitlines() if 'operation=restore' in l)

@@ -1,6 +1,5 @@
 """What Postfix is told of domains, mailboxes and aliases; and what is no question."""
 import socket
-import sqlite3
 
 import pytest
 from node import PATIENCE, PopulatedNode
@@ -104,13 +103,11 @@ def test_changes_count_at_once(node):
 def test_down_is_not_gone(node):
     """A store that does not answer is no reason to bounce."""
     node.perdura('set', 'retention.window=29d')  # what was remembered is forgotten
-    db = sqlite3.connect(node.data / 'meta.db')
     with Socketmap(node.tcp('listen.socketmap')) as s:
-        db.execute('ALTER TABLE names RENAME TO away')
+        node.sql('ALTER TABLE names RENAME TO away')
         try:
             assert [s.ask(m, k) for m, k in (('domains', 'empty.test'), ('mailboxes', node.user), ('aliases', 'info@example.org'))] == [
                 'TEMP not available'] * 3
         finally:
-            db.execute('ALTER TABLE away RENAME TO names')
-            db.close()
+            node.sql('ALTER TABLE away RENAME TO names')
         assert s.ask('mailboxes', node.user) == f'OK {node.user}'

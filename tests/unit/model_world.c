@@ -9,6 +9,7 @@
 #include "resume.h"
 #include "purge.h"
 #include "verify.h"
+#include "stores.h"
 
 const struct actor tester = { "tester", 7, "test" };
 static const char *const keyword_names[MODEL_KEYWORDS] = { "$x", "alpha", "Beta", "gamma", "later" };
@@ -73,8 +74,8 @@ static void cannot_resume(void *ctx, const struct changeset *c, int error, bool 
 
 void open_world(struct world *w)
 {
-	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = "sqlite:meta.db",
-	                          .blob_url = blob_url() };
+	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = test_meta_url(w->dir),
+	                          .blob_url = test_blob_url(w->dir) };
 	assert_int_equal(store_open(&o, &w->store), OK);
 	assert_int_equal(service_open(w->store, &w->s), OK);
 	assert_int_equal(resume_run(w->s, &(struct resume_request){ .failed = cannot_resume, .ctx = w }), OK);

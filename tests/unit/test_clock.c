@@ -13,6 +13,7 @@
 #include "message.h"
 #include "purge.h"
 #include "store.h"
+#include "stores.h"
 #include "verify.h"
 
 #define DAY_US (86400 * SECOND_US)
@@ -39,7 +40,8 @@ struct world {
 
 static void open_world(struct world *w)
 {
-	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = "sqlite:meta.db", .blob_url = "file:blobs" };
+	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = test_meta_url(w->dir),
+		.blob_url = test_blob_url(w->dir) };
 	assert_int_equal(store_open(&o, &w->store), OK);
 	assert_int_equal(service_open(w->store, &w->s), OK);
 	assert_int_equal(identity_open(&(struct identity_options){ .meta = w->store->meta }, &w->identity), OK);

@@ -41,6 +41,7 @@
 #include "restore.h"
 #include "resume.h"
 #include "store.h"
+#include "stores.h"
 #include "store_inside.h"
 #include "undo.h"
 #include "verify.h"
@@ -158,7 +159,7 @@ static int open_world_at(struct world *w, const char *meta_url, const char *blob
 
 static void open_world(struct world *w)
 {
-	int e = open_world_at(w, "sqlite:meta.db", blob_url());
+	int e = open_world_at(w, "sqlite:meta.db", test_blob_url(w->dir));
 	if (e)
 		print_message("%s: %s\n", w->dir, fail_detail());
 	assert_int_equal(e, OK);

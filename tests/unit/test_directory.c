@@ -19,6 +19,7 @@
 #include "route.h"
 #include "settings.h"
 #include "store.h"
+#include "stores.h"
 #include "view.h"
 
 static void quantities(void **state)
@@ -77,7 +78,8 @@ static int setup(void **state)
 	struct world *w = calloc(1, sizeof *w);
 	strcpy(w->dir, "/tmp/perdura-settings-XXXXXX");
 	assert_non_null(mkdtemp(w->dir));
-	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = "sqlite:meta.db", .blob_url = blob_url() };
+	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = test_meta_url(w->dir),
+		.blob_url = test_blob_url(w->dir) };
 	assert_int_equal(store_open(&o, &w->store), OK);
 	struct identity_options io = { .meta = w->store->meta, .domain = SPAN("here.test") };
 	assert_int_equal(identity_open(&io, &w->i), OK);

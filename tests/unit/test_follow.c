@@ -22,6 +22,7 @@
 #include "nodes.h"
 #include "service.h"
 #include "store.h"
+#include "stores.h"
 
 static const struct actor tester = { .name = "admin", .client = "test" };
 
@@ -150,7 +151,8 @@ static int setup(void **state)
 	struct world *w = calloc(1, sizeof *w);
 	strcpy(w->dir, "/tmp/perdura-follow-XXXXXX");
 	assert_non_null(mkdtemp(w->dir));
-	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = "sqlite:meta.db", .blob_url = "file:blobs" };
+	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = test_meta_url(w->dir),
+		.blob_url = test_blob_url(w->dir) };
 	assert_int_equal(store_open(&o, &w->store), OK);
 	assert_int_equal(service_open(w->store, &w->s), OK);
 	assert_int_equal(service_open(w->store, &w->other), OK);

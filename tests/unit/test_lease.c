@@ -10,6 +10,7 @@
 #include "lease.h"
 #include "nodes.h"
 #include "store.h"
+#include "stores.h"
 
 #define PATIENCE (10 * SECOND_US)
 
@@ -35,7 +36,8 @@ static int setup(void **state)
 	struct world *w = calloc(1, sizeof *w);
 	strcpy(w->dir, "/tmp/test_lease.XXXXXX");
 	assert_non_null(mkdtemp(w->dir));
-	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = "sqlite:meta.db", .blob_url = "file:blobs" };
+	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = test_meta_url(w->dir),
+		.blob_url = test_blob_url(w->dir) };
 	assert_int_equal(store_open(&o, &w->store), OK);
 	for (int i = 0; i < NODES; i++) {
 		char name[8];

@@ -16,6 +16,7 @@
 #include "restore.h"
 #include "resume.h"
 #include "store.h"
+#include "stores.h"
 #include "view.h"
 
 static const struct actor tester = { "tester", 7, "test" };
@@ -29,14 +30,15 @@ struct world {
 
 static void open_world_at(struct world *w, const char *meta_url)
 {
-	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = meta_url, .blob_url = blob_url() };
+	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = meta_url,
+		.blob_url = test_blob_url(w->dir) };
 	assert_int_equal(store_open(&o, &w->store), OK);
 	assert_int_equal(service_open(w->store, &w->s), OK);
 }
 
 static void open_world(struct world *w)
 {
-	open_world_at(w, "sqlite:meta.db");
+	open_world_at(w, test_meta_url(w->dir));
 }
 
 static void close_world(struct world *w)

@@ -22,6 +22,7 @@
 #include "purge.h"
 #include "restore.h"
 #include "store.h"
+#include "stores.h"
 #include "verify.h"
 #include "view.h"
 
@@ -68,7 +69,8 @@ struct world {
 
 static void open_world(struct world *w, int64_t grace)
 {
-	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = "sqlite:meta.db", .blob_url = blob_url() };
+	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = test_meta_url(w->dir),
+		.blob_url = test_blob_url(w->dir) };
 	assert_int_equal(store_open(&o, &w->store), OK);
 	assert_int_equal(service_open(w->store, &w->s), OK);
 	struct identity_options io = { .meta = w->store->meta };

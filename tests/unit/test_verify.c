@@ -19,6 +19,7 @@
 #include "message.h"
 #include "restore.h"
 #include "store.h"
+#include "stores.h"
 #include "verify.h"
 #include "view.h"
 
@@ -36,7 +37,8 @@ static char template[64]; /* the healthy store, copied for each case */
 
 static void open_world(struct world *w)
 {
-	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = "sqlite:meta.db", .blob_url = blob_url() };
+	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = test_meta_url(w->dir),
+		.blob_url = test_blob_url(w->dir) };
 	assert_int_equal(store_open(&o, &w->store), OK);
 	assert_int_equal(service_open(w->store, &w->s), OK);
 }
@@ -611,7 +613,8 @@ static void a_damaged_page_is_named(void **state)
 		struct world w = { 0 };
 		struct verify_request q = { 0 };
 		struct verify_report r = { 0 };
-		struct store_options o = { .dir = w.dir, .node_name = "n1", .meta_url = "sqlite:meta.db", .blob_url = blob_url() };
+		struct store_options o = { .dir = w.dir, .node_name = "n1", .meta_url = test_meta_url(w.dir),
+			.blob_url = test_blob_url(w.dir) };
 		copy_template(&w);
 		there = overwrite_page(w.dir, page);
 		int e = store_open(&o, &w.store);

@@ -348,6 +348,13 @@ static int backend_open(const char *url, const struct blob_options *o, struct bl
 	return blob_driver_open(url, &d, out);
 }
 
+/* Before this node has a number. */
+static int backend_look(const char *url, const struct blob_options *o, struct blob_backend **out)
+{
+	struct blob_driver_options d = { .dir = o->dir, .node_name = o->node_name };
+	return blob_driver_open(url, &d, out);
+}
+
 static int store_set_up(struct blob_store *s, const char *url, const struct blob_options *o)
 {
 	if (!s->sha256)
@@ -366,13 +373,24 @@ static int is_pack(void *ctx, int64_t pack, int64_t size, int64_t changed)
 int blob_holds_packs(const char *url, const struct blob_options *o, bool *holds)
 {
 	struct blob_backend *b;
-	int r = backend_open(url, o, &b);
+	int r = backend_look(url, o, &b);
 	if (r)
 		return r;
 	*holds = false;
 	r = b->driver->list(b, is_pack, holds);
 	b->driver->close(b);
 	return *holds ? OK : r;
+}
+
+int blob_mark(const char *url, const struct blob_options *o, const char *put, char out[static BLOB_MARK])
+{
+	struct blob_backend *b;
+	int r = backend_look(url, o, &b);
+	if (r)
+		return r;
+	r = b->driver->mark ? b->driver->mark(b, put, out, BLOB_MARK) : ERR_CANNOT;
+	b->driver->close(b);
+	return r;
 }
 
 int blob_open(const char *url, const struct blob_options *o, struct blob_store **out)

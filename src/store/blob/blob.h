@@ -51,8 +51,12 @@ void blob_close(struct blob_store **s);
 /* Can nothing be appended to a pack that is there? Then blob_write() and its kin take no small stage (they make larger ones
    durable), and calls with different stages may go side by side. */
 bool blob_is_whole(const struct blob_store *s);
-/* Is there any pack, of whatever node? Changes nothing; no store may be open there. */
+/* Is there any pack, of whatever node? */
 int blob_holds_packs(const char *url, const struct blob_options *o, bool *holds);
+/* The mark of the store at url: a word kept beside the packs, by which place.h knows the folder. put: what it becomes where
+   there is none (NULL: nothing). ERR_NOT_FOUND: there is none. ERR_CANNOT: such a store has no mark. */
+enum { BLOB_MARK = 80 };
+int blob_mark(const char *url, const struct blob_options *o, const char *put, char out[static BLOB_MARK]);
 
 /* A new stage. Bodies up to BLOB_OWN_FILE stay in memory until flushed; larger ones stream into a file as they come. */
 int blob_stage_new(struct blob_store *s, struct blob_stage **out);

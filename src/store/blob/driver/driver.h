@@ -7,8 +7,9 @@
  *
  * A store that cannot append says so (blob_backend.whole). Then each pack is written from its beginning to its end, synced with
  * its name once, and never touched again: small bodies are rows of meta until they are gathered into such a pack (store/staged.h).
- * In S3, write gathers the bytes in a file of this machine, sync without the name uploads the parts of a large pack, sync with the name
- * puts the object or completes it; done before that leaves nothing. Packs are written side by side by many threads. */
+ * An S3 driver: write collects parts (the first part, which a late header may belong to, is kept until the end), sync without
+ * the name may upload what is there, sync with the name puts the object or completes its upload; done before that aborts
+ * it. Objects are whole or absent, so repair has nothing to do. Packs are written side by side by many threads. */
 #ifndef DRIVER_H
 #define DRIVER_H
 
@@ -30,7 +31,7 @@ struct blob_pack; /* being written; the driver's */
 
 struct blob_driver_options {
 	const char *dir, *node_name;
-	int64_t node; /* number of this node, as in the ids of its packs */
+	int64_t node; /* number of this node, as in the ids of its packs; 0: it has none yet, and only list and mark are called */
 	struct metrics *metrics; /* not owned; NULL: nothing is counted */
 	int64_t cache_bytes; /* of a store that is far away, so much is kept here (cache.h); 0: nothing */
 };
@@ -76,6 +77,8 @@ struct blob_driver {
 	   alone. No pack is removed meanwhile. Later, prune: what is gone here goes there. */
 	int (*copy)(struct blob_backend *b, const char *to, struct file_copy *c);
 	int (*prune)(struct blob_backend *b, const char *to);
+	/* As blob_mark(). NULL: there is none. */
+	int (*mark)(struct blob_backend *b, const char *put, char *out, size_t n);
 	/* Hands packs that earlier starts of this node may not have ended to fn and mends them as it says. At open only. */
 	int (*repair)(struct blob_backend *b, pack_inspect_fn *fn, void *ctx);
 };

@@ -22,7 +22,7 @@
 /* Packs as files: ROOT/<node name>/<epoch, 8 hex>/<sequence, 8 hex>.pack
  *
  * While a pack was never synced with its name it is called .part; what a start finds under that name was never
- * answered and goes. ROOT/<node name>/number says which node number the packs below have in their ids. An epoch whose
+ * answered and goes. ROOT/.store is the store's mark. ROOT/<node name>/number says which node number the packs below have in their ids. An epoch whose
  * packs all have their end has a file `sealed`, so that a start looks only at what the one before it left. */
 
 enum { IOV_MOST = 1024, FILE_MODE = 0640, DIR_MODE = 0750 };
@@ -131,8 +131,8 @@ static int file_set_up(struct file_backend *f, const char *where, const struct b
 	if (!r)
 		r = path_put(f->home, "%s/%s", f->root, name);
 	if (!r)
-		r = durable_mkdir(f->home, DIR_MODE);
-	return r ? r : home_claim(f);
+		r = durable_mkdir(f->node ? f->home : f->root, DIR_MODE);
+	return r || !f->node ? r : home_claim(f);
 }
 
 static int file_open(const char *where, const char *query, const struct blob_driver_options *o, struct blob_backend **out)
@@ -530,6 +530,33 @@ static int file_repair(struct blob_backend *b, pack_inspect_fn *fn, void *ctx)
 	return each_name(file_of(b)->home, repair_epoch, &l);
 }
 
+static int read_mark(const char *path, char *out, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? ERR_NOT_FOUND : fail_errno("open", path);
+	ssize_t n = read(fd, out, size - 1);
+	close(fd);
+	if (n < 0)
+		return fail_errno("read", path);
+	out[n] = 0;
+	out[strcspn(out, "\r\n")] = 0;
+	return OK;
+}
+
+static int file_mark(struct blob_backend *b, const char *put, char *out, size_t size)
+{
+	char path[PATH_MAX], line[100];
+	int r = path_put(path, "%s/.store", file_of(b)->root);
+	if (!r)
+		r = read_mark(path, out, size);
+	if (r != ERR_NOT_FOUND || !put)
+		return r;
+	snprintf(line, sizeof line, "%s\n", put);
+	r = durable_file_write(path, span_of(line), FILE_MODE);
+	return r ? r : read_mark(path, out, size);
+}
+
 static int file_copy_packs(struct blob_backend *b, const char *to, struct file_copy *c)
 {
 	return file_mirror(file_of(b)->root, to, c);
@@ -543,5 +570,5 @@ static int file_prune(struct blob_backend *b, const char *to)
 const struct blob_driver blob_driver_file = {
 	.scheme = "file", .open = file_open, .close = file_close, .create = file_create, .write = file_write,
 	.sync = file_sync, .done = file_done, .read = file_read, .list = file_list,
-	.remove = file_remove, .copy = file_copy_packs, .prune = file_prune, .repair = file_repair,
+	.remove = file_remove, .copy = file_copy_packs, .prune = file_prune, .mark = file_mark, .repair = file_repair,
 };

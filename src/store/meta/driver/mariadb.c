@@ -7,6 +7,7 @@
 #include "fail.h"
 #include "mariadb_run.h"
 #include "mariadb_txn.h"
+#include "mariadb_upgrade.h"
 
 enum {
 	PACKET_MIN = 16 * 1024 * 1024, /* a transaction's largest statement has room in it */
@@ -210,6 +211,7 @@ static void stats(struct meta *m, struct meta_stats *out)
 const struct meta_driver meta_mariadb = {
 	.scheme = "mariadb",
 	.open = open_mariadb,
+	.upgrade = mariadb_upgrade,
 	.close = close_mariadb,
 	.run = run,
 	.read = read_only,

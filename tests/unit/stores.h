@@ -1,0 +1,22 @@
+/* Which pair of stores the tests stand on: SQLite and a folder, or what the environment says (scripts/check-stores):
+ *
+ *   PERDURA_TEST_META  mariadb://USER:PASSWORD@HOST:PORT/PREFIX  each test gets a database PREFIX_... of its own
+ *   PERDURA_TEST_BLOB  s3://BUCKET/PREFIX?endpoint=...           each test gets a prefix below it; others are taken as they are
+ *
+ * Nothing is removed after: whoever set the variables removes all that begins with the prefix. */
+#ifndef STORES_H
+#define STORES_H
+
+#include <stdbool.h>
+
+/* Is PERDURA_TEST_META set? What looks into the SQLite file skips then. */
+bool test_meta_shared(void);
+/* Is PERDURA_TEST_BLOB set? What looks into pack files skips then. */
+bool test_blob_shared(void);
+
+/* URLs for the test that stands in this folder: the same for the same folder, whose name is unlike any other's. At the first
+   call the database is made. They live until the thread's next call. */
+const char *test_meta_url(const char *dir);
+const char *test_blob_url(const char *dir);
+
+#endif

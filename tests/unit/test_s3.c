@@ -7,6 +7,7 @@
 
 #include "clock.h"
 #include "fail.h"
+#include "log.h"
 
 #include "mint.h"
 
@@ -176,12 +177,311 @@ static void real_server(void **state)
 	place_end(&p);
 }
 
+/* What a wrong store says when it is opened: one line, with what to do. */
+static void wrong_stores(void **state)
+{
+	static const struct { enum s3_lie lie; const char *method; int result; const char *words; } cases[] = {
+		{ S3_NO_BUCKET, "", ERR_INVALID, "make it" },
+		{ S3_WRONG_KEY, "", ERR_DENIED, "PERDURA_S3_ACCESS_KEY" },
+		{ S3_WRONG_SECRET, "", ERR_DENIED, "PERDURA_S3_SECRET_KEY" },
+		{ S3_DENIED, "", ERR_DENIED, "must be allowed to" },
+		{ S3_DENIED, "PUT", ERR_DENIED, "must be allowed to" },
+		{ S3_DENIED, "DELETE", ERR_DENIED, "must be allowed to" },
+		{ S3_OTHER_REGION, "", ERR_INVALID, "region=mars-1" },
+		{ S3_REDIRECT, "", ERR_INVALID, "http://elsewhere.example:7480" },
+		{ S3_VERSIONED, "", ERR_INVALID, "versioning" },
+		{ S3_UNCONDITIONAL, "", ERR_INVALID, "If-None-Match" },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct place p;
+		place_new(&p, NULL, "");
+		s3_fake_lie(p.fake, cases[i].lie, cases[i].method, 0, -1);
+		assert_int_equal(place_open(&p), cases[i].result);
+		if (!strstr(fail_detail(), cases[i].words))
+			fail_msg("%d: %s", cases[i].lie, fail_detail());
+		assert_null(strchr(fail_detail(), '\n'));
+		place_end(&p);
+	}
+}
+
+static void wrong_urls(void **state)
+{
+	static const struct { const char *url, *words; } cases[] = {
+		{ "s3:bucket?endpoint=http://h", "s3://BUCKET" },
+		{ "s3://b?endpoint=http://h", "no name of a bucket" },
+		{ "s3://BUCKET?endpoint=http://h", "no name of a bucket" },
+		{ "s3://bucket", "no endpoint" },
+		{ "s3://bucket?endpoint=", "no endpoint" },
+		{ "s3://bucket?endpoint=h:80", "http://host:port" },
+		{ "s3://bucket?endpoint=http://h/path", "http://host:port" },
+		{ "s3://bucket?endpoint=http://user:word@h", "http://host:port" },
+		{ "s3://bucket/Mail?endpoint=http://h", "prefix" },
+		{ "s3://bucket//a?endpoint=http://h", "prefix" },
+		{ "s3://bucket?endpoint=http://h&mirror=other", "mirror=BUCKET@URL" },
+		{ "s3://bucket?endpoint=http://h&keys=/does/not/exist", "keys=/does/not/exist" },
+		{ "s3://bucket?endpoint=http://h&keys=/dev/null", "PERDURA_S3_ACCESS_KEY" },
+	};
+	struct place p;
+	place_new(&p, NULL, "");
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		snprintf(p.url, sizeof p.url, "%s", cases[i].url);
+		assert_int_equal(place_open(&p), ERR_INVALID);
+		if (!strstr(fail_detail(), cases[i].words))
+			fail_msg("%s: %s", cases[i].url, fail_detail());
+	}
+	place_end(&p);
+}
+
+/* What a server does now and then, and nobody notices. */
+static void passing_faults(void **state)
+{
+	static const struct { enum s3_lie lie; const char *method; int skip, times; } cases[] = {
+		{ S3_SHORT_BODY, "GET", 0, 2 }, { S3_SHORT_RANGE, "GET", 0, 2 }, { S3_NO_RANGE, "GET", 0, 2 }, { S3_LATE, "", 0, 3 },
+		{ S3_SLOW_DOWN, "", 0, 2 }, { S3_SLOW_DOWN, "GET", 0, 2 }, { S3_INTERNAL, "", 0, 2 }, { S3_INTERNAL, "POST", 1, 2 },
+		{ S3_ERROR_IN_200, "PUT", 0, 2 }, { S3_ERROR_IN_200, "POST", 0, 2 }, { S3_ERROR_IN_200, "POST", 1, 2 },
+		{ S3_HANG_UP, "", 0, 2 }, { S3_HANG_UP, "PUT", 1, 2 }, { S3_HANG_UP, "POST", 1, 1 }, { S3_GARBAGE, "", 0, 2 },
+		{ S3_LOST_ANSWER, "PUT", 0, 1 }, { S3_LOST_ANSWER, "PUT", 1, 1 }, { S3_LOST_ANSWER, "POST", 1, 1 },
+		{ S3_LOST_ANSWER, "GET", 0, 1 }, { S3_OTHER_CLOCK, "", 0, 0 },
+	};
+	struct place p;
+	char *b = bytes_of(9 << 20, 1);
+	place_new(&p, NULL, "");
+	assert_int_equal(place_open(&p), OK);
+	for (size_t i = 0; i < COUNT(cases); i++)
+		for (size_t n = 1000; n <= 9 << 20; n += (9 << 20) - 1000) {
+			int64_t pack = mint_id(&p.mint);
+			s3_fake_lie(p.fake, cases[i].lie, cases[i].method, cases[i].skip, cases[i].times);
+			int r = put(&p, pack, b, n);
+			if (r)
+				fail_msg("%zu, %zu bytes: %s", i, n, fail_detail());
+			holds(&p, pack, b, n);
+		}
+	s3_fake_lie(p.fake, S3_HONEST, "", 0, 0);
+	lists(&p, 2 * COUNT(cases));
+	assert_int_equal(p.b->driver->repair(p.b, NULL, NULL), OK);
+	assert_int_equal(s3_fake_uploads(p.fake), 0);
+	assert_int_equal(s3_fake_objects(p.fake), 2 * COUNT(cases));
+	free(b);
+	place_end(&p);
+}
+
+/* What does not pass makes the store down, never a body gone. */
+static void lasting_faults(void **state)
+{
+	static const enum s3_lie lies[] = { S3_NO_BUCKET, S3_DENIED, S3_WRONG_KEY, S3_REDIRECT, S3_HTML_404, S3_BAD_XML };
+	struct place p;
+	struct counted c = { 0 };
+	char *b = bytes_of(5000, 1), back[10];
+	place_new(&p, NULL, "");
+	assert_int_equal(place_open(&p), OK);
+	int64_t pack = mint_id(&p.mint);
+	assert_int_equal(put(&p, pack, b, 5000), OK);
+	for (size_t i = 0; i < COUNT(lies) - 1; i++) {
+		s3_fake_lie(p.fake, lies[i], "", 0, -1);
+		assert_int_equal(p.b->driver->read(p.b, pack, back, 10, 0), ERR_UNAVAILABLE);
+		assert_int_equal(p.b->driver->list(p.b, count, &c), ERR_UNAVAILABLE);
+		assert_int_equal(put(&p, mint_id(&p.mint), b, 5000), ERR_UNAVAILABLE);
+		assert_int_equal(p.b->driver->remove(p.b, pack), ERR_UNAVAILABLE);
+	}
+	s3_fake_lie(p.fake, S3_BAD_XML, "", 0, -1);
+	assert_int_equal(p.b->driver->list(p.b, count, &c), ERR_UNAVAILABLE);
+	s3_fake_lie(p.fake, S3_FULL, "PUT", 0, -1);
+	assert_int_equal(put(&p, mint_id(&p.mint), b, 5000), ERR_FULL);
+	holds(&p, pack, b, 5000);
+	s3_fake_lie(p.fake, S3_STALE_LIST, "GET", 0, -1);
+	lists(&p, 0);
+	holds(&p, pack, b, 5000);
+	free(b);
+	place_end(&p);
+}
+
+static int64_t timed_read(struct place *p, int64_t pack, int result)
+{
+	char back[10];
+	int64_t began = clock_mono();
+	assert_int_equal(p->b->driver->read(p->b, pack, back, 10, 0), result);
+	return clock_mono() - began;
+}
+
+/* A store that is away: the first to find out waits, the others do not, and all notice that it is back. */
+static void away(void **state)
+{
+	struct place p;
+	char *b = bytes_of(5000, 1);
+	place_new(&p, NULL, "");
+	assert_int_equal(place_open(&p), OK);
+	int64_t pack = mint_id(&p.mint);
+	assert_int_equal(put(&p, pack, b, 5000), OK);
+	s3_fake_pause(p.fake, true);
+	assert_true(timed_read(&p, pack, ERR_UNAVAILABLE) > SECOND_US);
+	assert_true(timed_read(&p, pack, ERR_UNAVAILABLE) < SECOND_US / 10);
+	assert_int_equal(put(&p, mint_id(&p.mint), b, 5000), ERR_UNAVAILABLE);
+	s3_fake_pause(p.fake, false);
+	usleep(2100000);
+	assert_true(timed_read(&p, pack, OK) < SECOND_US / 10);
+	holds(&p, pack, b, 5000);
+	s3_fake_lie(p.fake, S3_SILENT, "GET", 0, 1); /* given up, and asked again */
+	assert_true(timed_read(&p, pack, OK) < 8 * SECOND_US);
+	free(b);
+	place_end(&p);
+}
+
+/* Opened while it is away: proved before the first write. */
+static void opened_away(void **state)
+{
+	struct place p;
+	char *b = bytes_of(5000, 1);
+	place_new(&p, NULL, "");
+	s3_fake_pause(p.fake, true);
+	assert_int_equal(place_open(&p), OK);
+	assert_int_equal(p.b->driver->repair(p.b, NULL, NULL), OK);
+	s3_fake_pause(p.fake, false);
+	usleep(2100000);
+	s3_fake_lie(p.fake, S3_VERSIONED, "", 0, -1);
+	assert_int_equal(put(&p, mint_id(&p.mint), b, 5000), ERR_UNAVAILABLE);
+	assert_non_null(strstr(fail_detail(), "versioning"));
+	s3_fake_lie(p.fake, S3_HONEST, "", 0, 0);
+	int64_t pack = mint_id(&p.mint);
+	assert_int_equal(put(&p, pack, b, 5000), OK);
+	holds(&p, pack, b, 5000);
+	free(b);
+	place_end(&p);
+}
+
+/* A pack that gets no name leaves nothing; what a crash left, the next start removes. */
+static void unfinished(void **state)
+{
+	struct place p;
+	struct blob_pack *w[2];
+	char *b = bytes_of(20 << 20, 1);
+	struct iovec v = { b, 20 << 20 };
+	place_new(&p, NULL, "");
+	assert_int_equal(place_open(&p), OK);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(p.b->driver->create(p.b, mint_id(&p.mint), &w[i]), OK);
+		assert_int_equal(p.b->driver->write(p.b, w[i], &v, 1, 0), OK);
+		assert_int_equal(p.b->driver->sync(p.b, w[i], false), OK);
+	}
+	assert_true(s3_fake_most_at_once(p.fake) > 1);
+	assert_int_equal(s3_fake_uploads(p.fake), 2);
+	lists(&p, 0);
+	p.b->driver->done(p.b, w[0]);
+	assert_int_equal(s3_fake_uploads(p.fake), 1);
+	assert_int_equal(p.b->driver->repair(p.b, NULL, NULL), OK); /* as the next start does */
+	assert_int_equal(s3_fake_uploads(p.fake), 0);
+	assert_int_equal(p.b->driver->sync(p.b, w[1], true), ERR_UNAVAILABLE);
+	p.b->driver->done(p.b, w[1]);
+	assert_int_equal(s3_fake_objects(p.fake), 0);
+	free(b);
+	place_end(&p);
+}
+
+static void several_endpoints(void **state)
+{
+	struct place p;
+	char *b = bytes_of(5000, 1), more[100];
+	struct s3_fake *dead = s3_fake_start();
+	place_new(&p, NULL, "");
+	snprintf(more, sizeof more, "s3://bucket?endpoint=http://127.0.0.1:%d,http://127.0.0.1:%d", s3_fake_port(dead), s3_fake_port(p.fake));
+	snprintf(p.url, sizeof p.url, "%s", more);
+	s3_fake_pause(dead, true);
+	assert_int_equal(place_open(&p), OK);
+	int64_t pack = mint_id(&p.mint);
+	assert_int_equal(put(&p, pack, b, 5000), OK);
+	for (int i = 0; i < 10; i++)
+		assert_true(timed_read(&p, pack, OK) < SECOND_US / 10); /* the one that answers is remembered */
+	free(b);
+	place_end(&p);
+	s3_fake_stop(dead);
+}
+
+static void mirror(void **state)
+{
+	struct place p;
+	char *b = bytes_of(5000, 1), back[5000];
+	struct s3_fake *first = s3_fake_start();
+	place_new(&p, NULL, "");
+	assert_int_equal(place_open(&p), OK);
+	int64_t pack = mint_id(&p.mint), none = mint_id(&p.mint);
+	assert_int_equal(put(&p, pack, b, 5000), OK);
+	p.b->driver->close(p.b);
+	snprintf(p.url, sizeof p.url, "s3://first-one/some/prefix?endpoint=http://127.0.0.1:%d&mirror=bucket@http://127.0.0.1:%d",
+		s3_fake_port(first), s3_fake_port(p.fake));
+	assert_int_equal(place_open(&p), OK);
+	holds(&p, pack, b, 5000);
+	assert_int_equal(p.b->driver->read(p.b, none, back, 10, 0), ERR_NOT_FOUND);
+	s3_fake_lie(first, S3_NO_BUCKET, "", 0, -1);
+	holds(&p, pack, b, 5000);
+	assert_int_equal(p.b->driver->read(p.b, none, back, 10, 0), ERR_UNAVAILABLE);
+	int before = s3_fake_objects(p.fake);
+	assert_int_equal(put(&p, none, b, 5000), ERR_UNAVAILABLE); /* never written */
+	assert_int_equal(p.b->driver->remove(p.b, pack), ERR_UNAVAILABLE);
+	assert_int_equal(s3_fake_objects(p.fake), before);
+	free(b);
+	place_end(&p);
+	s3_fake_stop(first);
+}
+
+enum { THREADS = 16, READS = 60 };
+
+struct reads {
+	struct place *p;
+	int64_t pack;
+	const char *bytes;
+};
+
+static void *read_much(void *arg)
+{
+	struct reads *r = arg;
+	for (int i = 0; i < READS; i++) {
+		char back[1000];
+		int64_t at = i * 977 % 60000;
+		assert_int_equal(r->p->b->driver->read(r->p->b, r->pack, back, sizeof back, at), OK);
+		assert_memory_equal(back, r->bytes + at, sizeof back);
+	}
+	return NULL;
+}
+
+static void threads(void **state)
+{
+	struct place p;
+	pthread_t t[THREADS];
+	char *b = bytes_of(70000, 1);
+	place_new(&p, NULL, "");
+	assert_int_equal(place_open(&p), OK);
+	struct reads r = { &p, mint_id(&p.mint), b };
+	assert_int_equal(put(&p, r.pack, b, 70000), OK);
+	s3_fake_lie(p.fake, S3_INTERNAL, "GET", 20, 20);
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&t[i], NULL, read_much, &r), 0);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(t[i], NULL);
+	assert_true(s3_fake_connections(p.fake) <= THREADS + 4);
+	free(b);
+	place_end(&p);
+}
+
+static void long_lists(void **state)
+{
+	struct place p;
+	place_new(&p, NULL, "");
+	assert_int_equal(place_open(&p), OK);
+	for (int i = 0; i < 350; i++)
+		assert_int_equal(put(&p, mint_id(&p.mint), "x", 1), OK);
+	lists(&p, 350);
+	place_end(&p);
+}
+
 int main(void)
 {
+	log_level_set(LOG_ERROR);
 	setenv("PERDURA_S3_ACCESS_KEY", "access", 0);
 	setenv("PERDURA_S3_SECRET_KEY", "secret", 0);
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(round_trips), cmocka_unit_test(real_server),
+		cmocka_unit_test(round_trips), cmocka_unit_test(wrong_stores), cmocka_unit_test(wrong_urls),
+		cmocka_unit_test(passing_faults), cmocka_unit_test(lasting_faults), cmocka_unit_test(unfinished),
+		cmocka_unit_test(several_endpoints), cmocka_unit_test(mirror), cmocka_unit_test(threads), cmocka_unit_test(long_lists),
+		cmocka_unit_test(away), cmocka_unit_test(opened_away), cmocka_unit_test(real_server),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,8 +22,8 @@
  * A store that does not answer is ERR_UNAVAILABLE; so is, once it is open, one whose keys or bucket are wrong now. Only a server that
  * says that the object is not there, in a bucket that is, makes a pack ERR_NOT_FOUND.
  *
- * A store that does not answer when it is opened is opened all the same: what needs no bodies can go on, and it is proved by the first
- * pack that is written. */
+ * A store that does not answer, or is full, when it is opened is opened all the same: what needs no bodies can go on, and it is proved
+ * by the first pack that is written. */
 
 struct s3_backend {
 	struct blob_backend backend;
@@ -242,6 +242,7 @@ static void s3_close(struct blob_backend *b)
 
 static int s3_set_up(struct s3_backend *s, const char *where, const char *query, const struct blob_driver_options *o)
 {
+	char quoted[400];
 	if (snprintf(s->dir, sizeof s->dir, "%s", o->dir) >= (int)sizeof s->dir)
 		return fail_with(ERR_INVALID, "path too long: %.200s...", o->dir);
 	int r = s3_config_read(where, query, o->dir, &s->config);
@@ -252,10 +253,10 @@ static int s3_set_up(struct s3_backend *s, const char *where, const char *query,
 	if (r)
 		return r;
 	r = prove(s);
-	if (r != ERR_UNAVAILABLE)
+	if (r != ERR_UNAVAILABLE && r != ERR_FULL)
 		return r;
-	log_line(LOG_WARN, "s3-unproved", "store=\"%s\" detail=\"it does not answer: bodies cannot be read or written until it does\"",
-		s3_client_where(s->client));
+	log_line(LOG_WARN, "s3-unproved", "store=\"%s\" detail=%s", s3_client_where(s->client),
+		log_quote(quoted, sizeof quoted, span_of(fail_detail())));
 	return OK;
 }
 
@@ -309,11 +310,9 @@ static int s3_write(struct blob_backend *b, struct blob_pack *p, const struct io
 static int s3_sync(struct blob_backend *b, struct blob_pack *p, bool name)
 {
 	int r = name ? s3_pack_put(pack_of(p)) : s3_pack_upload(pack_of(p));
-	if (r == ERR_EXISTS) {
+	if (r == ERR_EXISTS)
 		atomic_store(&s3_of(b)->reused, true);
-		r = ERR_UNAVAILABLE;
-	}
-	return down(r);
+	return r == ERR_EXISTS ? ERR_UNAVAILABLE : down(r);
 }
 
 static void s3_done(struct blob_backend *b, struct blob_pack *p)

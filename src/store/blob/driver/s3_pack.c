@@ -242,7 +242,10 @@ static int complete_upload(struct s3_pack *p)
 	if (r != ERR_NOT_FOUND)
 		return r;
 	r = send_list_of_parts(p);
-	return r == ERR_NOT_FOUND ? compare_mark(p) : r;
+	if (r != ERR_NOT_FOUND)
+		return r;
+	r = compare_mark(p);
+	return r == ERR_NOT_FOUND ? fail_with(ERR_UNAVAILABLE, "%s has given up the upload of %s", s3_client_where(p->client), p->key) : r;
 }
 
 static int put_whole(struct s3_pack *p)

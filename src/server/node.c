@@ -114,7 +114,7 @@ static void bound_hashes(const struct config *c, struct identity_options *o)
 static int open_stores(struct node *n)
 {
 	const struct config *c = &n->config;
-	struct store_options so = { n->opt.dir, c->node_name, c->meta_url, c->blob_url, n->metrics };
+	struct store_options so = { n->opt.dir, c->node_name, c->meta_url, c->blob_url, n->metrics, c->blob_cache };
 	int r = store_open(&so, &n->store);
 	if (r)
 		return r;

@@ -30,6 +30,7 @@ struct store {
 struct store_options {
 	const char *dir, *node_name, *meta_url, *blob_url;
 	struct metrics *metrics; /* not owned; NULL: nothing is counted */
+	int64_t blob_cache;      /* bytes of bodies kept in DIR/cache, where they are far away; 0: none */
 };
 
 /* Gives this start of the node its epoch, so that two starts never mint the same id (nodes.h: who else has the name). */

@@ -1,8 +1,10 @@
 #include "unit.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -19,6 +21,7 @@
 
 struct place {
 	struct s3_fake *fake; /* NULL: a real one */
+	int64_t cache;
 	char dir[64], url[1024];
 	struct blob_backend *b;
 	struct mint mint;
@@ -26,7 +29,7 @@ struct place {
 
 static int place_open(struct place *p)
 {
-	struct blob_driver_options o = { .dir = p->dir, .node_name = "n1", .node = 1 };
+	struct blob_driver_options o = { .dir = p->dir, .node_name = "n1", .node = 1, .cache_bytes = p->cache };
 	return blob_driver_open(p->url, &o, &p->b);
 }
 
@@ -357,6 +360,7 @@ static void unfinished(void **state)
 	struct iovec v = { b, 20 << 20 };
 	place_new(&p, NULL, "");
 	assert_int_equal(place_open(&p), OK);
+	s3_fake_lie(p.fake, S3_LATE, "PUT", 0, -1);
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(p.b->driver->create(p.b, mint_id(&p.mint), &w[i]), OK);
 		assert_int_equal(p.b->driver->write(p.b, w[i], &v, 1, 0), OK);
@@ -422,6 +426,78 @@ static void mirror(void **state)
 	s3_fake_stop(first);
 }
 
+static int requests(struct place *p)
+{
+	return s3_fake_requests(p->fake);
+}
+
+static void reads(struct place *p, int64_t pack, const char *bytes, size_t n, int64_t at)
+{
+	char back[300000];
+	assert_int_equal(p->b->driver->read(p->b, pack, back, n, at), OK);
+	assert_memory_equal(back, bytes + at, n);
+}
+
+static void cached(void **state)
+{
+	enum { SIZE = 6 << 20, FIRST = 200000 };
+	struct place p;
+	char *b = bytes_of(SIZE, 1), back[100], path[100];
+	place_new(&p, NULL, "");
+	p.cache = 4 << 20;
+	assert_int_equal(place_open(&p), OK);
+	int64_t pack = mint_id(&p.mint), other = mint_id(&p.mint);
+	assert_int_equal(put(&p, pack, b, SIZE), OK);
+	assert_int_equal(put(&p, other, b, 5000), OK);
+	int n = requests(&p);
+	reads(&p, pack, b, 1000, FIRST);
+	assert_int_equal(requests(&p), n + 1);
+	reads(&p, pack, b, 1000, FIRST);
+	reads(&p, pack, b, 3000, FIRST - 2000);
+	assert_int_equal(requests(&p), n + 1);
+	/* Read on: a megabyte a request. */
+	for (int64_t at = FIRST; at < SIZE - 262144; at += 262144)
+		reads(&p, pack, b, 262144, at);
+	assert_in_range(requests(&p) - n, 6, 9);
+	/* The end, and beyond it. */
+	reads(&p, pack, b, 100, SIZE - 100);
+	assert_int_equal(p.b->driver->read(p.b, pack, back, 100, SIZE - 99), ERR_CORRUPT);
+	assert_int_equal(p.b->driver->read(p.b, pack, back, 1, SIZE), ERR_CORRUPT);
+	assert_int_equal(p.b->driver->read(p.b, other, back, 100, 4950), ERR_CORRUPT);
+	reads(&p, other, b, 5000, 0);
+	/* It is bounded: what was read first went. */
+	snprintf(path, sizeof path, "%s/cache/blocks", p.dir);
+	struct stat st;
+	assert_int_equal(stat(path, &st), 0);
+	assert_in_range(st.st_size, 3 << 20, 4 << 20);
+	n = requests(&p);
+	reads(&p, pack, b, 1000, FIRST);
+	assert_int_equal(requests(&p), n + 1);
+	/* A bad disk below it is no bad store. */
+	int fd = open(path, O_RDWR);
+	char *garbage = bytes_of(4 << 20, 9);
+	assert_int_equal(pwrite(fd, garbage, 4 << 20, 0), 4 << 20);
+	free(garbage);
+	close(fd);
+	reads(&p, pack, b, 1000, FIRST);
+	reads(&p, other, b, 5000, 0);
+	/* What is gone is gone from here too, whoever finds out. */
+	assert_int_equal(p.b->driver->remove(p.b, pack), OK);
+	assert_int_equal(p.b->driver->read(p.b, pack, back, 1, FIRST), ERR_NOT_FOUND);
+	/* Forgotten is asked for again. */
+	n = requests(&p);
+	reads(&p, other, b, 5000, 0);
+	assert_int_equal(requests(&p), n);
+	p.b->driver->forget(p.b, other);
+	reads(&p, other, b, 5000, 0);
+	assert_int_equal(requests(&p), n + 1);
+	/* The store is away: what is here can be read. */
+	s3_fake_lie(p.fake, S3_DENIED, "", 0, -1);
+	reads(&p, other, b, 5000, 0);
+	free(b);
+	place_end(&p);
+}
+
 enum { THREADS = 16, READS = 60 };
 
 struct reads {
@@ -442,12 +518,13 @@ static void *read_much(void *arg)
 	return NULL;
 }
 
-static void threads(void **state)
+static void many_threads(int64_t cache)
 {
 	struct place p;
 	pthread_t t[THREADS];
 	char *b = bytes_of(70000, 1);
 	place_new(&p, NULL, "");
+	p.cache = cache;
 	assert_int_equal(place_open(&p), OK);
 	struct reads r = { &p, mint_id(&p.mint), b };
 	assert_int_equal(put(&p, r.pack, b, 70000), OK);
@@ -459,6 +536,16 @@ static void threads(void **state)
 	assert_true(s3_fake_connections(p.fake) <= THREADS + 4);
 	free(b);
 	place_end(&p);
+}
+
+static void threads(void **state)
+{
+	many_threads(0);
+}
+
+static void cached_threads(void **state)
+{
+	many_threads(1);
 }
 
 static void long_lists(void **state)
@@ -480,7 +567,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(round_trips), cmocka_unit_test(wrong_stores), cmocka_unit_test(wrong_urls),
 		cmocka_unit_test(passing_faults), cmocka_unit_test(lasting_faults), cmocka_unit_test(unfinished),
-		cmocka_unit_test(several_endpoints), cmocka_unit_test(mirror), cmocka_unit_test(threads), cmocka_unit_test(long_lists),
+		cmocka_unit_test(several_endpoints), cmocka_unit_test(mirror), cmocka_unit_test(cached), cmocka_unit_test(threads), cmocka_unit_test(cached_threads), cmocka_unit_test(long_lists),
 		cmocka_unit_test(away), cmocka_unit_test(opened_away), cmocka_unit_test(real_server),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

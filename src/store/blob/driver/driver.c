@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cache.h"
 #include "fail.h"
 #include "failing.h"
 
@@ -34,6 +35,8 @@ static int open_plain(const char *url, const char *query, const struct blob_driv
 	int r = d->open(where, query, o, out);
 	if (!r && blob_query_int(query, "whole", 0))
 		(*out)->whole = true;
+	if (!r && d->fetch && o->cache_bytes)
+		r = blob_cache_wrap(o, out);
 	return !r && blob_query_int(query, "powercut", 0) ? blob_powercut_wrap(query, out) : r;
 }
 

@@ -103,6 +103,13 @@ static int failing_read(struct blob_backend *b, int64_t pack, void *to, size_t n
 	return now.cut ? fail_with(ERR_CORRUPT, "read ends early as the test wants") : fault(&now, "read");
 }
 
+static void failing_forget(struct blob_backend *b, int64_t pack)
+{
+	struct blob_backend *below = failing_of(b)->below;
+	if (below->driver->forget)
+		below->driver->forget(below, pack);
+}
+
 static int failing_list(struct blob_backend *b, pack_fn *fn, void *ctx)
 {
 	return failing_of(b)->below->driver->list(failing_of(b)->below, fn, ctx);
@@ -136,7 +143,7 @@ static int failing_repair(struct blob_backend *b, pack_inspect_fn *fn, void *ctx
 
 static const struct blob_driver blob_driver_failing = {
 	.scheme = "failing", .close = failing_close, .create = failing_create, .write = failing_write,
-	.sync = failing_sync, .done = failing_done, .read = failing_read, .list = failing_list,
+	.sync = failing_sync, .done = failing_done, .read = failing_read, .forget = failing_forget, .list = failing_list,
 	.remove = failing_remove, .copy = failing_copy, .prune = failing_prune,
 	.repair = failing_repair,
 };

@@ -144,6 +144,13 @@ static int powercut_read(struct blob_backend *b, int64_t pack, void *to, size_t 
 	return powercut_of(b)->below->driver->read(powercut_of(b)->below, pack, to, n, offset);
 }
 
+static void powercut_forget(struct blob_backend *b, int64_t pack)
+{
+	struct blob_backend *below = powercut_of(b)->below;
+	if (below->driver->forget)
+		below->driver->forget(below, pack);
+}
+
 static int powercut_list(struct blob_backend *b, pack_fn *fn, void *ctx)
 {
 	return powercut_of(b)->below->driver->list(powercut_of(b)->below, fn, ctx);
@@ -175,7 +182,7 @@ static int powercut_repair(struct blob_backend *b, pack_inspect_fn *fn, void *ct
 
 static const struct blob_driver blob_driver_powercut = {
 	.scheme = "powercut", .close = powercut_close, .create = powercut_create, .write = powercut_write,
-	.sync = powercut_sync, .done = powercut_done, .read = powercut_read, .list = powercut_list,
+	.sync = powercut_sync, .done = powercut_done, .read = powercut_read, .forget = powercut_forget, .list = powercut_list,
 	.remove = powercut_remove, .copy = powercut_copy, .prune = powercut_prune,
 	.repair = powercut_repair,
 };

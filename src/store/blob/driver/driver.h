@@ -7,9 +7,8 @@
  *
  * A store that cannot append says so (blob_backend.whole). Then each pack is written from its beginning to its end, synced with
  * its name once, and never touched again: small bodies are rows of meta until they are gathered into such a pack (store/staged.h).
- * An S3 driver: write collects parts (the first part, which a late header may belong to, is kept until the end), sync without
- * the name may upload what is there, sync with the name puts the object or completes its upload; done before that aborts
- * it. Objects are whole or absent, so repair has nothing to do. Packs are written side by side by many threads. */
+ * In S3, write gathers the bytes in a file of this machine, sync without the name uploads the parts of a large pack, sync with the name
+ * puts the object or completes it; done before that leaves nothing. Packs are written side by side by many threads. */
 #ifndef DRIVER_H
 #define DRIVER_H
 

@@ -61,7 +61,7 @@ static int open_both(const struct store_options *o, struct store *s)
 {
 	struct meta_options mo = { o->dir, begin_flush, first_failure, end_flush, flush_one, s, o->metrics };
 	struct blob_options bo = { .dir = o->dir, .node_name = o->node_name, .mint = &s->mint,
-		.metrics = o->metrics, .rows = staged_rows(s) };
+		.metrics = o->metrics, .cache_bytes = o->blob_cache, .rows = staged_rows(s) };
 	char instance[64];
 	struct place place = { o->blob_url, o->node_name, instance };
 	int r = meta_open(o->meta_url, &mo, &s->meta);

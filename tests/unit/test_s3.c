@@ -14,7 +14,9 @@
 #include "mint.h"
 
 #include "driver.h"
+#include "failing.h"
 #include "s3_fake.h"
+#include "store_inside.h"
 
 /* The S3 driver against a server of our own that lies when told to, and, where PERDURA_TEST_S3 names one (s3://BUCKET/PREFIX?..., keys
  * in the environment), against a real one. */
@@ -559,6 +561,175 @@ static void long_lists(void **state)
 	place_end(&p);
 }
 
+/* The facade over S3, with each call of the driver failing in turn: a body is durable and whole, or its delivery hears why, and what
+ * was answered can be read. */
+
+enum { BODIES = 3 };
+static const size_t body_sizes[BODIES] = { 150000, 300000, 700000 };
+
+static void store_open_at(struct place *p, const char *url, struct blob_store **out)
+{
+	struct blob_options o = { .dir = p->dir, .node_name = "n1", .mint = &p->mint, .cache_bytes = p->cache };
+	assert_int_equal(blob_open(url, &o, out), OK);
+}
+
+static int stage_body(struct blob_store *s, const char *bytes, size_t n, struct blob_stage **out)
+{
+	struct blob_stage *st;
+	assert_int_equal(blob_stage_new(s, &st), OK);
+	int r = blob_stage_write(st, span_from(bytes, n));
+	if (!r)
+		r = blob_stage_finish(st);
+	if (r)
+		blob_stage_free(&st);
+	else
+		*out = st;
+	return r;
+}
+
+static int read_body(struct blob_store *s, const struct blob_location *at, const char *bytes, size_t n)
+{
+	struct blob_reader *r = NULL;
+	struct span piece;
+	int e = blob_reader_open(s, at, &r);
+	for (size_t off = 0; !e && off < n; off += piece.n) {
+		e = blob_reader_at(r, off, &piece);
+		if (!e) {
+			assert_true(piece.n && piece.n <= n - off);
+			assert_memory_equal(piece.p, bytes + off, piece.n);
+		}
+		piece.n = e ? 0 : piece.n;
+	}
+	blob_reader_close(&r);
+	return e;
+}
+
+struct batch {
+	char *bytes[BODIES];
+	struct blob_location at[BODIES];
+	bool durable[BODIES];
+};
+
+/* How many became durable. */
+static int write_batch(struct blob_store *s, struct batch *t)
+{
+	struct blob_stage *stages[BODIES];
+	int of[BODIES], n = 0, durable = 0;
+	for (int i = 0; i < BODIES; i++) {
+		t->durable[i] = false;
+		int r = stage_body(s, t->bytes[i], body_sizes[i], &stages[n]);
+		assert_true(r == OK || r == ERR_UNAVAILABLE || r == ERR_FULL);
+		if (!r)
+			of[n++] = i;
+	}
+	blob_write(s, stages, (size_t)n);
+	blob_sync(s, stages, (size_t)n);
+	blob_settle(s, stages, (size_t)n);
+	for (int i = 0; i < n; i++) {
+		int r = blob_stage_result(stages[i], &t->at[of[i]]);
+		assert_true(r == OK || r == ERR_UNAVAILABLE || r == ERR_FULL);
+		t->durable[of[i]] = !r;
+		durable += !r;
+		blob_stage_free(&stages[i]);
+	}
+	return durable;
+}
+
+static int scan_one(void *ctx, const struct blob_record *r)
+{
+	assert_int_equal(r->result, OK);
+	++*(int *)ctx;
+	return OK;
+}
+
+static int count_damaged(void *ctx, const struct blob_record *r)
+{
+	assert_int_equal(r->result, ERR_CORRUPT);
+	++*(int *)ctx;
+	return OK;
+}
+
+static void fault_round(struct place *p, struct batch *t, const struct fault_plan *plan)
+{
+	char url[1100];
+	struct blob_store *s;
+	int found = 0;
+	snprintf(url, sizeof url, "failing:%s", p->url);
+	store_open_at(p, url, &s);
+	blob_failing_set(s->backend, plan);
+	int before = s3_fake_objects(p->fake), durable = write_batch(s, t);
+	int64_t calls = blob_failing_calls(s->backend);
+	assert_true(durable == BODIES || calls >= plan->at);
+	assert_int_equal(s3_fake_uploads(p->fake), 0);
+	/* A sync that was done and denied leaves an object that no row will name; purge finds it. */
+	assert_in_range(s3_fake_objects(p->fake) - before, durable, plan->cut ? BODIES : durable);
+	blob_failing_set(s->backend, &(struct fault_plan){ .op = FAULT_NONE });
+	blob_close(&s);
+	store_open_at(p, p->url, &s);
+	for (int i = 0; i < BODIES; i++)
+		if (t->durable[i])
+			assert_int_equal(read_body(s, &t->at[i], t->bytes[i], body_sizes[i]), OK);
+	if (plan->at % 5 == 0)
+		assert_int_equal(blob_scan(s, scan_one, &found), OK);
+	blob_close(&s);
+}
+
+static void facade_faults(void **state)
+{
+	static const struct { enum fault_op op; int calls; } ops[] = { { FAULT_CREATE, 4 }, { FAULT_WRITE, 14 }, { FAULT_SYNC, 8 } };
+	struct place p;
+	struct batch t;
+	place_new(&p, NULL, "");
+	p.cache = 1;
+	for (int i = 0; i < BODIES; i++)
+		t.bytes[i] = bytes_of(body_sizes[i], (uint64_t)i);
+	for (size_t i = 0; i < COUNT(ops); i++)
+		for (int at = 1; at <= ops[i].calls; at++)
+			for (int cut = 0; cut < 2; cut++)
+				fault_round(&p, &t, &(struct fault_plan){ .op = ops[i].op, .at = at, .times = at % 3 + 1, .full = at / 2 & 1,
+					.cut = cut });
+	for (int i = 0; i < BODIES; i++)
+		free(t.bytes[i]);
+	place_end(&p);
+}
+
+/* Reads that fail, one after the other; damage in the store is said, and never served. */
+static void facade_reads(void **state)
+{
+	struct place p;
+	struct batch t;
+	struct blob_store *s;
+	char url[1100];
+	place_new(&p, NULL, "");
+	p.cache = 1 << 20;
+	for (int i = 0; i < BODIES; i++)
+		t.bytes[i] = bytes_of(body_sizes[i], (uint64_t)i);
+	snprintf(url, sizeof url, "failing:%s", p.url);
+	store_open_at(&p, url, &s);
+	assert_int_equal(write_batch(s, &t), BODIES);
+	for (int at = 1; at <= 7; at++) {
+		blob_failing_set(s->backend, &(struct fault_plan){ .op = FAULT_READ, .at = at });
+		assert_int_equal(read_body(s, &t.at[2], t.bytes[2], body_sizes[2]), ERR_UNAVAILABLE);
+		assert_int_equal(read_body(s, &t.at[2], t.bytes[2], body_sizes[2]), OK);
+	}
+	s3_fake_lie(p.fake, S3_NO_BUCKET, "", 0, -1);
+	assert_int_equal(read_body(s, &t.at[0], t.bytes[0], body_sizes[0]), ERR_UNAVAILABLE);
+	assert_int_equal(read_body(s, &t.at[2], t.bytes[2], body_sizes[2]), OK); /* kept here */
+	s3_fake_lie(p.fake, S3_HONEST, "", 0, 0);
+	s3_fake_damage(p.fake);
+	assert_int_equal(read_body(s, &t.at[0], t.bytes[0], body_sizes[0]), ERR_CORRUPT);
+	assert_int_equal(read_body(s, &t.at[2], t.bytes[2], body_sizes[2]), OK);
+	int damaged = 0;
+	assert_int_equal(blob_scan(s, count_damaged, &damaged), OK);
+	assert_int_equal(damaged, BODIES); /* check looks at the store, not at what is kept here */
+	assert_int_equal(blob_remove_pack(s, t.at[0].pack), OK);
+	assert_int_equal(read_body(s, &t.at[0], t.bytes[0], body_sizes[0]), ERR_NOT_FOUND);
+	blob_close(&s);
+	for (int i = 0; i < BODIES; i++)
+		free(t.bytes[i]);
+	place_end(&p);
+}
+
 int main(void)
 {
 	log_level_set(LOG_ERROR);
@@ -568,6 +739,7 @@ int main(void)
 		cmocka_unit_test(round_trips), cmocka_unit_test(wrong_stores), cmocka_unit_test(wrong_urls),
 		cmocka_unit_test(passing_faults), cmocka_unit_test(lasting_faults), cmocka_unit_test(unfinished),
 		cmocka_unit_test(several_endpoints), cmocka_unit_test(mirror), cmocka_unit_test(cached), cmocka_unit_test(threads), cmocka_unit_test(cached_threads), cmocka_unit_test(long_lists),
+		cmocka_unit_test(facade_faults), cmocka_unit_test(facade_reads),
 		cmocka_unit_test(away), cmocka_unit_test(opened_away), cmocka_unit_test(real_server),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

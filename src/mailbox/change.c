@@ -141,7 +141,7 @@ static int write_journal(struct change *c)
 	if (!e)
 		e = meta_do(c->t, META_HEAD_PUT, "iiiiiiii", c->number, c->stamp, h->tree, h->next_collection, h->next_uidvalidity,
 		            h->messages, h->bytes, c->account);
-	if (!e)
+	if (!e && !service_is_dirty(c->s, c->stamp / DIRTY_SLOT_US, c->account))
 		e = meta_do(c->t, META_DIRTY_ADD, "ii", c->stamp / DIRTY_SLOT_US, c->account);
 	return e;
 }
@@ -154,6 +154,7 @@ int change_end(struct change *c, int result, struct touched *touched)
 		if (!result)
 			result = write_journal(c);
 		t.change = c->number;
+		t.slot = c->stamp / DIRTY_SLOT_US;
 	}
 	if (touched)
 		*touched = t;

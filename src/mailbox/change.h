@@ -52,6 +52,7 @@ void version_from_row(const struct meta_rows *r, struct version *v);
 struct touched {
 	int64_t account;
 	int64_t change;         /* its number; 0 when it did nothing */
+	int64_t slot;           /* of dirty, that names the account */
 	int64_t collections[8]; /* the first ones; n may be larger: then take it as all */
 	size_t n;
 };

@@ -37,7 +37,8 @@ int service_open(struct store *store, struct service **out)
 	pthread_mutex_init(&s->imports_lock, NULL);
 	pthread_cond_init(&s->import_ended, NULL);
 	s->seen = calloc(SEEN_HASHES, sizeof *s->seen);
-	e = s->seen ? hub_new(&s->hub) : fail_with(ERR_UNAVAILABLE, "no memory");
+	s->dirty = calloc(DIRTY_MARKS, sizeof *s->dirty);
+	e = s->seen && s->dirty ? hub_new(&s->hub) : fail_with(ERR_UNAVAILABLE, "no memory");
 	if (!e)
 		e = pins_new(&s->pins);
 	if (!e)
@@ -67,6 +68,7 @@ void service_close(struct service **sp)
 	pthread_cond_destroy(&s->import_ended);
 	pthread_mutex_destroy(&s->imports_lock);
 	free(s->seen);
+	free(s->dirty);
 	free(s);
 }
 
@@ -134,10 +136,29 @@ int service_commit(struct service *s, struct blob_stage *const *stages, size_t n
 	return e;
 }
 
+/* Both fit: slots have some 28 bits, account ids 32. */
+static int64_t dirty_mark(int64_t slot, int64_t account)
+{
+	return slot << 32 | account;
+}
+
+static atomic_int_fast64_t *dirty_place(const struct service *s, int64_t mark)
+{
+	return &s->dirty[((uint64_t)mark * UINT64_C(0x9E3779B97F4A7C15) >> 32) % DIRTY_MARKS];
+}
+
+bool service_is_dirty(const struct service *s, int64_t slot, int64_t account)
+{
+	int64_t mark = dirty_mark(slot, account);
+	return atomic_load(dirty_place(s, mark)) == mark;
+}
+
 void change_publish(struct service *s, const struct touched *t)
 {
 	if (!t->change)
 		return;
+	int64_t mark = dirty_mark(t->slot, t->account);
+	atomic_store(dirty_place(s, mark), mark);
 	atomic_fetch_add(&s->changes, 1);
 	hub_publish(s->hub, t, true);
 }

@@ -13,7 +13,7 @@ struct uidmap_cache;
 struct recent_marks;
 struct pins;
 
-enum { SEEN_HASHES = 1 << 16 };
+enum { SEEN_HASHES = 1 << 16, DIRTY_MARKS = 1 << 12 };
 
 struct service {
 	struct store *store;
@@ -24,6 +24,7 @@ struct service {
 	struct pins *pins;               /* what views stand on (pin.c) */
 	atomic_int_fast64_t last_stamp;  /* the latest stamp given out */
 	atomic_int_fast64_t *seen;       /* SEEN_HASHES: content that came in lately, where its hash falls (message.c) */
+	atomic_int_fast64_t *dirty;      /* DIRTY_MARKS: rows of dirty that this node committed lately, where their hash falls */
 	pthread_mutex_t imports_lock;
 	pthread_cond_t import_ended;
 	struct import *imports;          /* that run (import.c) */
@@ -32,6 +33,10 @@ struct service {
 
 /* A stamp for an account whose last one was `last`: later than it and than every other stamp of this node. */
 int64_t service_stamp(struct service *s, int64_t last);
+
+/* Did this node commit that row of `dirty`? Then a further change need not write it. (Purge takes no row of a slot that a stamp still
+   falls into.) Forgets now and then. */
+bool service_is_dirty(const struct service *s, int64_t slot, int64_t account);
 
 /* ERR_UNAVAILABLE while this node's clock cannot be believed. */
 int service_clock(const struct service *s);

@@ -19,12 +19,15 @@
 #include "link.h"
 #include "link_key.h"
 #include "log.h"
+#include "packer.h"
 #include "nodes.h"
 #include "poller.h"
 #include "purge.h"
 #include "metric.h"
 #include "store.h"
 #include "system.h"
+
+#define PACKER_EVERY_US (10 * SECOND_US) /* it looks whether there is anything to do */
 
 enum {
 	DESCRIPTORS_KEPT = 128,  /* for the stores, when connections take all they can get */
@@ -130,6 +133,8 @@ static int open_stores(struct node *n)
 	r = service_watch(n->service, SYSTEM_ACCOUNT, 0, directory_moved, n->identity, &n->directory_watch);
 	if (!r)
 		r = purge_open(&(struct purge_options){ n->service, n->identity, c->purge_grace }, &n->purge);
+	if (!r)
+		r = packer_open(&(struct packer_options){ n->store, c->blob_pack_bytes, c->blob_pack_age }, &n->packer);
 	/* last: what a crash cut short is finished with what room there is */
 	return r ? r : ballast_open(n->opt.dir, c->ballast, &n->store->full, &n->ballast);
 }
@@ -139,6 +144,7 @@ static void close_stores(struct node *n)
 	ballast_close(&n->ballast);
 	if (n->service)
 		service_unwatch(n->service, &n->directory_watch);
+	packer_close(&n->packer);
 	purge_close(&n->purge);
 	service_close(&n->service);
 	identity_close(&n->identity);
@@ -298,7 +304,8 @@ static int open_all(struct node *n)
 	if ((r = tls_new(&n->tls)) || (r = load_certificates(n, &n->config)) || (r = node_metrics_new(n)) ||
 	    (r = open_stores(n)) || (r = open_listeners(n)) || (r = open_notices(n)) || (r = open_health(n)) ||
 	    (r = loop_start(n->loop)) || (r = open_admin(n)) ||
-	    (r = purge_job_start(n->purge, n->config.purge_every, &n->purge_job)) ||
+	    (r = job_start(n->config.purge_every, purge_job, n->purge, &n->purge_job)) ||
+	    (r = job_start(PACKER_EVERY_US, packer_job, n->packer, &n->packer_job)) ||
 	    (r = audit_start(n->service, n->config.log_audit, &n->audit)))
 		return r;
 	r = resume_job_start(n->service, &n->resume_job);
@@ -316,7 +323,8 @@ static int close_all(struct node *n)
 		r = admin_stop(n->admin, patience);
 	if (r)
 		return r;
-	purge_job_stop(&n->purge_job);
+	job_stop(&n->purge_job);
+	job_stop(&n->packer_job);
 	audit_stop(&n->audit);
 	poller_stop(&n->poller);
 	presence_stop(&n->presence);

@@ -61,7 +61,8 @@ struct node {
 	struct admin_node admin_node;
 	struct admin *admin;
 	struct purge *purge;
-	struct purge_job *purge_job;
+	struct packer *packer;
+	struct job *purge_job, *packer_job;
 	struct resume_job *resume_job;
 	struct presence *presence;
 	struct buffer ports;    /* what DIR/run/ports says */

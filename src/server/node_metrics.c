@@ -13,7 +13,9 @@
 #include "link.h"
 #include "metric.h"
 #include "node.h"
+#include "packer.h"
 #include "purge.h"
+#include "staged.h"
 #include "store.h"
 
 #define PACKS_US (60 * SECOND_US)
@@ -88,6 +90,23 @@ static void read_packs(struct node *n)
 		return;
 	metric_set(n->metrics, METRIC_PACKS, 0, p.n);
 	metric_set(n->metrics, METRIC_PACK_BYTES, 0, p.bytes);
+}
+
+static void read_staged(struct node *n)
+{
+	struct staged_stats s;
+	struct packer_stats p;
+	packer_stats(n->packer, &p);
+	const uint64_t runs[] = { p.runs - p.failed, p.failed }, packed[] = { p.packs, p.bodies, p.bytes };
+	for (unsigned i = 0; i < sizeof runs / sizeof *runs; i++)
+		metric_set(n->metrics, METRIC_PACKER_RUNS, i, runs[i]);
+	for (unsigned i = 0; i < sizeof packed / sizeof *packed; i++)
+		metric_set(n->metrics, METRIC_PACKED, i, packed[i]);
+	if (!blob_is_whole(n->store->blob) || staged_stats(n->store, &s))
+		return;
+	metric_set(n->metrics, METRIC_STAGED, 0, s.rows);
+	metric_set(n->metrics, METRIC_STAGED_BYTES, 0, s.bytes);
+	metric_set(n->metrics, METRIC_STAGED_AGE, 0, (uint64_t)(staged_age(&s) / SECOND_US));
 }
 
 static void read_purge(struct node *n)
@@ -165,6 +184,7 @@ static void put_all(struct node *n, struct buffer *out)
 	read_loop(n);
 	read_stores(n);
 	read_packs(n);
+	read_staged(n);
 	read_purge(n);
 	read_followers(n);
 	read_process(n);

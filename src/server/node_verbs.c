@@ -12,7 +12,9 @@
 #include "node.h"
 #include "nodes.h"
 #include "poller.h"
+#include "packer.h"
 #include "purge.h"
+#include "staged.h"
 #include "store.h"
 
 struct field {
@@ -139,6 +141,8 @@ int node_verb_status(struct request *r)
 	struct service_stats service;
 	struct ballast_stats ballast;
 	struct purge_stats purge;
+	struct packer_stats packer;
+	struct staged_stats staged = { 0 };
 	struct link_stats link;
 	struct follow_stats audit;
 	struct buffer nodes = { 0 };
@@ -148,6 +152,9 @@ int node_verb_status(struct request *r)
 	service_stats(n->service, &service);
 	ballast_stats(n->ballast, &ballast);
 	purge_stats(n->purge, &purge);
+	packer_stats(n->packer, &packer);
+	if (blob_is_whole(n->store->blob))
+		staged_stats(n->store, &staged);
 	link_stats(n->link, &link);
 	audit_stats(n->audit, &audit);
 	int e = nodes_list(n->store->nodes, &nodes);
@@ -171,6 +178,11 @@ int node_verb_status(struct request *r)
 		{ "blob_bytes_stored", blob.bytes_stored },
 		{ "blob_syncs", blob.syncs },
 		{ "torn_packs_repaired", blob.torn_packs },
+		{ "staged_bodies", staged.rows },
+		{ "staged_bytes", staged.bytes },
+		{ "staged_oldest_s", (uint64_t)(staged_age(&staged) / SECOND_US) },
+		{ "packs_gathered", packer.packs },
+		{ "packer_failed", packer.failed },
 		{ "disk_full", ballast.full },
 		{ "clock_off", n->store->clock_off != 0 },
 		{ "disk_free_bytes", ballast.free },

@@ -1,29 +1,12 @@
 #include "purge_job.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdlib.h>
-#include <time.h>
+#include <inttypes.h>
 
 #include "buffer.h"
-#include "clock.h"
 #include "fail.h"
 #include "log.h"
+#include "packer.h"
 #include "purge.h"
-
-struct purge_job {
-	struct purge *purge;
-	int64_t every;
-	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	atomic_bool stop;
-};
-
-static int stopping(void *ctx)
-{
-	return atomic_load(&((struct purge_job *)ctx)->stop);
-}
 
 static void tell(const struct purge_report *r)
 {
@@ -33,72 +16,31 @@ static void tell(const struct purge_report *r)
 	buffer_free(&b);
 }
 
-static void run(struct purge_job *j)
+static void tell_failure(const char *what, int e)
 {
-	struct purge_report r;
-	struct purge_request q = { .gentle = true, .cancelled = stopping, .ctx = j };
 	char why[600];
-	int e = purge_run(j->purge, &q, &r);
-	if (!e)
-		tell(&r);
-	else if (e != ERR_CONFLICT && e != ERR_STOPPED) /* somebody runs it by hand; the node stops */
-		log_line(e == ERR_DENIED ? LOG_WARN : LOG_ERROR, "purge", "error=%s detail=%s", fail_name(e),
+	if (e != ERR_CONFLICT && e != ERR_STOPPED) /* another one runs it; the node stops */
+		log_line(e == ERR_DENIED ? LOG_WARN : LOG_ERROR, what, "error=%s detail=%s", fail_name(e),
 		         log_quote(why, sizeof why, span_of(fail_detail())));
 }
 
-static void wait_until(struct purge_job *j, int64_t at)
+void purge_job(struct job *j, void *purge)
 {
-	struct timespec t = { at / SECOND_US, at % SECOND_US * 1000 };
-	pthread_mutex_lock(&j->lock);
-	while (!stopping(j) && clock_mono() < at)
-		pthread_cond_timedwait(&j->wake, &j->lock, &t);
-	pthread_mutex_unlock(&j->lock);
+	struct purge_report r;
+	struct purge_request q = { .gentle = true, .cancelled = job_stopping, .ctx = j };
+	int e = purge_run(purge, &q, &r);
+	if (e)
+		tell_failure("purge", e);
+	else
+		tell(&r);
 }
 
-static void *purge_job_main(void *ctx)
+void packer_job(struct job *j, void *packer)
 {
-	struct purge_job *j = ctx;
-	for (;;) {
-		wait_until(j, clock_mono() + j->every);
-		if (stopping(j))
-			return NULL;
-		run(j);
-	}
-}
-
-int purge_job_start(struct purge *p, int64_t every, struct purge_job **out)
-{
-	struct purge_job *j = calloc(1, sizeof *j);
-	pthread_condattr_t a;
-	if (!j)
-		return fail_with(ERR_UNAVAILABLE, "no memory");
-	j->purge = p;
-	j->every = every;
-	pthread_mutex_init(&j->lock, NULL);
-	pthread_condattr_init(&a);
-	pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
-	pthread_cond_init(&j->wake, &a);
-	pthread_condattr_destroy(&a);
-	if (pthread_create(&j->thread, NULL, purge_job_main, j)) {
-		free(j);
-		return fail_with(ERR_UNAVAILABLE, "no thread");
-	}
-	*out = j;
-	return OK;
-}
-
-void purge_job_stop(struct purge_job **pj)
-{
-	struct purge_job *j = *pj;
-	*pj = NULL;
-	if (!j)
-		return;
-	pthread_mutex_lock(&j->lock);
-	atomic_store(&j->stop, true);
-	pthread_cond_signal(&j->wake);
-	pthread_mutex_unlock(&j->lock);
-	pthread_join(j->thread, NULL);
-	pthread_cond_destroy(&j->wake);
-	pthread_mutex_destroy(&j->lock);
-	free(j);
+	struct packer_report r;
+	int e = packer_run(packer, false, job_stopping, j, &r);
+	if (e)
+		tell_failure("packer", e);
+	else if (r.packs)
+		log_line(LOG_INFO, "packer", "packs=%" PRIu64 " bodies=%" PRIu64 " bytes=%" PRIu64, r.packs, r.bodies, r.bytes);
 }

@@ -1,15 +1,10 @@
-/* Runs purge every now and then, and logs a line for each run. */
+/* What runs every now and then, and logs a line for each time that it did something: purge, and the packer of staged bodies. */
 #ifndef PURGE_JOB_H
 #define PURGE_JOB_H
 
-#include <stdint.h>
+#include "job.h"
 
-struct purge;
-struct purge_job;
-
-/* every: us. The first run comes that long after the start. */
-int purge_job_start(struct purge *p, int64_t every, struct purge_job **out);
-/* A run that is under way ends after its current transaction. Takes the pointer's address, sets it NULL. */
-void purge_job_stop(struct purge_job **j);
+void purge_job(struct job *j, void *purge);
+void packer_job(struct job *j, void *packer);
 
 #endif

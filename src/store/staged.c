@@ -107,6 +107,12 @@ static int read_stats(struct meta_txn *t, void *arg)
 	return OK;
 }
 
+int64_t staged_age(const struct staged_stats *s)
+{
+	int64_t age = s->oldest ? clock_now() - s->oldest : 0;
+	return age > 0 ? age : 0;
+}
+
 int staged_stats(struct store *s, struct staged_stats *out)
 {
 	return meta_read(s->meta, read_stats, out);

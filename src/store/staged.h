@@ -24,6 +24,8 @@ struct staged_stats {
 	int64_t oldest; /* us since 1970; 0: there is none */
 };
 int staged_stats(struct store *s, struct staged_stats *out);
+/* Of the oldest, us. */
+int64_t staged_age(const struct staged_stats *s);
 
 /* What the blob store reads rows with; ctx is the store. */
 struct blob_rows staged_rows(struct store *s);

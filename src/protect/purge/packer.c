@@ -230,7 +230,7 @@ static int is_due(struct run *r, bool all, bool *due)
 	const struct packer_options *o = &r->p->o;
 	int e = staged_stats(o->store, &s);
 	if (!e)
-		*due = s.rows && (all || s.bytes >= (uint64_t)o->bytes || s.oldest + o->age <= clock_now());
+		*due = s.rows && (all || s.bytes >= (uint64_t)o->bytes || staged_age(&s) >= o->age);
 	return e;
 }
 

@@ -3,12 +3,16 @@
  * that still know the old place are safe.
  *
  * Rows only ever begin to refer to the open pack. So a pack that was closed, and every transaction that was under way by then
- * done, before the rows were counted, gets no new ones; and what is younger than the grace is left alone. */
+ * done, before the rows were counted, gets no new ones; and what is younger than the grace is left alone. Where packs are put
+ * whole, rows begin to refer to one after it was put, on whatever node, but no later than staged_put_check() lets them: none
+ * goes that is younger than a day, and what no row names by then is an orphan, left by a crash. */
 #include <stdlib.h>
 
+#include "clock.h"
 #include "purge_private.h"
 #include "staged.h"
 
+#define ORPHAN_US (86400 * SECOND_US)
 enum { DEAD_SHARE = 2, REWRITTEN_MAX = 16, MOVED_TOGETHER = 16 };
 
 struct pack {
@@ -55,8 +59,10 @@ static struct pack *find_pack(struct packs *q, int64_t id)
 static int list_pack(void *ctx, const struct blob_pack_info *p)
 {
 	struct packs *q = ctx;
-	struct pack k = { .id = p->pack, .size = p->size,
-		          .closed = !p->open && p->changed + q->r->p->o.grace <= q->r->now };
+	int64_t grace = q->r->p->o.grace;
+	if (blob_is_whole(service_store(q->r->s)->blob) && grace < ORPHAN_US)
+		grace = ORPHAN_US;
+	struct pack k = { .id = p->pack, .size = p->size, .closed = !p->open && p->changed + grace <= q->r->now };
 	buffer_put(&q->all, &k, sizeof k);
 	return OK;
 }

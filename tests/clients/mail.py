@@ -3,7 +3,6 @@ import imaplib
 import re
 import shutil
 import subprocess
-import time
 from collections import Counter
 
 import pytest
@@ -108,14 +107,6 @@ class Look(imaplib.IMAP4):
         self.do(self.select(f'"#at/{at}/{folder}"', readonly=True))
         self.do(self.copy("1:*", folder))
         self.do(self.unselect())
-
-
-def wait_for(what, seconds=60):
-    """What a client does by itself takes its time; until what() is true, and not longer than that."""
-    until = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < until, "it never came"
-        time.sleep(0.1)
 
 
 def run(*args, ok=True, **more):

@@ -3,8 +3,8 @@ import re
 import subprocess
 import time
 
-import pytest
-from mail import LARGE, need, wait_for
+from mail import LARGE, need
+from node import wait_until
 
 pytestmark = need("mutt", "tmux")
 
@@ -48,10 +48,7 @@ class Mutt:
             time.sleep(0.05)
 
     def shows(self, pattern, seconds=60):
-        try:
-            wait_for(lambda: re.search(pattern, self.screen()), seconds)
-        except AssertionError:
-            pytest.fail(f"mutt never showed {pattern}:\n{self.screen()}")
+        wait_until(lambda: re.search(pattern, self.screen()), seconds, lambda: f"mutt never showed {pattern}:\n{self.screen()}", 0.1)
 
     def ask(self, key, prompt, answer):
         """A key that makes mutt ask, and the answer in place of what it suggests."""
@@ -79,11 +76,11 @@ def test_mutt(person, tmp_path):
 
         # A flag and a move.
         mutt.keys("1", "Enter", "F", "S")
-        wait_for(lambda: sum(r"\Flagged" in flags for _, flags in look.contents("INBOX")) == 1)
+        wait_until(lambda: sum(r"\Flagged" in flags for _, flags in look.contents("INBOX")) == 1)
         mutt.keys("2", "Enter")
         mutt.ask("s", "Save to mailbox", "=Archive")
         mutt.keys("S")
-        wait_for(lambda: (look.count("INBOX"), look.count("Archive")) == (19, 1))
+        wait_until(lambda: (look.count("INBOX"), look.count("Archive")) == (19, 1))
 
         # All messages of the folder are deleted, and brought back by the command while mutt looks on.
         before = look.contents("Old")
@@ -108,7 +105,7 @@ def test_mutt(person, tmp_path):
         mutt.ask("C", "Copy tagged to mailbox", "=Old")
         mutt.shows(r"Create .*Old")
         mutt.keys("y")
-        wait_for(lambda: "Old" in look.folders() and look.count("Old") == LARGE, 120)
+        wait_until(lambda: "Old" in look.folders() and look.count("Old") == LARGE, 120)
         assert look.ids("Old") == ids(before)
         mutt.open("Old", LARGE)
         mutt.open("INBOX", 19)

@@ -1,5 +1,6 @@
 """What tests of faults do again and again: deliver, log in, see that others are served, fill a disk."""
 import base64
+import contextlib
 import os
 import subprocess
 import time
@@ -52,6 +53,16 @@ def checks(node, status=0):
     return r.stdout + r.stderr
 
 
+@contextlib.contextmanager
+def disk_of(size, place):
+    """A file system of that size, in memory."""
+    place.mkdir()
+    if os.geteuid() or subprocess.run(['mount', '-t', 'tmpfs', '-o', f'size={size}', 'tmpfs', place], capture_output=True).returncode:
+        pytest.skip('NOT TESTED: a small file system wants root and mount')
+    yield place
+    subprocess.run(['umount', '-l', place], check=True)
+
+
 def noise(n):
     """Lines that do not compress."""
     return b''.join(base64.b85encode(os.urandom(60)) + b'\r\n' for _ in range(n // 77 + 1))
@@ -65,11 +76,3 @@ def fill(place):
                     f.write(b'x' * size)
             except OSError:
                 pass
-
-
-def soon(true, seconds=10):
-    """Waits until it is."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)

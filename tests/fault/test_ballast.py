@@ -1,23 +1,18 @@
 """Room that is held for the day the disk is full: mail is refused then, what makes room goes on."""
 import os
-import subprocess
 import time
 
 import pytest
-from node import PopulatedNode
-from scene import checks, deliver, fill, login, noise, served, soon
+from node import PopulatedNode, wait_until
+from scene import checks, deliver, disk_of, fill, login, noise, served
 
 HELD = 4 << 20  # a 16th of the disk
 
 
 @pytest.fixture
 def disk(tmp_path):
-    place = tmp_path / 'disk'
-    place.mkdir()
-    if os.geteuid() or subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=64m', 'tmpfs', place], capture_output=True).returncode:
-        pytest.skip('NOT TESTED: a small file system wants root and mount')
-    yield place
-    subprocess.run(['umount', '-l', place], check=True)
+    with disk_of('64m', tmp_path / 'disk') as place:
+        yield place
 
 
 @pytest.fixture
@@ -60,13 +55,13 @@ def test_ballast(node, disk):
     with login(node) as m:
         for again in range(2):
             fill(disk)
-            soon(lambda: status(node) == (1, 0))
+            wait_until(lambda: status(node) == (1, 0))
             assert os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize >= HELD
             refuses(node, m)
             node.perdura('snapshot', 'create', f'then{again}')  # the admin's own log goes on: what ends snapshots makes room
             node.perdura('snapshot', 'remove', f'then{again}')
             (disk / 'filler').unlink()
-            soon(lambda: status(node) == (0, HELD))
+            wait_until(lambda: status(node) == (0, HELD))
             served(node, f'after-{again}')
             m.ok('STORE 1 +FLAGS (\\Flagged)')
     log = node.log_text()
@@ -78,7 +73,7 @@ def test_no_restart_takes_the_room(node, disk):
     """A node that starts on the full disk does not take what was released for free room."""
     assert deliver(node, 'kept').startswith('250')
     fill(disk)
-    soon(lambda: status(node) == (1, 0))
+    wait_until(lambda: status(node) == (1, 0))
     for end in node.stop, node.kill:
         end()
         node.start()
@@ -86,7 +81,7 @@ def test_no_restart_takes_the_room(node, disk):
         with login(node) as m:
             refuses(node, m)
     (disk / 'filler').unlink()
-    soon(lambda: status(node) == (0, HELD))
+    wait_until(lambda: status(node) == (0, HELD))
     served(node, 'after')
 
 
@@ -120,7 +115,7 @@ def test_a_disk_that_never_had_room(tmp_path, disk):
         assert status(node) == (0, 0)
         served(node, 'crowded')
         (disk / 'filler').unlink()
-        soon(lambda: status(node) == (0, HELD))
+        wait_until(lambda: status(node) == (0, HELD))
 
 
 def test_purge_makes_room(node, disk):
@@ -141,11 +136,11 @@ def test_purge_makes_room(node, disk):
     node.start()
     time.sleep(2)
     fill(disk)
-    soon(lambda: status(node) == (1, 0))
+    wait_until(lambda: status(node) == (1, 0))
     assert deliver(node, 'full').startswith('452 4.3.1')
     for _ in range(3):  # bodies are condemned by one run and removed by the next
         node.perdura('purge')
-    soon(lambda: status(node) == (0, HELD))
+    wait_until(lambda: status(node) == (0, HELD))
     assert deliver(node, 'after').startswith('250')
     with login(node) as m:
         assert [f['ENVELOPE'][1] for _, f in m.fetch('1:* (ENVELOPE)')] == [b'kept', b'after']

@@ -6,8 +6,8 @@ import time
 
 import pytest
 from imap_client import mail
-from node import PopulatedNode
-from scene import checks, deliver, fill, login, noise, served, soon
+from node import PopulatedNode, wait_until
+from scene import checks, deliver, fill, login, noise, served
 
 
 def run(*words):
@@ -98,12 +98,12 @@ def test_full(node, disk):
     with login(node) as m:
         for again in range(2):
             fill(disk.place)
-            soon(lambda: node.json('status')['disk_full'])
+            wait_until(lambda: node.json('status')['disk_full'])
             assert all(deliver(node, f'full-{i}', noise(100_000)).startswith('452 4.3.1') for i in range(3))
             m.no('APPEND INBOX {11+}\r\nSubject: a\n', 'UNAVAILABLE')
             assert b'kept' in m.fetch('1 (BODY.PEEK[])')[0][1]['BODY[]']
             (disk.place / 'filler').unlink()
-            soon(lambda: not node.json('status')['disk_full'])
+            wait_until(lambda: not node.json('status')['disk_full'])
             m.append('INBOX', mail(f'after-{again}'))
             served(node, f'after-{again}')
     checks(node)

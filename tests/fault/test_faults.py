@@ -11,9 +11,9 @@ import time
 import pytest
 from imap_client import Closed, mail
 from lmtp_client import Lmtp, message
-from node import PASSWORD, PERDURA, Node, PopulatedNode
+from node import PASSWORD, PERDURA, Node, PopulatedNode, wait_until
 from rounds import Rounds
-from scene import checks, deliver, fill, login, noise, refused_start, served, soon
+from scene import checks, deliver, fill, login, noise, refused_start, served
 
 @pytest.fixture(scope='module')
 def shared(tmp_path_factory):
@@ -70,7 +70,7 @@ def test_full_disk(tmp_path, small_disk):
             (small_disk / 'filler').unlink()
             flags = {f for a in answers if a.status == 'OK' for u in a.fetches() for f in u[1]['FLAGS']}
             assert flags <= set(m.fetch('1 (FLAGS)')[0][1]['FLAGS'])
-            soon(lambda: not node.json('status')['disk_full'])
+            wait_until(lambda: not node.json('status')['disk_full'])
             assert deliver(node, f'after-{again}').startswith('250 2.0.0')
             m.ok('STORE 1 FLAGS (after)')
             assert m.append('INBOX', mail('after')) > uid
@@ -96,7 +96,7 @@ def test_start_on_a_full_disk(tmp_path, small_disk):
             assert len(p.stderr.splitlines()) == 1 and 'space' in p.stderr, p.stderr
         (small_disk / 'filler').unlink()
         node.start()
-        soon(lambda: not node.json('status')['disk_full'])
+        wait_until(lambda: not node.json('status')['disk_full'])
         with login(node) as m:
             assert m.search('SUBJECT kept') == [1]
 
@@ -535,7 +535,7 @@ def test_no_descriptors_left(tmp_path):
         finally:
             for c in crowd:
                 c.close()
-        soon(lambda: steady.ask('NOOP').status == 'OK' and login(node).ask('NOOP').status == 'OK')
+        wait_until(lambda: steady.ask('NOOP').status == 'OK' and login(node).ask('NOOP').status == 'OK')
         served(node, 'after')
 
 

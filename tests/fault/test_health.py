@@ -3,8 +3,8 @@ import urllib.error
 import urllib.request
 
 import pytest
-from node import Node, PopulatedNode
-from scene import deliver, fill, soon
+from node import Node, PopulatedNode, wait_until
+from scene import deliver, fill
 
 
 def health(node):
@@ -21,10 +21,10 @@ def test_full_disk(small_disk, ballast):
     with PopulatedNode(small_disk, listen_http='127.0.0.1:0', ballast=ballast) as node:
         assert health(node) == (200, 'ok\n')
         fill(small_disk)
-        soon(lambda: health(node) == (503, 'the disk is full\n'))
+        wait_until(lambda: health(node) == (503, 'the disk is full\n'))
         assert not deliver(node, 'one').startswith('250')
         (small_disk / 'filler').unlink()
-        soon(lambda: health(node) == (200, 'ok\n'))
+        wait_until(lambda: health(node) == (200, 'ok\n'))
         assert deliver(node, 'two').startswith('250')
         assert ' error health state="the disk is full"' in node.log_text()
         assert ' info health state="ok"' in node.log_text()
@@ -36,5 +36,5 @@ def test_failing_store(tmp_path):
         for i in range(40):
             if node.run('account', 'add', f'user{i}@example.org', stdin='secret\n').returncode:
                 break
-        soon(lambda: health(node) == (503, 'the store takes no changes\n'))
+        wait_until(lambda: health(node) == (503, 'the store takes no changes\n'))
         assert 'perdura_healthy 0' in node.perdura('metrics').splitlines()

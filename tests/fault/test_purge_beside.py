@@ -7,7 +7,7 @@ import pytest
 from imap_client import Imap, mail
 from lmtp_client import Lmtp, message
 from node import PASSWORD, PopulatedNode
-from scene import checks, deliver, login, noise, served
+from scene import checks, login, noise, served
 
 
 @pytest.fixture

@@ -101,7 +101,7 @@ class Root:
             self.node = None
 
     def subjects(self):
-        m = imaplib.IMAP4('127.0.0.1', self.ports['listen.imap'], timeout=30)
+        m = imaplib.IMAP4('127.0.0.1', self.ports['listen.imap'], timeout=60)
         m.login(USER, PASSWORD)
         m.select(readonly=True)
         got = [x[1].decode().strip() for x in m.fetch('1:*', '(BODY.PEEK[HEADER.FIELDS (SUBJECT)])')[1] if len(x) == 2]

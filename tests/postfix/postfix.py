@@ -1,18 +1,19 @@
 """A Postfix of its own for tests: configuration, queue and logs in a temporary folder, loopback ports, the snippets of
 deploy/postfix as they stand. Needs root (master(8) does) and an installed Postfix, which is neither started nor changed."""
+import contextlib
 import email.message
 import json
 import pathlib
-import pwd
+import random
 import re
 import shutil
 import smtplib
 import socket
 import subprocess
-import time
+
+from node import PATIENCE, wait_until
 
 DEPLOY = pathlib.Path(__file__).resolve().parents[2] / 'deploy/postfix'
-PATIENCE = 60
 
 # Everything in one folder, quick to try again; the rest is deploy/postfix/main.cf.
 MAIN = '''compatibility_level = 3.6
@@ -77,17 +78,11 @@ def why_not():
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
-
-
-def wait_until(what, seconds=PATIENCE, every=0.05):
-    end = time.monotonic() + seconds
-    while not (value := what()):
-        assert time.monotonic() < end, 'waited in vain'
-        time.sleep(every)
-    return value
+    """Below those that the system gives out, so that nobody has taken it by the time Postfix does."""
+    while True:
+        with contextlib.suppress(OSError), socket.socket() as s:
+            s.bind(('127.0.0.1', random.randrange(20000, 32000)))
+            return s.getsockname()[1]
 
 
 class Postfix:
@@ -128,13 +123,22 @@ class Postfix:
 
     def set(self, *settings):
         self.conf(*settings)
-        self.run('postfix', 'reload')
-        time.sleep(1)  # master hands the new settings to processes that start from now on
+        self.reload()
 
     def map(self, name, text):
         (self.dir / 'etc' / name).write_text(text)
+        self.reload()
+
+    def reload(self):
+        """The processes that know the old settings end; those that start from now on know the new ones."""
+        old = self.children()
         self.run('postfix', 'reload')
-        time.sleep(1)
+        wait_until(lambda: not old & self.children(), told=self.log)
+
+    def children(self):
+        """The processes of its master, by number."""
+        master = (self.dir / 'spool/pid/master.pid').read_text().strip()
+        return set(pathlib.Path(f'/proc/{master}/task/{master}/children').read_text().split())
 
     def start(self):
         self.run('postfix', 'start')
@@ -144,7 +148,7 @@ class Postfix:
                 return socket.create_connection(('127.0.0.1', self.port), 1).close() is None
             except OSError:
                 return False
-        wait_until(answers)
+        wait_until(answers, told=self.log)
         return self
 
     def stop(self):
@@ -165,7 +169,7 @@ class Postfix:
         self.run('postqueue', '-f')
 
     def wait_empty(self, seconds=PATIENCE):
-        wait_until(lambda: not self.queue(), seconds, 0.2)
+        wait_until(lambda: not self.queue(), seconds, self.log, 0.2)
 
     def smtp(self, port=None):
         return smtplib.SMTP('127.0.0.1', port or self.port, timeout=PATIENCE, local_hostname='client.test')

@@ -9,8 +9,8 @@ import threading
 import time
 
 import pytest
-from node import PASSWORD, PopulatedNode
-from postfix import PATIENCE, Postfix, wait_until, why_not
+from node import PASSWORD, PATIENCE, PopulatedNode, wait_until
+from postfix import Postfix, why_not
 
 if why_not():
     pytest.skip(why_not(), allow_module_level=True)
@@ -265,7 +265,7 @@ def test_prompt_delivery(node, postfix):
     try:
         seconds = how_soon(node, postfix, True)
         print(f'delivered {seconds:.1f} s after the node was back, by postqueue -f')
-        assert seconds < 20
+        assert seconds < 50  # without the flush after a minute
     finally:
         postfix.set('queue_run_delay=2s', 'minimal_backoff_time=2s', 'maximal_backoff_time=4s',
                     'virtual_mailbox_domains=$perdura_maps:domains')

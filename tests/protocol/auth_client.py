@@ -1,29 +1,23 @@
 """A plain client of the auth socket: it says exactly what it is told to, right or wrong."""
 import base64
 import itertools
-import socket
+
+from connection import Connection
 
 
 def plain(user, password, act_as=''):
     return base64.b64encode(f'{act_as}\0{user}\0{password}'.encode()).decode()
 
 
-class Auth:
+class Auth(Connection):
     def __init__(self, address, greet=True):
-        """address: ('127.0.0.1', port) or the path of a Unix socket."""
-        self.sock = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
-        self.sock.settimeout(60)
-        self.sock.connect(address)
-        self.file = self.sock.makefile('rb')
+        super().__init__(address)
         self.ids = itertools.count(1)
         self.greeting = []
         while not self.greeting or self.greeting[-1] != ['DONE']:
             self.greeting.append(self.reply())
         if greet:
             self.send('VERSION\t1\t2\nCPID\t77\n')
-
-    def send(self, text):
-        self.sock.sendall(text.encode('latin-1'))
 
     def reply(self):
         """The fields of the next line; [] when the connection ended."""
@@ -41,13 +35,3 @@ class Auth:
         reply = self.reply()
         assert reply[1] == n, reply
         return reply
-
-    def close(self):
-        self.file.close()
-        self.sock.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()

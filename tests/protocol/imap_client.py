@@ -4,9 +4,9 @@ Values are None for NIL, int-like text stays bytes, lists for parentheses, bytes
 import contextlib
 import itertools
 import re
-import socket
 import uuid
 
+from connection import Connection
 from node import PASSWORD
 
 
@@ -70,20 +70,15 @@ def parse(data):
     return stack[0]
 
 
-class Imap:
+class Imap(Connection):
     def __init__(self, address, user=None, password=PASSWORD, select=None):
-        self.sock = socket.create_connection(address, timeout=60)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.file = self.sock.makefile('rb')
+        super().__init__(address)
         self.tags = (f'a{i}' for i in itertools.count(1))
         self.greeting = self.response()
         if user:
             self.ok(f'LOGIN {quote(user)} {quote(password)}')
         if select:
             self.ok(f'SELECT {quote(select)}')
-
-    def send(self, data):
-        self.sock.sendall(data if isinstance(data, bytes) else data.encode('latin-1'))
 
     def line(self):
         line = self.file.readline()
@@ -161,16 +156,6 @@ class Imap:
             while True:
                 last = self.response()
         return last
-
-    def close(self):
-        self.file.close()
-        self.sock.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
 
 
 def quote(s):

@@ -1,24 +1,15 @@
 """A plain LMTP client on a raw socket: it says exactly what it is told to, right or wrong."""
 import re
-import socket
+
+from connection import Connection
 
 
-class Lmtp:
+class Lmtp(Connection):
     def __init__(self, address, greet=True):
-        """address: ('127.0.0.1', port) or the path of a Unix socket."""
-        family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
-        self.sock = socket.socket(family, socket.SOCK_STREAM)
-        self.sock.settimeout(30)
-        self.sock.connect(address)
-        if family == socket.AF_INET:
-            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.file = self.sock.makefile('rb')
+        super().__init__(address)
         if greet:
             assert self.reply().startswith('220 ')
             assert self.ask('LHLO client.example').startswith('250')
-
-    def send(self, data):
-        self.sock.sendall(data if isinstance(data, bytes) else data.encode('latin-1'))
 
     def lines(self):
         """One reply: all its lines, or [] when the connection ended."""
@@ -66,16 +57,6 @@ class Lmtp:
             return [go_on]
         self.send(stuff(message) + b'.\r\n')
         return [self.reply() for _ in to]
-
-    def close(self):
-        self.file.close()
-        self.sock.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
 
 
 def stuff(message):

@@ -19,15 +19,28 @@ PERDURA = BUILD / 'src/tools/perdura'
 PASSWORD = 'correct horse'
 # Slower builds (sanitizers) and busy machines get the time they need; a test that waits so long has failed.
 PATIENCE = 60
+# How long a stopping node waits for what does not end by itself (stop.timeout).
+STOP_TIMEOUT = 10
 
 
-def wait_until(what, told=lambda: 'waited in vain', seconds=PATIENCE, every=0.02):
+def wait_until(what, seconds=PATIENCE, told=lambda: 'waited in vain', every=0.02):
     """Waits until what() is true, and returns it. told(): what to say when it never was."""
     end = time.monotonic() + seconds
     while not (found := what()):
         assert time.monotonic() < end, told()
         time.sleep(every)
     return found
+
+
+def quickest(what, tries=5):
+    """How long what() takes, in seconds, the shortest of several times: a busy machine makes one of them long, what holds
+    it up makes all of them so."""
+    took = []
+    for _ in range(tries):
+        began = time.monotonic()
+        what()
+        took.append(time.monotonic() - began)
+    return min(took)
 
 
 def imap_name(folder):
@@ -60,7 +73,7 @@ class Node:
         self.process = subprocess.Popen(self.arguments(), stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         self.log.close()
         ports = self.data / 'run/ports'
-        wait_until(lambda: self._serves_as(ports) or self.process.poll() is not None, self.log_text, every=0.01)
+        wait_until(lambda: self._serves_as(ports) or self.process.poll() is not None, told=self.log_text)
         assert self.process.poll() is None, 'the node ended: ' + self.log_text()
         self.ports = dict(l.split('=', 1) for l in ports.read_text().splitlines())
         return self
@@ -130,6 +143,10 @@ class Node:
 
     def json(self, *words, **more):
         return json.loads(self.perdura('--json', *words, **more))
+
+    def settled(self):
+        """Waits until what a kill broke off (a restore, an undo, a large command of a client) is ended."""
+        wait_until(lambda: json.loads(self.perdura('--json', 'purge', '--dry-run').splitlines()[-1])['busy'] == 0, every=0.1)
 
     # -- accounts and mail
 

@@ -1,14 +1,14 @@
 """The auth socket: Dovecot's protocol, as Postfix speaks it."""
 import base64
-import os
 import re
+import statistics
 import threading
 import time
 
 import pytest
 from auth_client import Auth, plain
-from imap_client import Imap, connect
-from node import PASSWORD, ROOT, PopulatedNode
+from imap_client import connect
+from node import PASSWORD, ROOT, STOP_TIMEOUT, PopulatedNode, quickest
 
 
 @pytest.fixture(scope='module')
@@ -107,10 +107,9 @@ def test_what_is_passed_over(node):
 def test_many_at_once(node):
     """Refusals wait, others of the same connection do not; over a bound they are told to come again."""
     with here(node) as a:
-        begun = time.monotonic()
         wrong = [a.start('PLAIN', f'rip=198.51.100.{i}', 'secured', 'resp=' + plain(f'user{i}', 'x')) for i in range(3)]
         right = a.start('PLAIN', 'resp=' + plain(node.user, PASSWORD))
-        assert a.reply()[:2] == ['OK', right] and time.monotonic() - begun < 2
+        assert a.reply()[:2] == ['OK', right]  # before those, which wait for two seconds
         assert sorted(a.reply()[1] for _ in wrong) == wrong
     with here(node) as a:
         asked = [a.start('LOGIN') for _ in range(80)]
@@ -154,18 +153,18 @@ def test_guesses_are_slowed(node):
     threads = [threading.Thread(target=guess) for _ in range(4)]
     for t in threads:
         t.start()
-    worst = 0
+    times = []
     with here(node) as a:
-        while any(t.is_alive() for t in threads) and time.monotonic() - begun < 15:
+        while time.monotonic() - begun < 3 or (answers.count('temp') <= 100 and time.monotonic() - begun < 30):
             at = time.monotonic()
             assert a.login(node.postmaster, PASSWORD, 'rip=203.0.113.1', 'secured')[0] == 'OK'
             assert a.login(node.other, PASSWORD, 'rip=203.0.113.2', 'secured')[0] == 'OK'
-            worst = max(worst, time.monotonic() - at)
+            times.append(time.monotonic() - at)
             time.sleep(0.05)
     stop.set()
     for t in threads:
         t.join()
-    assert worst < 2, worst
+    assert statistics.median(times) < 1, times  # a single one may be long on a busy machine
     assert 'OK' not in answers and answers.count('FAIL') < 60 and answers.count('temp') > 100, answers
     assert re.search(r' login-failed proto=auth .* service="smtp" peer=203\.0\.113\.66 user="postmaster@example.org" '
                      'result=denied', node.log_text())
@@ -192,10 +191,10 @@ def test_fail2ban(node):
 
 def test_the_slowed_address_is_not_the_proxy(node):
     """Guesses through the mail server do not slow the machine it runs on."""
-    with connect(node) as m:
-        begun = time.monotonic()
-        m.ok(f'LOGIN {node.user} "{PASSWORD}"')
-        assert time.monotonic() - begun < 2
+    def log_in():
+        with connect(node) as m:
+            m.ok(f'LOGIN {node.user} "{PASSWORD}"')
+    assert quickest(log_in) < 2
 
 
 def test_store_is_down(node):
@@ -223,5 +222,5 @@ def test_stop_with_requests_under_way(tmp_path):
         a.start('PLAIN', 'resp=' + plain('x', 'y'))
         assert a.reply()[0] == 'CONT'
         begun = time.monotonic()
-        assert n.stop() == 0 and time.monotonic() - begun < 1.5
+        assert n.stop() == 0 and time.monotonic() - begun < STOP_TIMEOUT / 2
         assert a.reply() == []

@@ -6,7 +6,7 @@ import time
 
 import pytest
 from imap_client import Imap, login, mail
-from node import PASSWORD
+from node import PASSWORD, PATIENCE, STOP_TIMEOUT
 
 
 def slow(node, *commands):
@@ -49,14 +49,12 @@ def test_readers_that_stop(node, large):
     readers += [slow(node, b'c SEARCH ALL\r\n' * 2000) for _ in range(20)]
     with login(node, node.other, select='INBOX') as m:
         for _ in range(20):
-            begun = time.monotonic()
             m.ok('NOOP')
-            assert time.monotonic() - begun < 5
     for s in readers[::2]:
         s.close()
     begun = time.monotonic()
     assert node.stop() == 0
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - begun < STOP_TIMEOUT + PATIENCE / 2
     node.start()
     for s in readers:
         s.close()

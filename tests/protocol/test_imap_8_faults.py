@@ -152,6 +152,6 @@ def test_timeouts(node):
             busy.ok('NOOP')
             time.sleep(1)
         idle.sock.settimeout(150)
-        assert silent.ends().startswith(b'* BYE') and 55 < time.time() - began < 65
+        assert silent.ends().startswith(b'* BYE') and 55 < time.time() - began < 100
         assert busy.ends().startswith(b'* BYE')
-        assert idle.response() == b'* OK Still here' and 100 < time.time() - began < 140
+        assert idle.response() == b'* OK Still here' and 100 < time.time() - began < 200

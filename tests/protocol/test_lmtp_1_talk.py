@@ -1,5 +1,4 @@
 """LMTP as a conversation: greeting, commands, replies, limits. What is stored is the matter of the next files."""
-import time
 
 import pytest
 from lmtp_client import Lmtp, message, stuff
@@ -106,10 +105,8 @@ def test_slow_clients_hold_nobody(node):
         c.envelope(node.user)
         c.data()
         c.send(f'Subject: slow {i}\r\n\r\nhalf a li')
-    begun = time.monotonic()
     with Lmtp(node.lmtp) as c:
         assert c.deliver(message('quick'), node.user)[0].startswith('250')
-    assert time.monotonic() - begun < 5
     for c in slow:
         c.send('ne\r\n.\r\n')
     for c in slow:

@@ -4,20 +4,12 @@ import imaplib
 import os
 import re
 import signal
-import time
 
 import pytest
 from lmtp_client import Lmtp, message
-from node import PASSWORD, PATIENCE
+from node import PASSWORD, PATIENCE, wait_until
 
 LINE = re.compile(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (error|warn|info|debug) [a-z-]+( [a-z-]+=("([^"\\]|\\x[0-9a-f]{2})*"|\S*))*')
-
-
-def wait_for(what):
-    end = time.monotonic() + PATIENCE
-    while not what():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def try_login(node, how):
@@ -75,7 +67,7 @@ def test_rotation(fresh, how):
         fresh.process.send_signal(signal.SIGHUP)
     else:
         fresh.perdura('reload')
-    wait_for(log.exists)
+    wait_until(log.exists)
     fresh.perdura('account', 'list')
     assert 'verb="account list"' in log.read_text()
     assert 'verb="account list"' not in old.read_text()[len(before):]

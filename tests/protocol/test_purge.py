@@ -193,7 +193,7 @@ def test_damaged_plan_does_not_hold_it(node):
     account = rows(node, 'SELECT MAX(account) FROM head')
     node.sql(f"INSERT INTO changeset (account, id, kind, plan, progress) VALUES ({account}, 1, 12, x'FF', x'')")
     node.start()
-    wait_until(lambda: 'operation=restore' in node.log_text(), node.log_text)
+    wait_until(lambda: 'operation=restore' in node.log_text(), told=node.log_text)
     line = next(l for l in node.log_text().splitlines() if 'operation=restore' in l)
     assert f'account={account} ' in line and 'is damaged' in line and 'ask for it again' in line
     window_over(node)

@@ -15,7 +15,7 @@ import pytest
 from certificates import Authority, names, openssl
 from imap_client import Closed, Imap
 from lmtp_client import Lmtp
-from node import PASSWORD, PATIENCE, Node, PopulatedNode
+from node import PASSWORD, PATIENCE, STOP_TIMEOUT, Node, PopulatedNode, wait_until
 
 
 @pytest.fixture(scope='module')
@@ -195,10 +195,8 @@ def test_hostile_handshakes(node, ca):
         elif i % 4 == 3:
             with contextlib.suppress(OSError):
                 s.sendall(os.urandom(70000))
-    begun = time.monotonic()
     with TlsImap(node, ca.client()) as m:
         m.ok('NOOP')
-    assert time.monotonic() - begun < 5
     for s in idle:
         s.close()
 
@@ -327,9 +325,7 @@ def test_reload(tmp_path, ca):
         old.ok(f'LOGIN {n.user} "{PASSWORD}"')
         live.write_text('nonsense')
         n.process.send_signal(signal.SIGHUP)
-        end = time.monotonic() + PATIENCE
-        while 'none in PEM form' not in n.log_text() and time.monotonic() < end:
-            time.sleep(0.01)
+        wait_until(lambda: 'none in PEM form' in n.log_text())
         lines = [line for line in n.log_text().splitlines() if 'none in PEM form' in line]
         assert len(lines) == 1 and ' reload result=refused ' in lines[0]
         with TlsImap(n, ca.client()) as m:
@@ -384,4 +380,4 @@ def test_stop_is_quick(tmp_path, ca, pairs):
             assert m.response().startswith(b'* BYE The server is going down')
             m.close()
         quiet.close()
-        assert took < 1, took
+        assert took < STOP_TIMEOUT / 2, took

@@ -10,7 +10,7 @@ import pytest
 from certificates import Authority
 from imap_client import Imap
 from lmtp_client import Lmtp, message
-from node import PASSWORD, PATIENCE, PopulatedNode
+from node import PATIENCE, PopulatedNode
 
 
 @pytest.fixture(scope='module')
@@ -59,10 +59,9 @@ def test_peers_that_do_not_read(node, ca):
     for m in slow:
         m.send(b'f FETCH 1:4 BODY.PEEK[]\r\ng NOOP\r\n')
     time.sleep(1)
-    begun = time.monotonic()
     with Tls(node, ca, node.other) as m:
         m.ok('NOOP')
-    assert time.monotonic() - begun < 5 and memory(node) - before < 150
+    assert memory(node) - before < 150
     want = hashlib.sha256(text).digest()
     for m in slow[:5]:
         got = [m.response() for _ in range(4)]

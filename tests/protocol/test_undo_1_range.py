@@ -1,11 +1,9 @@
 """perdura undo: a range of changes is reversed, by time, client and session; what was changed again since stays."""
 import itertools
 import json
-import time
 
 import pytest
 from imap_client import login, mail, parse
-from lmtp_client import Lmtp
 from node import Node
 
 ADDRESS = 'ida@example.org'

@@ -92,9 +92,7 @@ def test_killed_in_the_middle(server):
     server.kill()
     p.wait()
     server.start()
-    end = time.monotonic() + 60
-    while [b.state() for b in everyone] != before and time.monotonic() < end:
-        time.sleep(0.2)
+    server.settled()
     if [b.state() for b in everyone] != before:  # killed before the plan was in the store
         server.perdura('restore', '--all', '--at', 'before', '--yes')
     assert [b.state() for b in everyone] == before

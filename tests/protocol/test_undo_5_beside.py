@@ -42,9 +42,7 @@ def test_killed_in_the_middle(many):
         box.node.kill()
         p.wait()
         box.node.start()
-        end = time.monotonic() + 10
-        while box.state() != before and box.last() != last and time.monotonic() < end:
-            time.sleep(0.1)
+        box.node.settled()
     box.undo(first, last)  # what no start has had to finish
     assert box.state() == before
     box.check()

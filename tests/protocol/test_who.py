@@ -5,7 +5,7 @@ import time
 import pytest
 from imap_client import Closed, connect, login
 from lmtp_client import Lmtp
-from node import PATIENCE
+from node import wait_until
 
 
 def who(node):
@@ -20,10 +20,7 @@ def mine(node, sock):
 
 
 def gone(node, session):
-    end = time.monotonic() + PATIENCE
-    while session in who(node) and time.monotonic() < end:
-        time.sleep(0.01)
-    return session not in who(node)
+    return wait_until(lambda: session not in who(node))
 
 
 def test_what_is_shown(node):

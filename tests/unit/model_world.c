@@ -1,13 +1,13 @@
 #include "model_world.h"
 
-#include <ftw.h>
 #include <unistd.h>
 
 #include "flags.h"
 #include "instant.h"
 #include "message.h"
 #include "resume.h"
-#include "purge.h"
+#include "scratch.h"
+#include "stand.h"
 #include "verify.h"
 #include "stores.h"
 
@@ -74,23 +74,16 @@ static void cannot_resume(void *ctx, const struct changeset *c, int error, bool 
 
 void open_world(struct world *w)
 {
-	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = test_meta_url(w->dir),
-	                          .blob_url = test_blob_url(w->dir) };
-	assert_int_equal(store_open(&o, &w->store), OK);
-	assert_int_equal(service_open(w->store, &w->s), OK);
+	stores_open(w->dir, test_meta_url(w->dir), &w->store, &w->s);
 	assert_int_equal(resume_run(w->s, &(struct resume_request){ .failed = cannot_resume, .ctx = w }), OK);
-	struct identity_options io = { .meta = w->store->meta };
-	assert_int_equal(identity_open(&io, &w->identity), OK);
-	struct purge_options po = { w->s, w->identity, 0 };
-	assert_int_equal(purge_open(&po, &w->purge), OK);
+	purge_stand(w->store, w->s, 0, &w->identity, &w->purge);
 }
 
 void close_world(struct world *w)
 {
 	purge_close(&w->purge);
 	identity_close(&w->identity);
-	service_close(&w->s);
-	store_close(&w->store);
+	stores_close(&w->store, &w->s);
 }
 
 static void say_trouble(void *ctx, const char *line)
@@ -111,11 +104,6 @@ int note_accounts(void *ctx, const struct account_info *i)
 	struct world *w = ctx;
 	*(span_eq(i->address, SPAN("anna@example.org")) ? &w->account : &w->other) = i->id;
 	return 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
-{
-	return remove(path);
 }
 
 unsigned keywords_read(const struct world *w, struct span text)
@@ -579,8 +567,7 @@ int world_setup(void **state)
 	w->seed = w->random = seed;
 	w->doing = "beginning";
 	w->trace = getenv("MODEL_TRACE");
-	strcpy(w->dir, access("/dev/shm", W_OK) ? "/tmp/perdura-model-XXXXXX" : "/dev/shm/perdura-model-XXXXXX");
-	assert_non_null(mkdtemp(w->dir));
+	scratch_make("model", w->dir);
 	open_world(w);
 	assert_int_equal(account_add(w->s, names, 2, SPAN("none"), &tester), OK);
 	assert_int_equal(account_list(w->s, note_accounts, w), OK);
@@ -598,7 +585,7 @@ int world_teardown(void **state)
 	m_free(&w->m);
 	close_world(w);
 	if (!getenv("MODEL_KEEP"))
-		nftw(w->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+		scratch_remove(w->dir);
 	free(w->emails);
 	free(w);
 	return 0;

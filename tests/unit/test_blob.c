@@ -22,6 +22,7 @@
 
 #include "descriptors.h"
 #include "failing.h"
+#include "scratch.h"
 #include "store_inside.h"
 
 /* A store in a folder of its own. */
@@ -43,8 +44,7 @@ static void place_open(struct place *p, const char *url)
 
 static void place_new(struct place *p, const char *url)
 {
-	snprintf(p->dir, sizeof p->dir, "/tmp/test_blob-XXXXXX");
-	assert_non_null(mkdtemp(p->dir));
+	scratch_make("blob", p->dir);
 	if (url)
 		place_open(p, url);
 }
@@ -58,10 +58,8 @@ static void place_reopen(struct place *p)
 
 static void place_end(struct place *p)
 {
-	char cmd[100];
 	blob_close(&p->store);
-	snprintf(cmd, sizeof cmd, "rm -rf %s", p->dir);
-	assert_int_equal(system(cmd), 0);
+	scratch_remove(p->dir);
 }
 
 /* Bytes that only depend on seed; text compresses, noise does not. */

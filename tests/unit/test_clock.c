@@ -8,11 +8,10 @@
 #include "account.h"
 #include "clock.h"
 #include "fail.h"
-#include "identity.h"
 #include "instant.h"
 #include "message.h"
-#include "purge.h"
-#include "store.h"
+#include "scratch.h"
+#include "stand.h"
 #include "stores.h"
 #include "verify.h"
 
@@ -40,20 +39,15 @@ struct world {
 
 static void open_world(struct world *w)
 {
-	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = test_meta_url(w->dir),
-		.blob_url = test_blob_url(w->dir) };
-	assert_int_equal(store_open(&o, &w->store), OK);
-	assert_int_equal(service_open(w->store, &w->s), OK);
-	assert_int_equal(identity_open(&(struct identity_options){ .meta = w->store->meta }, &w->identity), OK);
-	assert_int_equal(purge_open(&(struct purge_options){ w->s, w->identity, 0 }, &w->purge), OK);
+	stores_open(w->dir, test_meta_url(w->dir), &w->store, &w->s);
+	purge_stand(w->store, w->s, 0, &w->identity, &w->purge);
 }
 
 static void close_world(struct world *w)
 {
 	purge_close(&w->purge);
 	identity_close(&w->identity);
-	service_close(&w->s);
-	store_close(&w->store);
+	stores_close(&w->store, &w->s);
 }
 
 static int note_account(void *ctx, const struct account_info *i)
@@ -67,8 +61,7 @@ static int setup(void **state)
 	struct world *w = calloc(1, sizeof *w);
 	struct span name = SPAN("anna@example.org");
 	wrong_by = 0;
-	strcpy(w->dir, "/tmp/perdura-clock-XXXXXX");
-	assert_non_null(mkdtemp(w->dir));
+	scratch_make("clock", w->dir);
 	open_world(w);
 	assert_int_equal(account_add(w->s, &name, 1, SPAN("none"), &tester), OK);
 	assert_int_equal(account_list(w->s, note_account, &w->account), OK);
@@ -79,11 +72,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct world *w = *state;
-	char cmd[100];
 	wrong_by = 0;
 	close_world(w);
-	snprintf(cmd, sizeof cmd, "rm -rf %s", w->dir);
-	assert_int_equal(system(cmd), 0);
+	scratch_remove(w->dir);
 	free(w);
 	return 0;
 }

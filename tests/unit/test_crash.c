@@ -15,7 +15,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
@@ -23,7 +22,6 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -40,6 +38,7 @@
 #include "purge.h"
 #include "restore.h"
 #include "resume.h"
+#include "scratch.h"
 #include "store.h"
 #include "stores.h"
 #include "store_inside.h"
@@ -171,14 +170,9 @@ static void close_world(struct world *w)
 	store_close(&w->store);
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
-{
-	return remove(path);
-}
-
 static void remove_world(struct world *w)
 {
-	nftw(w->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	scratch_remove(w->dir);
 }
 
 static void copy_world(const char *from, struct world *w)
@@ -587,19 +581,11 @@ static void run_undisturbed(void)
 	strcpy(finished, w.dir);
 }
 
-/* The power is cut in our drivers, so a disk only costs time. */
-static bool roomy(const char *dir)
-{
-	struct statvfs v;
-	return !access(dir, W_OK) && !statvfs(dir, &v) && v.f_bavail * v.f_frsize > (UINT64_C(512) << 20);
-}
-
 static int set_up(void **state)
 {
 	ledger = mmap(NULL, sizeof *ledger, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert_true(ledger != MAP_FAILED);
-	strcpy(base, roomy("/dev/shm") ? "/dev/shm/perdura-crash-XXXXXX" : "/tmp/perdura-crash-XXXXXX");
-	assert_non_null(mkdtemp(base));
+	scratch_make("crash", base); /* the power is cut in our drivers: a disk would only cost time */
 	wrap_sqlite();
 	make_template();
 	run_undisturbed();
@@ -608,7 +594,7 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	nftw(base, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	scratch_remove(base);
 	munmap(ledger, sizeof *ledger);
 	return 0;
 }

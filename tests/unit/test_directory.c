@@ -2,7 +2,6 @@
    goes. */
 #include "unit.h"
 
-#include <ftw.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +16,7 @@
 #include "message.h"
 #include "quantity.h"
 #include "route.h"
+#include "scratch.h"
 #include "settings.h"
 #include "store.h"
 #include "stores.h"
@@ -76,8 +76,7 @@ static void moved(void *identity)
 static int setup(void **state)
 {
 	struct world *w = calloc(1, sizeof *w);
-	strcpy(w->dir, "/tmp/perdura-settings-XXXXXX");
-	assert_non_null(mkdtemp(w->dir));
+	scratch_make("settings", w->dir);
 	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = test_meta_url(w->dir),
 		.blob_url = test_blob_url(w->dir) };
 	assert_int_equal(store_open(&o, &w->store), OK);
@@ -90,11 +89,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
-{
-	return remove(path);
-}
-
 static int teardown(void **state)
 {
 	struct world *w = *state;
@@ -102,7 +96,7 @@ static int teardown(void **state)
 	service_close(&w->s);
 	identity_close(&w->i);
 	store_close(&w->store);
-	nftw(w->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	scratch_remove(w->dir);
 	free(w);
 	return 0;
 }

@@ -8,6 +8,7 @@
 
 #include "clock.h"
 #include "import_source.h"
+#include "scratch.h"
 
 /* All messages found, one after another: "folder|flags|date|bytes" and a line of dashes. */
 struct found {
@@ -41,7 +42,7 @@ static void count(void *ctx, uint64_t bytes)
 	((struct found *)ctx)->read = bytes;
 }
 
-static char dir[32];
+static char dir[64];
 
 static void put(const char *name, const char *text, time_t mtime)
 {
@@ -60,15 +61,14 @@ static void put(const char *name, const char *text, time_t mtime)
 
 static int setup(void **state)
 {
-	strcpy(dir, "/tmp/test_import.XXXXXX");
-	return mkdtemp(dir) ? 0 : -1;
+	scratch_make("import", dir);
+	return 0;
 }
 
 static int teardown(void **state)
 {
-	char command[64];
-	snprintf(command, sizeof command, "rm -rf %s", dir);
-	return system(command);
+	scratch_remove(dir);
+	return 0;
 }
 
 static void expect(const char *name, const char *expected, int troubles)

@@ -20,6 +20,7 @@
 #include "meta.h"
 #include "password.h"
 #include "sasl.h"
+#include "scratch.h"
 #include "strict_base64.h"
 #include "system.h"
 
@@ -292,8 +293,7 @@ static int set_up(void **state)
 {
 	struct fixture *f = calloc(1, sizeof *f);
 	char path[128];
-	strcpy(f->dir, "/tmp/perdura-login-XXXXXX");
-	assert_non_null(mkdtemp(f->dir));
+	scratch_make("login", f->dir);
 	struct meta_options mo = { .dir = f->dir };
 	assert_int_equal(meta_open("sqlite:meta.db", &mo, &f->meta), OK);
 	snprintf(path, sizeof path, "%s/meta.db", f->dir);
@@ -310,14 +310,12 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	struct fixture *f = *state;
-	char command[128];
 	identity_close(&f->identity);
 	assert_null(f->identity);
 	sqlite3_close(f->db);
 	if (f->meta)
 		meta_close(&f->meta);
-	snprintf(command, sizeof command, "rm -rf %s", f->dir);
-	assert_int_equal(system(command), 0);
+	scratch_remove(f->dir);
 	free(f);
 	return 0;
 }

@@ -1,7 +1,6 @@
 /* The mailbox service on real stores in a temporary folder. */
 #include "unit.h"
 
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -15,7 +14,8 @@
 #include "nodes.h"
 #include "restore.h"
 #include "resume.h"
-#include "store.h"
+#include "scratch.h"
+#include "stand.h"
 #include "stores.h"
 #include "view.h"
 
@@ -30,10 +30,7 @@ struct world {
 
 static void open_world_at(struct world *w, const char *meta_url)
 {
-	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = meta_url,
-		.blob_url = test_blob_url(w->dir) };
-	assert_int_equal(store_open(&o, &w->store), OK);
-	assert_int_equal(service_open(w->store, &w->s), OK);
+	stores_open(w->dir, meta_url, &w->store, &w->s);
 }
 
 static void open_world(struct world *w)
@@ -43,8 +40,7 @@ static void open_world(struct world *w)
 
 static void close_world(struct world *w)
 {
-	service_close(&w->s);
-	store_close(&w->store);
+	stores_close(&w->store, &w->s);
 }
 
 static int note_account(void *ctx, const struct account_info *i)
@@ -57,8 +53,7 @@ static int setup(void **state)
 {
 	struct world *w = calloc(1, sizeof *w);
 	struct span name = SPAN("anna@example.org");
-	strcpy(w->dir, "/tmp/perdura-mailbox-XXXXXX");
-	assert_non_null(mkdtemp(w->dir));
+	scratch_make("mailbox", w->dir);
 	open_world(w);
 	assert_int_equal(account_add(w->s, &name, 1, SPAN("none"), &tester), OK);
 	assert_int_equal(account_list(w->s, note_account, &w->account), OK);
@@ -66,16 +61,11 @@ static int setup(void **state)
 	return 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
-{
-	return remove(path);
-}
-
 static int teardown(void **state)
 {
 	struct world *w = *state;
 	close_world(w);
-	nftw(w->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	scratch_remove(w->dir);
 	free(w);
 	return 0;
 }

@@ -15,6 +15,7 @@
 #include "fail.h"
 #include "meta.h"
 #include "meta_failing.h"
+#include "scratch.h"
 
 /* --- A store in a folder of its own --- */
 
@@ -22,13 +23,6 @@ struct fixture {
 	char dir[64];
 	struct meta *m;
 };
-
-static void remove_dir(const char *dir)
-{
-	char cmd[128];
-	snprintf(cmd, sizeof cmd, "rm -rf '%s'", dir);
-	assert_int_equal(system(cmd), 0);
-}
 
 static struct meta *open_url(const struct fixture *f, const char *url)
 {
@@ -44,8 +38,7 @@ static struct meta *open_url(const struct fixture *f, const char *url)
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof *f);
-	strcpy(f->dir, "/tmp/test_meta.XXXXXX");
-	assert_non_null(mkdtemp(f->dir));
+	scratch_make("meta", f->dir);
 	f->m = open_url(f, "sqlite:meta.db");
 	*state = f;
 	return 0;
@@ -55,7 +48,7 @@ static int teardown(void **state)
 {
 	struct fixture *f = *state;
 	meta_close(&f->m);
-	remove_dir(f->dir);
+	scratch_remove(f->dir);
 	free(f);
 	return 0;
 }

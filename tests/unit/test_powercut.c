@@ -11,22 +11,21 @@
 #include <unistd.h>
 
 #include "powercut_vfs.h"
+#include "scratch.h"
 
 enum { MODEL = 64 * 1024, STEPS = 20000 };
 
 static int setup(void **state)
 {
-	char *dir = strdup("/tmp/test_powercut.XXXXXX");
-	assert_non_null(mkdtemp(dir));
+	char *dir = calloc(1, 64);
+	scratch_make("powercut", dir);
 	*state = dir;
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	char cmd[128];
-	snprintf(cmd, sizeof cmd, "rm -rf '%s'", (char *)*state);
-	assert_int_equal(system(cmd), 0);
+	scratch_remove(*state);
 	free(*state);
 	return 0;
 }
@@ -89,7 +88,7 @@ static void against_model(const char *dir, uint64_t seed)
 	struct powercut *p;
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_WAL;
 	m = (struct model){ .seed = seed + 1 };
-	snprintf(path, sizeof path, "%s/file%d", dir, (int)seed);
+	snprintf(path, sizeof path, "%s/%d.wal", dir, (int)seed);
 	assert_int_equal(powercut_new(seed, 0, &p), 0);
 	sqlite3_vfs *v = sqlite3_vfs_find(powercut_name(p));
 	assert_non_null(v);

@@ -1,7 +1,6 @@
 /* Purge: what holds what, and what it does beside deliveries, restores and sessions. The clock is the test's. */
 #include "unit.h"
 
-#include <ftw.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
@@ -15,13 +14,12 @@
 #include "directory_write.h"
 #include "fail.h"
 #include "flags.h"
-#include "identity.h"
 #include "instant.h"
 #include "message.h"
 #include "past.h"
-#include "purge.h"
 #include "restore.h"
-#include "store.h"
+#include "scratch.h"
+#include "stand.h"
 #include "stores.h"
 #include "verify.h"
 #include "view.h"
@@ -69,22 +67,15 @@ struct world {
 
 static void open_world(struct world *w, int64_t grace)
 {
-	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = test_meta_url(w->dir),
-		.blob_url = test_blob_url(w->dir) };
-	assert_int_equal(store_open(&o, &w->store), OK);
-	assert_int_equal(service_open(w->store, &w->s), OK);
-	struct identity_options io = { .meta = w->store->meta };
-	assert_int_equal(identity_open(&io, &w->identity), OK);
-	struct purge_options po = { w->s, w->identity, grace };
-	assert_int_equal(purge_open(&po, &w->purge), OK);
+	stores_open(w->dir, test_meta_url(w->dir), &w->store, &w->s);
+	purge_stand(w->store, w->s, grace, &w->identity, &w->purge);
 }
 
 static void close_world(struct world *w)
 {
 	purge_close(&w->purge);
 	identity_close(&w->identity);
-	service_close(&w->s);
-	store_close(&w->store);
+	stores_close(&w->store, &w->s);
 }
 
 static int set_up(void **state)
@@ -93,8 +84,7 @@ static int set_up(void **state)
 	struct span names[] = { SPAN("anna@example.org"), SPAN("bert@example.org") };
 	char path[100];
 	atomic_store(&ahead, 0);
-	strcpy(w->dir, access("/dev/shm", W_OK) ? "/tmp/perdura-purge-XXXXXX" : "/dev/shm/perdura-purge-XXXXXX");
-	assert_non_null(mkdtemp(w->dir));
+	scratch_make("purge", w->dir);
 	open_world(w, 0);
 	assert_int_equal(account_add(w->s, names, 2, SPAN("none"), &tester), OK);
 	snprintf(path, sizeof path, "%s/meta.db", w->dir);
@@ -104,17 +94,12 @@ static int set_up(void **state)
 	return 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
-{
-	return remove(path);
-}
-
 static int tear_down(void **state)
 {
 	struct world *w = *state;
 	sqlite3_close(w->db);
 	close_world(w);
-	nftw(w->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	scratch_remove(w->dir);
 	free(w);
 	return 0;
 }

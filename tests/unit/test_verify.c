@@ -18,7 +18,8 @@
 #include "instant.h"
 #include "message.h"
 #include "restore.h"
-#include "store.h"
+#include "scratch.h"
+#include "stand.h"
 #include "stores.h"
 #include "verify.h"
 #include "view.h"
@@ -37,16 +38,12 @@ static char template[64]; /* the healthy store, copied for each case */
 
 static void open_world(struct world *w)
 {
-	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = test_meta_url(w->dir),
-		.blob_url = test_blob_url(w->dir) };
-	assert_int_equal(store_open(&o, &w->store), OK);
-	assert_int_equal(service_open(w->store, &w->s), OK);
+	stores_open(w->dir, test_meta_url(w->dir), &w->store, &w->s);
 }
 
 static void close_world(struct world *w)
 {
-	service_close(&w->s);
-	store_close(&w->store);
+	stores_close(&w->store, &w->s);
 }
 
 /* --- A store on which everything was done --- */
@@ -172,8 +169,7 @@ static int make_template(void **state)
 	struct world w;
 	struct span names[] = { SPAN("anna@example.org"), SPAN("bert@example.org"), SPAN("carl@example.org") };
 	int64_t carl;
-	strcpy(template, "/tmp/perdura-verify-XXXXXX");
-	assert_non_null(mkdtemp(template));
+	scratch_make("verify", template);
 	snprintf(w.dir, sizeof w.dir, "%s", template);
 	open_world(&w);
 	assert_int_equal(account_add(w.s, names, 3, SPAN("none"), &tester), OK);
@@ -188,14 +184,9 @@ static int make_template(void **state)
 	return 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
-{
-	return remove(path);
-}
-
 static int remove_template(void **state)
 {
-	nftw(template, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	scratch_remove(template);
 	return 0;
 }
 
@@ -210,7 +201,7 @@ static void copy_template(struct world *w)
 
 static void drop_copy(struct world *w)
 {
-	nftw(w->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	scratch_remove(w->dir);
 }
 
 /* --- Looking --- */

@@ -271,10 +271,25 @@ void config_reload(struct config *c, const struct config *fresh, struct buffer *
 
 /* ---- The list */
 
+/* What SCHEME://USER:PASSWORD@HOST/... has for a password is not shown. */
+static void put_text(struct buffer *b, const char *s)
+{
+	const char *user = strstr(s, "://");
+	size_t n = user ? strcspn(user + 3, "/?") : 0;
+	const char *at = n ? memrchr(user + 3, '@', n) : NULL;
+	const char *colon = at ? memchr(user + 3, ':', (size_t)(at - user - 3)) : NULL;
+	if (colon) {
+		buffer_put(b, s, (size_t)(colon + 1 - s));
+		buffer_puts(b, "***");
+		s = at;
+	}
+	buffer_puts(b, s);
+}
+
 static void put_value(struct buffer *b, const struct config *c, const struct option *o)
 {
 	if (is_text(o))
-		buffer_puts(b, *text_of(c, o));
+		put_text(b, *text_of(c, o));
 	else if (o->type == TYPE_choice)
 		buffer_put_span(b, choice_name(o, *number_of(c, o)));
 	else

@@ -161,6 +161,29 @@ static void test_list(void **state)
 	config_free(&c);
 }
 
+static void test_passwords_are_not_listed(void **state)
+{
+	static const struct {
+		const char *url, *shown;
+	} urls[] = {
+		{ "meta.url=mariadb://u:se:cr@et@h1:3306,h2/db?ca=x", "meta.url = mariadb://u:***@h1:3306,h2/db?ca=x\n" },
+		{ "meta.url=mariadb://u@h/db", "meta.url = mariadb://u@h/db\n" },
+		{ "meta.url=sqlite:a:b@c", "meta.url = sqlite:a:b@c\n" },
+	};
+	static const char *const name = "meta.url";
+	for (size_t i = 0; i < COUNT(urls); i++) {
+		struct config c;
+		struct buffer b = { 0 };
+		assert_int_equal(load(&c, urls[i].url), OK);
+		assert_int_equal(config_list(&c, &name, 1, false, collect, &b), OK);
+		buffer_putc(&b, 0);
+		assert_null(strstr(b.p, "se:cr"));
+		assert_non_null(strstr(b.p, urls[i].shown));
+		buffer_free(&b);
+		config_free(&c);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -169,6 +192,7 @@ int main(void)
 		cmocka_unit_test(test_file),
 		cmocka_unit_test(test_reload),
 		cmocka_unit_test(test_list),
+		cmocka_unit_test(test_passwords_are_not_listed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -719,6 +719,30 @@ static void slots(void **state)
 	assert_int_equal(sql(w, "SELECT COUNT(*) FROM dirty"), 1);
 }
 
+/* --- Commit ids --- */
+
+static void commit_ids(void **state)
+{
+	static const char add[] = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 2499)"
+		" INSERT INTO commit_id SELECT %lld + i, 0, %lld + i FROM n";
+	struct world *w = *state;
+	char text[300];
+	int64_t now = clock_now();
+	snprintf(text, sizeof text, add, (long long)meta_commit_id(1, now), (long long)now);
+	sql(w, text);
+	snprintf(text, sizeof text, "INSERT INTO commit_id VALUES (77, 1, %lld), (5000000, 0, %lld)", (long long)now,
+		(long long)(now + 2 * DAY_US));
+	sql(w, text);
+	purge(w);
+	assert_int_equal(sql(w, "SELECT COUNT(*) FROM commit_id"), 2502);
+	later(DAY_US + 1200);
+	purge(w);
+	assert_in_range(sql(w, "SELECT COUNT(*) FROM commit_id"), 1, 1302); /* the clock has gone on since */
+	later(HOUR_US);
+	purge(w);
+	assert_int_equal(sql(w, "SELECT COUNT(*) FROM commit_id"), 1);
+}
+
 /* --- Beside others --- */
 
 struct beside {
@@ -864,7 +888,7 @@ int main(int argc, char **argv)
 		EACH(grace),
 		EACH(remembered_delivery),
 		EACH(removed_account),
-		EACH(slots),
+		EACH(commit_ids), EACH(slots),
 		EACH(beside_deliveries),
 		EACH(beside_restores),
 		EACH(beside_check),

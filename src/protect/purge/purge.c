@@ -307,6 +307,8 @@ static int run_all(struct run *r)
 		e = purge_deliveries(r);
 	if (!e && !r->q->dry_run)
 		e = purge_dirty(r);
+	if (!e && !r->q->dry_run)
+		e = purge_commits(r);
 	if (!e)
 		e = purge_bodies(r);
 	if (!e)

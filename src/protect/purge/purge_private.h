@@ -106,6 +106,7 @@ int purge_read_ended(struct run *r);
 
 int purge_deliveries(struct run *r);
 int purge_dirty(struct run *r);
+int purge_commits(struct run *r);
 int purge_bodies(struct run *r);
 int purge_packs(struct run *r);
 

@@ -1,4 +1,4 @@
-/* The MariaDB driver on a real server: PERDURA_TEST_META is a mariadb:// URL of a database that may be emptied. */
+/* The MariaDB driver on a real server, or several: PERDURA_TEST_META (stores.h). What needs none runs without. */
 #include "unit.h"
 
 #include <mysql.h>
@@ -11,16 +11,16 @@
 #include "fail.h"
 #include "mariadb_proxy.h"
 #include "mariadb_pool.h"
-#include "mariadb_schema.h"
 #include "mariadb_text.h"
 #include "mariadb_url.h"
 #include "meta.h"
 #include "metric.h"
+#include "stores.h"
 
 /* --- The database --- */
 
 struct fixture {
-	const char *url;
+	char dir[64], url[600];
 	struct mariadb_url parsed;
 	struct mariadb_conn direct; /* a connection of the test's own */
 	struct metrics *metrics;
@@ -48,26 +48,6 @@ static int64_t number(struct fixture *f, const char *sql)
 	return n;
 }
 
-static void empty_database(struct fixture *f)
-{
-	struct span schema = span_of(meta_schema_text());
-	struct buffer b = { 0 };
-	char sql[300];
-	snprintf(sql, sizeof sql, "DROP DATABASE `%s`", f->parsed.database);
-	must(f, sql);
-	snprintf(sql, sizeof sql, "CREATE DATABASE `%s`", f->parsed.database);
-	must(f, sql);
-	snprintf(sql, sizeof sql, "USE `%s`", f->parsed.database);
-	must(f, sql);
-	while (mariadb_schema_next(&schema, &b)) {
-		buffer_putc(&b, 0);
-		must(f, b.p);
-		buffer_reset(&b);
-	}
-	buffer_free(&b);
-	must(f, "INSERT INTO facts (name, value) VALUES ('schema', '" META_SCHEMA_VERSION "')");
-}
-
 static int open_store(struct fixture *f, const char *url)
 {
 	struct meta_options o = { .metrics = f->metrics };
@@ -81,17 +61,27 @@ static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof *f);
 	static const struct mariadb_patience p = { 3, 30, true };
-	f->url = getenv("PERDURA_TEST_META");
 	*state = f;
-	if (!f->url)
+	if (!test_meta_shared())
 		return 0;
+	strcpy(f->dir, "/tmp/test_mariadb.XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	snprintf(f->url, sizeof f->url, "%s", test_meta_url(f->dir));
 	assert_int_equal(mariadb_url_parse(f->url + sizeof "mariadb:" - 1, &f->parsed), OK);
 	assert_int_equal(mariadb_url_password(&f->parsed, NULL), OK);
 	assert_int_equal(mariadb_conn_open(&f->parsed, 0, &p, &f->direct), OK);
-	empty_database(f);
 	assert_int_equal(metrics_new(&f->metrics), OK);
 	assert_int_equal(open_store(f, f->url), OK);
 	return 0;
+}
+
+static void remove_world(struct fixture *f)
+{
+	char text[200];
+	snprintf(text, sizeof text, "DROP DATABASE `%s`", f->parsed.database);
+	must(f, text);
+	snprintf(text, sizeof text, "rm -rf '%s'", f->dir);
+	assert_int_equal(system(text), 0);
 }
 
 static int teardown(void **state)
@@ -99,6 +89,8 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 	meta_close(&f->m);
 	metrics_free(&f->metrics);
+	if (f->direct.db)
+		remove_world(f);
 	mariadb_conn_close(&f->direct);
 	free(f);
 	return 0;
@@ -108,9 +100,9 @@ static int teardown(void **state)
 static struct fixture *world(void **state)
 {
 	struct fixture *f = *state;
-	if (!f->url)
+	if (!*f->url)
 		print_message("PERDURA_TEST_META names no database: skipped\n");
-	if (!f->url)
+	if (!*f->url)
 		skip();
 	return f;
 }

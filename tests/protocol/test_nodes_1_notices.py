@@ -41,7 +41,7 @@ def pair(tmp_path_factory):
     with PopulatedNode(folder / 'a', node_name='n1', listen_link='127.0.0.1:0', **more) as a:
         with neighbour(folder / 'b', a, 'n2', listen_link='127.0.0.1:0') as b:
             b.user = a.user
-            wait_until(lambda: status(a)['link_peers'] == 1 and status(b)['link_peers'] == 1, lambda: str((status(a), status(b))))
+            wait_until(lambda: status(a)['link_peers'] == 1 and status(b)['link_peers'] == 1, told=lambda: str((status(a), status(b))))
             yield a, b
         a.drop()
 
@@ -65,7 +65,7 @@ class Listener:
         """When the first line came that matches; it and those before it are forgotten."""
         def look():
             return next((i for i, (_, line) in enumerate(self.came) if re.fullmatch(pattern, line)), -1) + 1
-        n = wait_until(look, lambda: f'{pattern} in {self.came}', every=0.001)
+        n = wait_until(look, told=lambda: f'{pattern} in {self.came}', every=0.001)
         at = self.came[n - 1][0]
         del self.came[:n]
         return at
@@ -140,7 +140,7 @@ def test_settings_count_everywhere_soon(pair):
     for limit in (7, 9):
         start = time.monotonic()
         a.perdura('set', f'message.max={limit}M')
-        wait_until(lambda: size(b) == limit << 20, lambda: f'{size(b)}')
+        wait_until(lambda: size(b) == limit << 20, told=lambda: f'{size(b)}')
         assert time.monotonic() - start < POLL
 
 
@@ -218,7 +218,7 @@ def test_one_node_writes_the_audit_log(pair, tmp_path):
     a, _ = pair
     with neighbour(tmp_path / 'e', a, 'n6', log_audit='on') as e, neighbour(tmp_path / 'f', a, 'n7', log_audit='on') as f:
         def told(what):
-            return wait_until(lambda: [line for line in lines_of((e, f)) if what in line], lambda: str(lines_of((e, f))[-3:]))
+            return wait_until(lambda: [line for line in lines_of((e, f)) if what in line], told=lambda: str(lines_of((e, f))[-3:]))
 
         a.perdura('alias', 'add', 'first@example.org', a.user)
         assert len(told('first@example.org')) == 1

@@ -643,3 +643,16 @@ void s3_fake_damage(struct s3_fake *f)
 		f->objects[i].bytes.p[f->objects[i].bytes.n / 2] ^= 4;
 	pthread_mutex_unlock(&f->lock);
 }
+
+void s3_fake_copy(struct s3_fake *from, struct s3_fake *to)
+{
+	pthread_mutex_lock(&from->lock);
+	pthread_mutex_lock(&to->lock);
+	for (size_t i = 0; i < from->n_objects; i++) {
+		struct object *o = make(to, from->objects[i].key);
+		buffer_put_span(&o->bytes, buffer_span(&from->objects[i].bytes));
+		memcpy(o->mark, from->objects[i].mark, sizeof o->mark);
+	}
+	pthread_mutex_unlock(&to->lock);
+	pthread_mutex_unlock(&from->lock);
+}

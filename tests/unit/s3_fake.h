@@ -50,6 +50,8 @@ int s3_fake_connections(struct s3_fake *f); /* so far */
 int s3_fake_objects(struct s3_fake *f);
 int s3_fake_uploads(struct s3_fake *f);     /* neither completed nor aborted */
 int s3_fake_most_at_once(struct s3_fake *f); /* requests at a time */
+/* All objects, also into the other one, which serves nobody yet. */
+void s3_fake_copy(struct s3_fake *from, struct s3_fake *to);
 /* Flips a bit in the middle of every object. */
 void s3_fake_damage(struct s3_fake *f);
 

@@ -18,8 +18,8 @@
 #include "s3_fake.h"
 #include "store_inside.h"
 
-/* The S3 driver against a server of our own that lies when told to, and, where PERDURA_TEST_S3 names one (s3://BUCKET/PREFIX?..., keys
- * in the environment), against a real one. */
+/* The S3 driver against a server of our own that lies when told to, and, where PERDURA_TEST_BLOB names one (stores.h; keys in the
+ * environment), against a real one. */
 
 struct place {
 	struct s3_fake *fake; /* NULL: a real one */
@@ -35,18 +35,20 @@ static int place_open(struct place *p)
 	return blob_driver_open(p->url, &o, &p->b);
 }
 
-static void place_new(struct place *p, const char *real, const char *more)
+static void place_new(struct place *p, const char *real)
 {
 	*p = (struct place){ 0 };
 	snprintf(p->dir, sizeof p->dir, "/tmp/test_s3-XXXXXX");
 	assert_non_null(mkdtemp(p->dir));
 	mint_init(&p->mint, 1, (int64_t)(clock_now() & 0x7ffff) + 1);
 	if (real) {
-		snprintf(p->url, sizeof p->url, "%s%s", real, more);
+		/* a prefix of its own: after the bucket's, before the query */
+		snprintf(p->url, sizeof p->url, "%.*s/s3-%llx%s", (int)strcspn(real, "?"), real, (unsigned long long)clock_now(),
+			real + strcspn(real, "?"));
 		return;
 	}
 	p->fake = s3_fake_start();
-	snprintf(p->url, sizeof p->url, "s3://bucket/some/prefix?endpoint=http://127.0.0.1:%d%s", s3_fake_port(p->fake), more);
+	snprintf(p->url, sizeof p->url, "s3://bucket/some/prefix?endpoint=http://127.0.0.1:%d", s3_fake_port(p->fake));
 }
 
 static void place_end(struct place *p)
@@ -157,7 +159,7 @@ static void round_trip(struct place *p)
 static void round_trips(void **state)
 {
 	struct place p;
-	place_new(&p, NULL, "");
+	place_new(&p, NULL);
 	assert_int_equal(place_open(&p), OK);
 	round_trip(&p);
 	assert_int_equal(s3_fake_objects(p.fake), 0);
@@ -168,14 +170,13 @@ static void round_trips(void **state)
 
 static void real_server(void **state)
 {
-	const char *url = getenv("PERDURA_TEST_S3");
+	const char *url = getenv("PERDURA_TEST_BLOB");
 	struct place p;
-	char more[] = "";
-	if (!url) {
-		print_message("skipped: PERDURA_TEST_S3 names no S3 store\n");
+	if (!url || strncmp(url, "s3:", 3)) {
+		print_message("skipped: PERDURA_TEST_BLOB names no S3 store\n");
 		skip();
 	}
-	place_new(&p, url, more);
+	place_new(&p, url);
 	assert_int_equal(place_open(&p), OK);
 	assert_int_equal(p.b->driver->repair(p.b, NULL, NULL), OK);
 	round_trip(&p);
@@ -199,7 +200,7 @@ static void wrong_stores(void **state)
 	};
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct place p;
-		place_new(&p, NULL, "");
+		place_new(&p, NULL);
 		s3_fake_lie(p.fake, cases[i].lie, cases[i].method, 0, -1);
 		assert_int_equal(place_open(&p), cases[i].result);
 		if (!strstr(fail_detail(), cases[i].words))
@@ -227,12 +228,41 @@ static void wrong_urls(void **state)
 		{ "s3://bucket?endpoint=http://h&keys=/dev/null", "PERDURA_S3_ACCESS_KEY" },
 	};
 	struct place p;
-	place_new(&p, NULL, "");
+	place_new(&p, NULL);
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		snprintf(p.url, sizeof p.url, "%s", cases[i].url);
 		assert_int_equal(place_open(&p), ERR_INVALID);
 		if (!strstr(fail_detail(), cases[i].words))
 			fail_msg("%s: %s", cases[i].url, fail_detail());
+	}
+	place_end(&p);
+}
+
+/* Keys come from a file where the URL names one, and never stand in what is said. */
+static void keys(void **state)
+{
+	static const struct { const char *text; int result; } cases[] = {
+		{ "PERDURA_S3_ACCESS_KEY=a\nPERDURA_S3_SECRET_KEY=b\n", OK },
+		{ "# ours\n  PERDURA_S3_ACCESS_KEY = a \nPERDURA_S3_SECRET_KEY = b=c/d+\n", OK },
+		{ "[default]\naws_access_key_id = a\naws_secret_access_key = b\n", OK },
+		{ "PERDURA_S3_ACCESS_KEY=a\n", ERR_INVALID },
+		{ "AWS_ACCESS_KEY_ID=a\nAWS_SECRET_ACCESS_KEY=b\nPERDURA_S3_SECRET_KEY=hidden\n", ERR_INVALID },
+	};
+	struct place p;
+	place_new(&p, NULL);
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		char path[100];
+		snprintf(path, sizeof path, "%s/keys", p.dir);
+		FILE *f = fopen(path, "w");
+		fputs(cases[i].text, f);
+		fclose(f);
+		snprintf(p.url, sizeof p.url, "s3://bucket?endpoint=http://127.0.0.1:%d&keys=keys", s3_fake_port(p.fake));
+		assert_int_equal(place_open(&p), cases[i].result);
+		if (p.b)
+			p.b->driver->close(p.b);
+		else
+			assert_null(strstr(fail_detail(), "hidden"));
+		p.b = NULL;
 	}
 	place_end(&p);
 }
@@ -250,7 +280,7 @@ static void passing_faults(void **state)
 	};
 	struct place p;
 	char *b = bytes_of(9 << 20, 1);
-	place_new(&p, NULL, "");
+	place_new(&p, NULL);
 	assert_int_equal(place_open(&p), OK);
 	for (size_t i = 0; i < COUNT(cases); i++)
 		for (size_t n = 1000; n <= 9 << 20; n += (9 << 20) - 1000) {
@@ -277,7 +307,7 @@ static void lasting_faults(void **state)
 	struct place p;
 	struct counted c = { 0 };
 	char *b = bytes_of(5000, 1), back[10];
-	place_new(&p, NULL, "");
+	place_new(&p, NULL);
 	assert_int_equal(place_open(&p), OK);
 	int64_t pack = mint_id(&p.mint);
 	assert_int_equal(put(&p, pack, b, 5000), OK);
@@ -313,7 +343,7 @@ static void away(void **state)
 {
 	struct place p;
 	char *b = bytes_of(5000, 1);
-	place_new(&p, NULL, "");
+	place_new(&p, NULL);
 	assert_int_equal(place_open(&p), OK);
 	int64_t pack = mint_id(&p.mint);
 	assert_int_equal(put(&p, pack, b, 5000), OK);
@@ -336,7 +366,7 @@ static void opened_away(void **state)
 {
 	struct place p;
 	char *b = bytes_of(5000, 1);
-	place_new(&p, NULL, "");
+	place_new(&p, NULL);
 	s3_fake_pause(p.fake, true);
 	assert_int_equal(place_open(&p), OK);
 	assert_int_equal(p.b->driver->repair(p.b, NULL, NULL), OK);
@@ -360,7 +390,7 @@ static void unfinished(void **state)
 	struct blob_pack *w[2];
 	char *b = bytes_of(20 << 20, 1);
 	struct iovec v = { b, 20 << 20 };
-	place_new(&p, NULL, "");
+	place_new(&p, NULL);
 	assert_int_equal(place_open(&p), OK);
 	s3_fake_lie(p.fake, S3_LATE, "PUT", 0, -1);
 	for (int i = 0; i < 2; i++) {
@@ -387,7 +417,7 @@ static void several_endpoints(void **state)
 	struct place p;
 	char *b = bytes_of(5000, 1), more[100];
 	struct s3_fake *dead = s3_fake_start();
-	place_new(&p, NULL, "");
+	place_new(&p, NULL);
 	snprintf(more, sizeof more, "s3://bucket?endpoint=http://127.0.0.1:%d,http://127.0.0.1:%d", s3_fake_port(dead), s3_fake_port(p.fake));
 	snprintf(p.url, sizeof p.url, "%s", more);
 	s3_fake_pause(dead, true);
@@ -406,7 +436,7 @@ static void mirror(void **state)
 	struct place p;
 	char *b = bytes_of(5000, 1), back[5000];
 	struct s3_fake *first = s3_fake_start();
-	place_new(&p, NULL, "");
+	place_new(&p, NULL);
 	assert_int_equal(place_open(&p), OK);
 	int64_t pack = mint_id(&p.mint), none = mint_id(&p.mint);
 	assert_int_equal(put(&p, pack, b, 5000), OK);
@@ -445,7 +475,7 @@ static void cached(void **state)
 	enum { SIZE = 6 << 20, FIRST = 200000 };
 	struct place p;
 	char *b = bytes_of(SIZE, 1), back[100], path[100];
-	place_new(&p, NULL, "");
+	place_new(&p, NULL);
 	p.cache = 4 << 20;
 	assert_int_equal(place_open(&p), OK);
 	int64_t pack = mint_id(&p.mint), other = mint_id(&p.mint);
@@ -525,7 +555,7 @@ static void many_threads(int64_t cache)
 	struct place p;
 	pthread_t t[THREADS];
 	char *b = bytes_of(70000, 1);
-	place_new(&p, NULL, "");
+	place_new(&p, NULL);
 	p.cache = cache;
 	assert_int_equal(place_open(&p), OK);
 	struct reads r = { &p, mint_id(&p.mint), b };
@@ -553,7 +583,7 @@ static void cached_threads(void **state)
 static void long_lists(void **state)
 {
 	struct place p;
-	place_new(&p, NULL, "");
+	place_new(&p, NULL);
 	assert_int_equal(place_open(&p), OK);
 	for (int i = 0; i < 350; i++)
 		assert_int_equal(put(&p, mint_id(&p.mint), "x", 1), OK);
@@ -679,7 +709,7 @@ static void facade_faults(void **state)
 	static const struct { enum fault_op op; int calls; } ops[] = { { FAULT_CREATE, 4 }, { FAULT_WRITE, 14 }, { FAULT_SYNC, 8 } };
 	struct place p;
 	struct batch t;
-	place_new(&p, NULL, "");
+	place_new(&p, NULL);
 	p.cache = 1;
 	for (int i = 0; i < BODIES; i++)
 		t.bytes[i] = bytes_of(body_sizes[i], (uint64_t)i);
@@ -700,7 +730,7 @@ static void facade_reads(void **state)
 	struct batch t;
 	struct blob_store *s;
 	char url[1100];
-	place_new(&p, NULL, "");
+	place_new(&p, NULL);
 	p.cache = 1 << 20;
 	for (int i = 0; i < BODIES; i++)
 		t.bytes[i] = bytes_of(body_sizes[i], (uint64_t)i);
@@ -730,16 +760,49 @@ static void facade_reads(void **state)
 	place_end(&p);
 }
 
+/* What is damaged in the first store is read out of the mirror; check says that it is damaged. */
+static void damage_and_mirror(void **state)
+{
+	struct place p;
+	struct batch t;
+	struct blob_store *s;
+	struct s3_fake *mirror_of = s3_fake_start();
+	int damaged = 0;
+	place_new(&p, NULL);
+	p.cache = 1 << 20;
+	for (int i = 0; i < BODIES; i++)
+		t.bytes[i] = bytes_of(body_sizes[i], (uint64_t)i);
+	store_open_at(&p, p.url, &s);
+	assert_int_equal(write_batch(s, &t), BODIES);
+	blob_close(&s);
+	s3_fake_copy(p.fake, mirror_of);
+	s3_fake_damage(p.fake);
+	snprintf(p.url + strlen(p.url), 100, "&mirror=bucket@http://127.0.0.1:%d", s3_fake_port(mirror_of));
+	store_open_at(&p, p.url, &s);
+	for (int round = 0; round < 2; round++)
+		for (int i = 0; i < BODIES; i++)
+			assert_int_equal(read_body(s, &t.at[i], t.bytes[i], body_sizes[i]), OK);
+	assert_int_equal(blob_scan(s, count_damaged, &damaged), OK);
+	assert_int_equal(damaged, BODIES);
+	s3_fake_lie(mirror_of, S3_NO_BUCKET, "", 0, -1);
+	assert_int_equal(read_body(s, &t.at[0], t.bytes[0], body_sizes[0]), ERR_CORRUPT);
+	blob_close(&s);
+	for (int i = 0; i < BODIES; i++)
+		free(t.bytes[i]);
+	place_end(&p);
+	s3_fake_stop(mirror_of);
+}
+
 int main(void)
 {
 	log_level_set(LOG_ERROR);
-	setenv("PERDURA_S3_ACCESS_KEY", "access", 0);
-	setenv("PERDURA_S3_SECRET_KEY", "secret", 0);
+	setenv("AWS_ACCESS_KEY_ID", "access", 0);
+	setenv("AWS_SECRET_ACCESS_KEY", "secret", 0);
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(round_trips), cmocka_unit_test(wrong_stores), cmocka_unit_test(wrong_urls),
+		cmocka_unit_test(round_trips), cmocka_unit_test(wrong_stores), cmocka_unit_test(wrong_urls), cmocka_unit_test(keys),
 		cmocka_unit_test(passing_faults), cmocka_unit_test(lasting_faults), cmocka_unit_test(unfinished),
 		cmocka_unit_test(several_endpoints), cmocka_unit_test(mirror), cmocka_unit_test(cached), cmocka_unit_test(threads), cmocka_unit_test(cached_threads), cmocka_unit_test(long_lists),
-		cmocka_unit_test(facade_faults), cmocka_unit_test(facade_reads),
+		cmocka_unit_test(facade_faults), cmocka_unit_test(facade_reads), cmocka_unit_test(damage_and_mirror),
 		cmocka_unit_test(away), cmocka_unit_test(opened_away), cmocka_unit_test(real_server),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

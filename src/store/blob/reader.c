@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "fail.h"
@@ -7,6 +8,8 @@
 struct blob_reader {
 	struct blob_store *store;
 	struct blob_location at;
+	bool alone; /* what is damaged is not read elsewhere */
+	bool other; /* bytes come out of the store's other copy */
 	struct record_header header;
 	unsigned char *stored; /* what was read: a record of one chunk, or the chunk at hand */
 	unsigned char *raw;    /* a chunk expanded */
@@ -14,9 +17,14 @@ struct blob_reader {
 	uint64_t index;        /* its number */
 };
 
+static int read_pack(struct blob_store *s, int64_t pack, bool other, void *to, size_t n, int64_t offset)
+{
+	return other ? blob_read_other(s->backend, pack, to, n, offset) : driver_of(s)->read(s->backend, pack, to, n, offset);
+}
+
 static int read_at(struct blob_reader *r, void *to, size_t n, uint64_t offset)
 {
-	return driver_of(r->store)->read(r->store->backend, r->at.pack, to, n, r->at.offset + (int64_t)offset);
+	return read_pack(r->store, r->at.pack, r->other, to, n, r->at.offset + (int64_t)offset);
 }
 
 /* A row is small. */
@@ -29,12 +37,14 @@ static int read_row(struct blob_store *s, const struct blob_location *at, unsign
 	return e ? e : record_verify(at, span_from(to, (size_t)at->stored), h, &end);
 }
 
+static int chunk_load(struct blob_reader *r, uint64_t index);
+
 static bool is_small(const struct blob_location *at)
 {
 	return at->stored <= (int64_t)record_padded(RECORD_SMALL);
 }
 
-int store_read_record(struct blob_store *s, const struct blob_location *at, unsigned char *to, struct record_header *h)
+int store_read_record(struct blob_store *s, const struct blob_location *at, bool other, unsigned char *to, struct record_header *h)
 {
 	if (!at->pack)
 		return read_row(s, at, to, h);
@@ -42,7 +52,7 @@ int store_read_record(struct blob_store *s, const struct blob_location *at, unsi
 	    at->offset > INT64_MAX - at->stored)
 		return fail_with(ERR_CORRUPT, "no record can be at %lld", (long long)at->offset);
 	size_t n = is_small(at) ? (size_t)at->stored : RECORD_HEADER;
-	int e = driver_of(s)->read(s->backend, at->pack, to, n, at->offset);
+	int e = read_pack(s, at->pack, other, to, n, at->offset);
 	if (!e)
 		e = record_header_get(to, at->pack, at->offset, h);
 	if (e)
@@ -55,20 +65,43 @@ int store_read_record(struct blob_store *s, const struct blob_location *at, unsi
 
 static int reader_start(struct blob_reader *r)
 {
-	r->stored = pool_take(&r->store->pool);
-	if (!r->stored)
+	if (!r->stored && !(r->stored = pool_take(&r->store->pool)))
 		return fail_with(ERR_UNAVAILABLE, "out of memory");
-	return store_read_record(r->store, &r->at, r->stored, &r->header);
+	return store_read_record(r->store, &r->at, r->other, r->stored, &r->header);
+}
+
+/* Damage is no reason to fail where the store has another copy: e, or OK when the record, and the chunk if there is to be one, were
+   read out of that. */
+static int turn_to_other(struct blob_reader *r, int e, const uint64_t *index)
+{
+	char why[256];
+	if (e != ERR_CORRUPT || r->alone || r->other || !r->at.pack)
+		return e;
+	snprintf(why, sizeof why, "%s", fail_detail());
+	r->other = true;
+	int again = reader_start(r);
+	if (!again && index)
+		again = chunk_load(r, *index);
+	if (!again)
+		return OK;
+	fail_set_detail(why);
+	return e;
 }
 
 int blob_reader_open(struct blob_store *s, const struct blob_location *at, struct blob_reader **out)
+{
+	return store_reader_open(s, at, false, out);
+}
+
+int store_reader_open(struct blob_store *s, const struct blob_location *at, bool alone, struct blob_reader **out)
 {
 	struct blob_reader *r = calloc(1, sizeof *r);
 	if (!r)
 		return fail_with(ERR_UNAVAILABLE, "out of memory");
 	r->store = s;
 	r->at = *at;
-	int e = reader_start(r);
+	r->alone = alone;
+	int e = turn_to_other(r, reader_start(r), NULL);
 	if (e)
 		blob_reader_close(&r);
 	else
@@ -166,7 +199,7 @@ int blob_reader_at(struct blob_reader *r, uint64_t offset, struct span *out)
 		return OK;
 	}
 	uint64_t index = offset / BLOB_CHUNK;
-	int e = r->chunk.p && r->index == index ? OK : chunk_load(r, index);
+	int e = r->chunk.p && r->index == index ? OK : turn_to_other(r, chunk_load(r, index), &index);
 	if (!e)
 		*out = span_sub(r->chunk, (size_t)(offset % BLOB_CHUNK), SIZE_MAX);
 	return e;

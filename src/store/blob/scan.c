@@ -70,7 +70,7 @@ static int reader_verify(struct blob_store *s, struct blob_reader *r)
 static int body_verify(struct blob_store *s, struct blob_record *rec)
 {
 	struct blob_reader *r;
-	int e = blob_reader_open(s, &rec->at, &r);
+	int e = store_reader_open(s, &rec->at, true, &r);
 	if (e)
 		return e;
 	rec->size = blob_reader_size(r);

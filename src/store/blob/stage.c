@@ -231,7 +231,7 @@ int record_verify(const struct blob_location *at, struct span record, struct rec
 static int copy_record(struct blob_stage *st, const struct blob_location *at)
 {
 	size_t end;
-	int r = store_read_record(st->store, at, st->chunk, &st->header);
+	int r = store_read_record(st->store, at, false, st->chunk, &st->header);
 	if (r)
 		return r;
 	if (st->header.chunks > 1)

@@ -257,6 +257,11 @@ static int cache_read(struct blob_backend *b, int64_t pack, void *to, size_t n, 
 	return OK;
 }
 
+static int cache_read_other(struct blob_backend *b, int64_t pack, void *to, size_t n, int64_t offset)
+{
+	return blob_read_other(cache_of(b)->below, pack, to, n, offset);
+}
+
 static void cache_forget(struct blob_backend *b, int64_t pack)
 {
 	drop_pack(cache_of(b), pack);
@@ -324,7 +329,7 @@ static void cache_close(struct blob_backend *b)
 
 static const struct blob_driver blob_driver_cache = {
 	.scheme = "cache", .close = cache_close, .create = cache_create, .write = cache_write, .sync = cache_sync, .done = cache_done,
-	.read = cache_read, .forget = cache_forget, .list = cache_list, .remove = cache_remove, .copy = cache_copy, .prune = cache_prune,
+	.read = cache_read, .read_other = cache_read_other, .forget = cache_forget, .list = cache_list, .remove = cache_remove, .copy = cache_copy, .prune = cache_prune,
 	.repair = cache_repair,
 };
 

@@ -64,6 +64,9 @@ struct blob_driver {
 	/* Only of a store that is far away, else NULL: as read, but a pack that ends before gives fewer bytes, *got; ERR_CORRUPT when
 	   it ends at or before offset. For what reads more at a time than it was asked for. */
 	int (*fetch)(struct blob_backend *b, int64_t pack, void *to, size_t n, int64_t offset, size_t *got);
+	/* Only of a store that may have a second copy of its packs, else NULL: as read, out of that, when the first was found damaged.
+	   ERR_CANNOT: there is none. */
+	int (*read_other)(struct blob_backend *b, int64_t pack, void *to, size_t n, int64_t offset);
 	/* Only of what keeps a store's bytes elsewhere, else NULL: the next read of this pack asks the store itself. */
 	void (*forget)(struct blob_backend *b, int64_t pack);
 	/* All packs with their sizes, of every node, by id; stops when fn returns non-zero, and returns that. changed: when it
@@ -81,6 +84,8 @@ struct blob_driver {
 	/* Hands packs that earlier starts of this node may not have ended to fn and mends them as it says. At open only. */
 	int (*repair)(struct blob_backend *b, pack_inspect_fn *fn, void *ctx);
 };
+
+int blob_read_other(struct blob_backend *b, int64_t pack, void *to, size_t n, int64_t offset);
 
 extern const struct blob_driver blob_driver_file, blob_driver_s3;
 

@@ -103,6 +103,11 @@ static int failing_read(struct blob_backend *b, int64_t pack, void *to, size_t n
 	return now.cut ? fail_with(ERR_CORRUPT, "read ends early as the test wants") : fault(&now, "read");
 }
 
+static int failing_read_other(struct blob_backend *b, int64_t pack, void *to, size_t n, int64_t offset)
+{
+	return blob_read_other(failing_of(b)->below, pack, to, n, offset);
+}
+
 static void failing_forget(struct blob_backend *b, int64_t pack)
 {
 	struct blob_backend *below = failing_of(b)->below;
@@ -143,7 +148,7 @@ static int failing_repair(struct blob_backend *b, pack_inspect_fn *fn, void *ctx
 
 static const struct blob_driver blob_driver_failing = {
 	.scheme = "failing", .close = failing_close, .create = failing_create, .write = failing_write,
-	.sync = failing_sync, .done = failing_done, .read = failing_read, .forget = failing_forget, .list = failing_list,
+	.sync = failing_sync, .done = failing_done, .read = failing_read, .read_other = failing_read_other, .forget = failing_forget, .list = failing_list,
 	.remove = failing_remove, .copy = failing_copy, .prune = failing_prune,
 	.repair = failing_repair,
 };

@@ -144,6 +144,11 @@ static int powercut_read(struct blob_backend *b, int64_t pack, void *to, size_t 
 	return powercut_of(b)->below->driver->read(powercut_of(b)->below, pack, to, n, offset);
 }
 
+static int powercut_read_other(struct blob_backend *b, int64_t pack, void *to, size_t n, int64_t offset)
+{
+	return blob_read_other(powercut_of(b)->below, pack, to, n, offset);
+}
+
 static void powercut_forget(struct blob_backend *b, int64_t pack)
 {
 	struct blob_backend *below = powercut_of(b)->below;
@@ -182,7 +187,7 @@ static int powercut_repair(struct blob_backend *b, pack_inspect_fn *fn, void *ct
 
 static const struct blob_driver blob_driver_powercut = {
 	.scheme = "powercut", .close = powercut_close, .create = powercut_create, .write = powercut_write,
-	.sync = powercut_sync, .done = powercut_done, .read = powercut_read, .forget = powercut_forget, .list = powercut_list,
+	.sync = powercut_sync, .done = powercut_done, .read = powercut_read, .read_other = powercut_read_other, .forget = powercut_forget, .list = powercut_list,
 	.remove = powercut_remove, .copy = powercut_copy, .prune = powercut_prune,
 	.repair = powercut_repair,
 };

@@ -154,6 +154,20 @@ static int s3_read(struct blob_backend *b, int64_t pack, void *to, size_t n, int
 	return !r && got < n ? fail_with(ERR_CORRUPT, "pack %llx ends at %lld", (long long)pack, (long long)(offset + (int64_t)got)) : r;
 }
 
+static int s3_read_other(struct blob_backend *b, int64_t pack, void *to, size_t n, int64_t offset)
+{
+	struct s3_backend *s = s3_of(b);
+	size_t got = 0;
+	if (!s->mirror)
+		return fail_with(ERR_CANNOT, "blob.url names no mirror");
+	tell_of_mirror(s);
+	int r = get(s->mirror, pack, to, n, offset, &got);
+	if (!r && got < n)
+		r = fail_with(ERR_CORRUPT, "pack %llx ends at %lld", (long long)pack, (long long)(offset + (int64_t)got));
+	metric_add(s->metrics, METRIC_S3_MIRROR, 0, !r);
+	return r;
+}
+
 /* A bucket with versions keeps what is removed, and lets any number of writers win. */
 static int prove_unversioned(struct s3_client *c)
 {
@@ -451,5 +465,5 @@ static int s3_repair(struct blob_backend *b, pack_inspect_fn *fn, void *ctx)
 
 const struct blob_driver blob_driver_s3 = {
 	.scheme = "s3", .open = s3_open, .close = s3_close, .create = s3_create, .write = s3_write, .sync = s3_sync, .done = s3_done,
-	.read = s3_read, .fetch = s3_fetch, .list = s3_list, .remove = s3_remove, .copy = s3_copy, .prune = s3_prune, .repair = s3_repair,
+	.read = s3_read, .read_other = s3_read_other, .fetch = s3_fetch, .list = s3_list, .remove = s3_remove, .copy = s3_copy, .prune = s3_prune, .repair = s3_repair,
 };

@@ -6,7 +6,6 @@
 
 #include "driver.h"
 #include "fail.h"
-#include "s3_config.h"
 
 static bool is_made_of(const char *s, size_t n, const char *chars)
 {
@@ -137,15 +136,16 @@ static void read_environment(const struct key_place *places, size_t n)
 	}
 }
 
-/* Those of ours come last, so they win. */
+/* Those of ours win, and AWS's session token belongs to AWS's. */
 static int read_keys(const char *file, struct s3_config *c)
 {
+	char access[sizeof c->access] = "", secret[sizeof c->secret] = "";
 	const struct key_place places[] = {
 		{ "AWS_ACCESS_KEY_ID", c->access, sizeof c->access },
 		{ "AWS_SECRET_ACCESS_KEY", c->secret, sizeof c->secret },
 		{ "AWS_SESSION_TOKEN", c->token, sizeof c->token },
-		{ "PERDURA_S3_ACCESS_KEY", c->access, sizeof c->access },
-		{ "PERDURA_S3_SECRET_KEY", c->secret, sizeof c->secret },
+		{ "PERDURA_S3_ACCESS_KEY", access, sizeof access },
+		{ "PERDURA_S3_SECRET_KEY", secret, sizeof secret },
 	};
 	const size_t n = sizeof places / sizeof *places;
 	int r = OK;
@@ -153,6 +153,12 @@ static int read_keys(const char *file, struct s3_config *c)
 		r = read_key_file(file, places, n);
 	else
 		read_environment(places, n);
+	if (*access || *secret) {
+		strcpy(c->access, access);
+		strcpy(c->secret, secret);
+		*c->token = 0;
+	}
+	explicit_bzero(secret, sizeof secret);
 	if (!r && (!*c->access || !*c->secret))
 		r = fail_with(ERR_INVALID, "blob.url: no keys for S3: set PERDURA_S3_ACCESS_KEY and PERDURA_S3_SECRET_KEY in the "
 			"environment or in a file that keys=FILE names");

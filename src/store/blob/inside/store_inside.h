@@ -78,8 +78,10 @@ void stage_failed(struct blob_stage *st, int r);
 void store_count(struct blob_store *s, const struct record_header *h);
 
 /* reader.c. Verifies the header of the record at `at`; one that fits into a pool's buffer is at `to` whole, of a larger one
-   the header alone. */
-int store_read_record(struct blob_store *s, const struct blob_location *at, unsigned char *to, struct record_header *h);
+   the header alone. other: out of the store's second copy. */
+int store_read_record(struct blob_store *s, const struct blob_location *at, bool other, unsigned char *to, struct record_header *h);
+/* As blob_reader_open; alone: what is damaged is not read out of the store's other copy. */
+int store_reader_open(struct blob_store *s, const struct blob_location *at, bool alone, struct blob_reader **out);
 /* Verifies a record that lies at `at`, all of it but its SHA-256; at most one chunk, whose end is *end. */
 int record_verify(const struct blob_location *at, struct span record, struct record_header *h, size_t *end);
 

@@ -202,6 +202,8 @@ static int failure_of(CURLcode code, const char *text, const struct http_call *x
 	int n = (int)strcspn(x->url, "?");
 	if (code == CURLE_OPERATION_TIMEDOUT)
 		return fail_with(ERR_TIMEOUT, "%s %.*s: %s", x->method, n, x->url, why);
+	if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE)
+		return fail_with(ERR_DENIED, "%s %.*s: %s", x->method, n, x->url, why);
 	if (code == CURLE_WRITE_ERROR)
 		return fail_with(ERR_CORRUPT, "%s %.*s: the answer is longer than it may be", x->method, n, x->url);
 	return fail_with(ERR_UNAVAILABLE, "%s %.*s: %s", x->method, n, x->url, why);

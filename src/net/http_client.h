@@ -37,7 +37,8 @@ int http_client_new(const struct http_client_options *o, struct http_client **ou
 void http_client_free(struct http_client **c);
 
 /* OK: an answer with any status came, whole as its length says. ERR_TIMEOUT, ERR_UNAVAILABLE: none came, or not all of it; what
-   was asked for may have been done. ERR_CORRUPT: it is longer than it may be. */
+   was asked for may have been done. ERR_CORRUPT: it is longer than it may be. ERR_DENIED: the server's certificate is not
+   one that the authorities vouch for. */
 int http_call(struct http_client *c, struct http_call *x);
 /* Another try with the same struct: what the last one brought is forgotten. */
 void http_call_reset(struct http_call *x);

@@ -306,10 +306,21 @@ static int send_once(struct s3_client *c, struct s3_call *x, int endpoint)
 	return r;
 }
 
+static int untrusted(void)
+{
+	char why[300];
+	snprintf(why, sizeof why, "%s", fail_detail());
+	return fail_with(ERR_DENIED, "%s: put the server's certificate right, or name its authority by ca=FILE in blob.url", why);
+}
+
 static int try_once(struct s3_client *c, struct s3_call *x, int endpoint)
 {
 	int r = send_once(c, x, endpoint);
-	return r ? AGAIN : verdict(c, x);
+	if (!r)
+		return verdict(c, x);
+	if (r == ERR_DENIED)
+		r = untrusted();
+	return r == ERR_DENIED && c->place->n_endpoints == 1 ? r : AGAIN;
 }
 
 /* While it is down, one request in DOWN_MS goes through to see. */

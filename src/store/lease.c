@@ -7,7 +7,7 @@
 
 void lease_init(struct lease *l, struct store *s, const char *name, int64_t patience)
 {
-	*l = (struct lease){ .meta = s->meta, .name = name, .node = nodes_self(s->nodes), .patience = patience };
+	*l = (struct lease){ .meta = s->meta, .name = name, .nodes = s->nodes, .node = nodes_self(s->nodes), .patience = patience };
 }
 
 struct row {
@@ -68,7 +68,7 @@ int lease_take(struct lease *l)
 	int e = meta_read(l->meta, read_row, &q);
 	if (e)
 		return e;
-	if (q.there && q.holder && q.holder != l->node && !is_silent(l, &q))
+	if (q.there && q.holder && q.holder != l->node && !nodes_dead(l->nodes, q.holder) && !is_silent(l, &q))
 		return fail_with(ERR_CONFLICT, "node %s does it", q.node);
 	e = meta_run(l->meta, take_row, &q, NULL);
 	if (!e)

@@ -78,10 +78,8 @@ int lease_take(struct lease *l)
 
 int lease_hold(struct meta_txn *t, const struct lease *l)
 {
-	int e = meta_try(t, META_LEASE_HOLD, "sii", span_of(l->name), l->node, l->epoch);
-	if (e || meta_changed(t))
-		return e;
-	return fail_with(ERR_CONFLICT, "%s: another node has taken it over", l->name);
+	static const struct meta_must one = { 1, ERR_CONFLICT, "another node has taken the lease over" };
+	return meta_must(t, one, META_LEASE_HOLD, "sii", span_of(l->name), l->node, l->epoch);
 }
 
 static int hold(struct meta_txn *t, void *arg)

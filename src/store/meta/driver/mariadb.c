@@ -220,6 +220,7 @@ const struct meta_driver meta_mariadb = {
 	.copy = copy,
 	.stats = stats,
 	.execute = mariadb_execute,
+	.must = mariadb_must,
 	.expect = mariadb_expect,
 	.query = mariadb_query,
 	.next = mariadb_next,

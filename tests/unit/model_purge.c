@@ -6,6 +6,7 @@
 #include "directory.h"
 #include "directory_write.h"
 #include "instant.h"
+#include "packer.h"
 #include "past.h"
 #include "purge.h"
 
@@ -90,6 +91,15 @@ static void check_floor(struct world *w, int64_t cut, bool exact)
 	expect(w, !exact || floor.change == most, "the floor is @%lld instead of @%lld", (long long)floor.change,
 	       (long long)most);
 	w->floor = floor.change;
+}
+
+void pack_at_random(struct world *w)
+{
+	struct packer_report r;
+	bool all = chance(w, 50);
+	expect_code(w, packer_run(w->packer, all, NULL, NULL, &r), OK, "packer_run");
+	trace(w, "%s: %llu packs", all ? "all" : "some", (unsigned long long)r.packs);
+	compare_account(w);
 }
 
 void purge_at_random(struct world *w)

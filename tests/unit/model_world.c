@@ -2,10 +2,12 @@
 
 #include <unistd.h>
 
+#include "clock.h"
 #include "flags.h"
 #include "instant.h"
 #include "message.h"
 #include "resume.h"
+#include "packer.h"
 #include "scratch.h"
 #include "stand.h"
 #include "verify.h"
@@ -77,10 +79,12 @@ void open_world(struct world *w)
 	stores_open(w->dir, test_meta_url(w->dir), &w->store, &w->s);
 	assert_int_equal(resume_run(w->s, &(struct resume_request){ .failed = cannot_resume, .ctx = w }), OK);
 	purge_stand(w->store, w->s, 0, &w->identity, &w->purge);
+	assert_int_equal(packer_open(&(struct packer_options){ w->store, 64 * 1024, SECOND_US }, &w->packer), OK);
 }
 
 void close_world(struct world *w)
 {
+	packer_close(&w->packer);
 	purge_close(&w->purge);
 	identity_close(&w->identity);
 	stores_close(&w->store, &w->s);

@@ -42,6 +42,7 @@ struct world {
 	struct service *s;
 	struct identity *identity;
 	struct purge *purge;
+	struct packer *packer;
 	int64_t floor; /* the past before that change is purged, but for snapshots */
 	int64_t account, other;
 	int64_t others; /* messages delivered to the other account */
@@ -125,6 +126,8 @@ void sync_session(struct world *w, struct session *s, bool expunges);
 /* NULL when the folder it tried cannot be selected. */
 struct session *any_session(struct world *w);
 
+/* What is staged is gathered, or some of it. */
+void pack_at_random(struct world *w);
 /* One purge, up to whatever state. */
 void purge_at_random(struct world *w);
 /* One restore of whatever kind, compared with what it promises; the model goes on from the outcome. */

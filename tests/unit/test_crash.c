@@ -35,6 +35,7 @@
 #include "instant.h"
 #include "message.h"
 #include "meta_failing.h"
+#include "packer.h"
 #include "purge.h"
 #include "restore.h"
 #include "resume.h"
@@ -370,6 +371,19 @@ static int restore_exactly(struct world *w)
 	return restore(w, (struct span){ 0 }, (struct span){ 0 }, true);
 }
 
+/* Where nothing can be appended to a pack: what waits in the database goes into one. Elsewhere there is nothing to do. */
+static int gather(struct world *w)
+{
+	struct packer *p;
+	struct packer_report r;
+	int e = packer_open(&(struct packer_options){ w->store, 64 * 1024, SECOND_US }, &p);
+	if (e)
+		return e;
+	e = packer_run(p, true, NULL, NULL, &r);
+	packer_close(&p);
+	return e;
+}
+
 static int undo_losses(struct world *w);
 static int undo_the_undo(struct world *w);
 static int undo_exact(struct world *w);
@@ -395,6 +409,7 @@ static const struct step {
 	{ "create folders", create_folder, WHOLE },
 	{ "rename a folder", rename_folder, WHOLE },
 	{ "delete a folder", delete_folder, WHOLE },
+	{ "gather staged bodies", gather, WHOLE | REPEATS },
 	{ "restore all", restore_all, RESUMES },
 	{ "restore 1,200 elsewhere", restore_into, RESUMES },
 	{ "undo", undo_losses, RESUMES },
@@ -695,11 +710,17 @@ static void fall(int step)
 	_exit(1);
 }
 
+static void powercut_url(const char *dir, unsigned seed, char out[200])
+{
+	const char *url = test_blob_url(dir);
+	snprintf(out, 200, "%s%cpowercut=1&seed=%u", url, strchr(url, '?') ? '&' : '?', seed);
+}
+
 static void live_and_die(struct world *w, unsigned seed)
 {
-	char meta[64], blob[64];
+	char meta[64], blob[200];
 	snprintf(meta, sizeof meta, "sqlite:meta.db?powercut=1&seed=%u", seed);
-	snprintf(blob, sizeof blob, "file:blobs?powercut=1&seed=%u", seed);
+	powercut_url(w->dir, seed, blob);
 	armed = true;
 	if (open_world_at(w, meta, blob))
 		fall(0);
@@ -863,12 +884,13 @@ static int purge_all(struct world *w)
 	return purge_up_to(w, head_stamp(w), &r);
 }
 
-static int (*const stages[])(struct world *w) = { purge_some, forget_snapshot, purge_some, lose_most, purge_all, purge_all };
+static int (*const stages[])(struct world *w) = { gather, purge_some, forget_snapshot, purge_some, lose_most, purge_all, gather,
+	purge_all };
 
 /* What the store holds of all that purge removes, in rows. */
 static uint64_t rows_of(struct world *w)
 {
-	static const char *const tables[] = { "past", "collection_past", "journal", "email", "body", "body_use", "delivery", "doomed" };
+	static const char *const tables[] = { "past", "collection_past", "journal", "email", "body", "body_use", "delivery", "doomed", "staged" };
 	char path[200], sql[100];
 	sqlite3 *db;
 	sqlite3_stmt *s;
@@ -925,13 +947,15 @@ static void prepare_purge(void)
 	cut = ends[13][ANNA];
 	floor_stamp = stamp_at(&w, cut);
 	struct purge_report r;
+	assert_int_equal(gather(&w), OK);
 	assert_int_equal(purge_some(&w), OK);
 	assert_kept(&w, "undisturbed");
 	assert_sound(&w, "undisturbed");
-	for (size_t i = 1; i + 2 < COUNT(stages); i++)
+	for (size_t i = 2; stages[i] != purge_all; i++)
 		assert_int_equal(stages[i](&w), OK);
 	assert_int_equal(purge_up_to(&w, head_stamp(&w), &r), OK);
 	assert_true(r.counts.versions && r.counts.folders && r.counts.changes && r.counts.emails && r.counts.bodies && r.counts.rewritten);
+	assert_int_equal(gather(&w), OK);
 	assert_int_equal(purge_up_to(&w, head_stamp(&w), &r), OK);
 	assert_true(r.counts.packs);
 	assert_sound(&w, "undisturbed");
@@ -946,7 +970,7 @@ static void die_while_purging(long call, bool after, unsigned seed)
 {
 	struct world w;
 	int status;
-	char when[100], meta[64], blob[64];
+	char when[100], meta[64], blob[200];
 	copy_world(finished, &w);
 	atomic_store(&ledger->acknowledged, 0);
 	atomic_store(&ledger->failed, 0);
@@ -957,7 +981,7 @@ static void die_while_purging(long call, bool after, unsigned seed)
 	assert_true(child >= 0);
 	if (!child) {
 		snprintf(meta, sizeof meta, "sqlite:meta.db?powercut=1&seed=%u", seed);
-		snprintf(blob, sizeof blob, "file:blobs?powercut=1&seed=%u", seed);
+		powercut_url(w.dir, seed, blob);
 		armed = true;
 		if (open_world_at(&w, meta, blob))
 			fall(0);

@@ -511,7 +511,7 @@ static const struct { const char *name; void (*run)(struct world *w); unsigned w
 	{ "copy", do_copy, 90 }, { "copy out of the past", do_copy_from_past, 20 }, { "expunge", do_expunge, 60 },
 	{ "sync", do_sync, 150 }, { "folder", do_folder, 120 }, { "subscribe", do_subscribe, 25 }, { "snapshot",
 	                                                                                            do_snapshot, 15 },
-	{ "account", do_account, 5 }, { "reopen", do_reopen, 4 }, { "restore", restore_at_random, 30 }, { "undo", undo_at_random, 30 }, { "exact", exact_at_random, 15 }, { "purge", purge_at_random, 12 },
+	{ "account", do_account, 5 }, { "reopen", do_reopen, 4 }, { "restore", restore_at_random, 30 }, { "undo", undo_at_random, 30 }, { "exact", exact_at_random, 15 }, { "purge", purge_at_random, 12 }, { "pack", pack_at_random, 12 },
 };
 
 static void one_step(struct world *w)

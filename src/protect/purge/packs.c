@@ -31,6 +31,7 @@ struct place {
 struct packs {
 	struct run *r;
 	struct buffer all; /* struct pack, by id */
+	struct buffer gone; /* int64_t: doomed packs that are not there any more */
 	/* reading rows */
 	int64_t after;
 	struct place rows[PURGE_READ];
@@ -93,13 +94,17 @@ static int read_doomed(struct meta_txn *t, void *arg)
 {
 	struct packs *q = arg;
 	struct meta_rows r;
+	buffer_reset(&q->gone);
 	int e = meta_query(t, &r, META_PURGE_DOOMED, "iiii", (int64_t)DOOM_PACK, (int64_t)0, (int64_t)0, INT64_MAX);
 	if (e)
 		return e;
 	while ((e = meta_next(&r)) > 0) {
-		struct pack *k = find_pack(q, meta_int(&r, 0));
+		int64_t id = meta_int(&r, 0);
+		struct pack *k = find_pack(q, id);
 		if (k)
 			k->doomed = meta_int(&r, 1);
+		else
+			buffer_put(&q->gone, &id, sizeof id);
 	}
 	meta_done(&r);
 	return e;
@@ -174,6 +179,18 @@ static int remove_pack(struct packs *q, const struct pack *k)
 	q->pack = k->id;
 	int e = blob_remove_pack(service_store(q->r->s)->blob, k->id);
 	return e || !k->doomed ? e : purge_step(q->r, spare_pack, q);
+}
+
+/* A run that was cut off may have removed them. */
+static int spare_gone(struct packs *q)
+{
+	const int64_t *id = (const int64_t *)(const void *)q->gone.p;
+	int e = buffer_ok(&q->gone) ? OK : fail_with(ERR_UNAVAILABLE, "no memory");
+	for (size_t i = 0; !e && !q->r->q->dry_run && i < q->gone.n / sizeof *id; i++) {
+		q->pack = id[i];
+		e = purge_step(q->r, spare_pack, q);
+	}
+	return e;
 }
 
 /* --- Rewriting --- */
@@ -297,6 +314,8 @@ static int purge_listed(struct packs *q)
 	const struct pack *list = (const struct pack *)(void *)q->all.p;
 	for (size_t i = 0; !e && i < q->all.n / sizeof *list; i++)
 		e = remove_pack(q, &list[i]);
+	if (!e)
+		e = spare_gone(q);
 	if (e)
 		return e;
 	choose(q);
@@ -314,6 +333,7 @@ int purge_packs(struct run *r)
 	int e = purge_listed(q);
 	buffer_free(&q->all);
 	buffer_free(&q->places);
+	buffer_free(&q->gone);
 	free(q);
 	return e;
 }

@@ -2,7 +2,6 @@
  * the test's. */
 #include "unit.h"
 
-#include <ftw.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sqlite3.h>
@@ -22,6 +21,7 @@
 #include "nodes.h"
 #include "packer.h"
 #include "purge.h"
+#include "scratch.h"
 #include "staged.h"
 #include "store.h"
 #include "store_inside.h"
@@ -91,8 +91,7 @@ static int set_up(void **state)
 	struct world *w = calloc(1, sizeof *w);
 	struct span name = SPAN("anna@example.org");
 	atomic_store(&ahead, 0);
-	strcpy(w->dir, access("/dev/shm", W_OK) ? "/tmp/perdura-staged-XXXXXX" : "/dev/shm/perdura-staged-XXXXXX");
-	assert_non_null(mkdtemp(w->dir));
+	scratch_make("staged", w->dir);
 	open_world(w);
 	assert_int_equal(account_add(w->s, &name, 1, SPAN("none"), &tester), OK);
 	open_behind(w);
@@ -100,17 +99,12 @@ static int set_up(void **state)
 	return 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
-{
-	return remove(path);
-}
-
 static int tear_down(void **state)
 {
 	struct world *w = *state;
 	sqlite3_close(w->db);
 	close_world(w);
-	nftw(w->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	scratch_remove(w->dir);
 	free(w);
 	return 0;
 }

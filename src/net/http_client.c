@@ -7,8 +7,8 @@
 
 #include "fail.h"
 
-/* A handle keeps its connections and its look-ups, so handles are kept; one that failed is not, so that the next request connects
-   and looks up anew. */
+/* A handle keeps its connections and its look-ups, so handles are kept. When a request fails, neither its handle is nor those that
+   are idle, whose connections may be as dead: the next ones connect and look up anew. */
 enum { HANDLES_KEPT = 32, HEAD_MOST = 16384, ADDRESS_S = 10, IDLE_S = 20, CONNECTION_S = 300 };
 
 struct http_client {
@@ -66,14 +66,19 @@ static CURL *take(struct http_client *c)
 
 static void give(struct http_client *c, CURL *h, bool sound)
 {
+	CURL *gone[HANDLES_KEPT + 1];
+	unsigned n = 0;
 	pthread_mutex_lock(&c->lock);
-	if (sound && c->n_idle < HANDLES_KEPT) {
+	if (!sound)
+		while (c->n_idle)
+			gone[n++] = c->idle[--c->n_idle];
+	if (sound && c->n_idle < HANDLES_KEPT)
 		c->idle[c->n_idle++] = h;
-		h = NULL;
-	}
+	else
+		gone[n++] = h;
 	pthread_mutex_unlock(&c->lock);
-	if (h)
-		curl_easy_cleanup(h);
+	while (n)
+		curl_easy_cleanup(gone[--n]);
 }
 
 struct transfer {

@@ -19,6 +19,7 @@
 #include "store.h"
 
 #define PACKS_US (60 * SECOND_US)
+#define PACKS_FAR_US (3600 * SECOND_US) /* in S3, where a list costs a request for each 1,000 */
 
 static const struct conn_protocol *const protocols[] = { &lmtp_protocol, &imap_protocol, &http_protocol,
 	&socketmap_protocol, &auth_protocol };
@@ -83,8 +84,8 @@ static int add_pack(void *ctx, const struct blob_pack_info *info)
 static void read_packs(struct node *n)
 {
 	struct packs p = { 0 };
-	int64_t now = clock_mono(), last = n->packs_read;
-	if ((last && now - last < PACKS_US) || !atomic_compare_exchange_strong(&n->packs_read, &last, now))
+	int64_t now = clock_mono(), last = n->packs_read, every = blob_is_whole(n->store->blob) ? PACKS_FAR_US : PACKS_US;
+	if ((last && now - last < every) || !atomic_compare_exchange_strong(&n->packs_read, &last, now))
 		return;
 	if (blob_list(n->store->blob, add_pack, &p))
 		return;

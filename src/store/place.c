@@ -58,8 +58,8 @@ static int settle(const struct place *p, struct meta *m, const struct blob_optio
 	char mark[BLOB_MARK], ours[BLOB_MARK];
 	int r = blob_mark(p->blob_url, o, NULL, mark);
 	if (!r)
-		return fail_with(ERR_INVALID, "%s is the folder of another database (its file .store says so): name an empty folder for "
-			"bodies", p->blob_url);
+		return fail_with(ERR_INVALID, "%s holds the bodies of another database (its mark, .store or object 0, says so): name an empty place "
+			"for bodies", p->blob_url);
 	if (r != ERR_NOT_FOUND)
 		return r;
 	snprintf(ours, sizeof ours, "%s", p->instance);
@@ -74,10 +74,10 @@ static int compare(const struct place *p, const struct blob_options *o, const st
 	bool first = !k->joined && !strcmp(k->mark, p->instance);
 	int r = blob_mark(p->blob_url, o, first ? k->mark : NULL, mark);
 	if (r == ERR_NOT_FOUND)
-		return fail_with(ERR_INVALID, "%s is not the folder that the nodes of this store share, which has a file .store with %s: mount "
-			"that one, or name it in blob.url", p->blob_url, k->mark);
+		return fail_with(ERR_INVALID, "%s is not where the nodes of this store keep bodies, which has a mark (.store, or object 0) with %s: "
+			"mount that folder, or name it in blob.url", p->blob_url, k->mark);
 	if (!r && strcmp(mark, k->mark))
-		return fail_with(ERR_INVALID, "%s is the folder of another store: its file .store holds %s, that of this store holds %s",
+		return fail_with(ERR_INVALID, "%s holds the bodies of another store: its mark is %s, that of this store is %s",
 			p->blob_url, mark, k->mark);
 	return r;
 }
@@ -88,11 +88,12 @@ int place_check(const struct place *p, struct meta *m, const struct blob_options
 	int r = meta_read(m, look, &k);
 	if (!r && !k.nodes)
 		r = refuse_orphans(p, o);
-	if (r || !meta_shared(m))
+	if (r || (!meta_shared(m) && !blob_is_far(p->blob_url)))
 		return r;
 	if (!*k.mark)
 		r = settle(p, m, o, &k);
 	if (!r)
 		r = compare(p, o, &k);
-	return r == ERR_CANNOT ? OK : r; /* these bodies are found by an address that is the same everywhere */
+	/* These bodies have no mark; or they cannot be reached now, and were the right ones before. */
+	return r == ERR_CANNOT || (r == ERR_UNAVAILABLE && k.joined) ? OK : r;
 }

@@ -1,8 +1,8 @@
 /* Whether bodies and metadata belong together, asked before a node writes anywhere.
  *
  * Nodes that share a database must see the same bodies. A folder cannot tell by itself whether it is the shared one, or a
- * local folder, or an empty mount point. So the first node to start on an empty pair writes who it is (DIR/instance) into the
- * database (facts, 'bodies') and then, as a mark, into the folder (file .store); every start compares the two. */
+ * local folder, or an empty mount point, nor can a bucket tell whose it is. So the first node to start on an empty pair writes who it is (DIR/instance) into the
+ * database (facts, 'bodies') and then, as a mark, beside the bodies (file .store, object 0); every start compares the two. */
 #ifndef PLACE_H
 #define PLACE_H
 

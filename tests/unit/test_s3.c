@@ -760,6 +760,28 @@ static void facade_reads(void **state)
 	place_end(&p);
 }
 
+/* Of two databases that name one prefix, the second is refused, also while there is no body yet. */
+static void marks(void **state)
+{
+	struct place p;
+	char out[BLOB_MARK];
+	struct blob_options o = { .node_name = "n1" };
+	place_new(&p, NULL);
+	o.dir = p.dir;
+	assert_true(blob_is_far(p.url) && !blob_is_far("file:blobs"));
+	assert_int_equal(blob_mark(p.url, &o, NULL, out), ERR_NOT_FOUND);
+	assert_int_equal(blob_mark(p.url, &o, "first", out), OK);
+	assert_string_equal(out, "first");
+	assert_int_equal(blob_mark(p.url, &o, "second", out), OK);
+	assert_string_equal(out, "first");
+	s3_fake_lie(p.fake, S3_DENIED, "", 0, -1);
+	assert_int_equal(blob_mark(p.url, &o, NULL, out), ERR_UNAVAILABLE);
+	s3_fake_lie(p.fake, S3_HONEST, "", 0, 0);
+	assert_int_equal(place_open(&p), OK);
+	lists(&p, 0); /* a mark is no pack */
+	place_end(&p);
+}
+
 /* What is damaged in the first store is read out of the mirror; check says that it is damaged. */
 static void damage_and_mirror(void **state)
 {
@@ -802,7 +824,7 @@ int main(void)
 		cmocka_unit_test(round_trips), cmocka_unit_test(wrong_stores), cmocka_unit_test(wrong_urls), cmocka_unit_test(keys),
 		cmocka_unit_test(passing_faults), cmocka_unit_test(lasting_faults), cmocka_unit_test(unfinished),
 		cmocka_unit_test(several_endpoints), cmocka_unit_test(mirror), cmocka_unit_test(cached), cmocka_unit_test(threads), cmocka_unit_test(cached_threads), cmocka_unit_test(long_lists),
-		cmocka_unit_test(facade_faults), cmocka_unit_test(facade_reads), cmocka_unit_test(damage_and_mirror),
+		cmocka_unit_test(facade_faults), cmocka_unit_test(facade_reads), cmocka_unit_test(damage_and_mirror), cmocka_unit_test(marks),
 		cmocka_unit_test(away), cmocka_unit_test(opened_away), cmocka_unit_test(real_server),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

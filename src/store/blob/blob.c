@@ -384,6 +384,11 @@ int blob_holds_packs(const char *url, const struct blob_options *o, bool *holds)
 	return *holds ? OK : r;
 }
 
+bool blob_is_far(const char *url)
+{
+	return blob_driver_far(url);
+}
+
 int blob_mark(const char *url, const struct blob_options *o, const char *put, char out[static BLOB_MARK])
 {
 	struct blob_backend *b;

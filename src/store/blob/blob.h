@@ -53,6 +53,8 @@ void blob_close(struct blob_store **s);
 bool blob_is_whole(const struct blob_store *s);
 /* Is there any pack, of whatever node? */
 int blob_holds_packs(const char *url, const struct blob_options *o, bool *holds);
+/* Is it far away, where a store of another node or database may be just as well? */
+bool blob_is_far(const char *url);
 /* The mark of the store at url: a word kept beside the packs, by which place.h knows the folder. put: what it becomes where
    there is none (NULL: nothing). ERR_NOT_FOUND: there is none. ERR_CANNOT: such a store has no mark. */
 enum { BLOB_MARK = 80 };

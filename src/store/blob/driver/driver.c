@@ -49,6 +49,12 @@ int blob_driver_open(const char *url, const struct blob_driver_options *o, struc
 	return r ? r : blob_failing_wrap(query, out);
 }
 
+bool blob_driver_far(const char *url)
+{
+	const struct blob_driver *d = driver_find(strncmp(url, "failing:", 8) ? url : url + 8);
+	return d && d->fetch;
+}
+
 int blob_read_other(struct blob_backend *b, int64_t pack, void *to, size_t n, int64_t offset)
 {
 	return b->driver->read_other ? b->driver->read_other(b, pack, to, n, offset) : fail_with(ERR_CANNOT, "there is no other copy");

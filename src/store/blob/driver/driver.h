@@ -89,6 +89,8 @@ int blob_read_other(struct blob_backend *b, int64_t pack, void *to, size_t n, in
 
 extern const struct blob_driver blob_driver_file, blob_driver_s3;
 
+/* Is what the URL names far away, so that others may name it too? */
+bool blob_driver_far(const char *url);
 /* Finds the driver of a URL and opens it, with what the URL wraps around it: failing:URL (failing.h), URL?powercut=1. With
    ?whole=1 a store that could append behaves as one that cannot (tests). */
 int blob_driver_open(const char *url, const struct blob_driver_options *o, struct blob_backend **out);

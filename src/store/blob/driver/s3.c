@@ -17,7 +17,7 @@
 #include "s3_pack.h"
 
 /* Packs as objects: PREFIX/<2 hex>/<node, 3 hex>-<boot epoch, 5 hex>-<sequence, 8 hex>, the first two digits being the last two of
- * the sequence, so that what is new is spread over the servers' indexes.
+ * the sequence, so that what is new is spread over the servers' indexes. PREFIX/0 is the store's mark.
  *
  * A store that does not answer is ERR_UNAVAILABLE; so is, once it is open, one whose keys or bucket are wrong now. Only a server that
  * says that the object is not there, in a bucket that is, makes a pack ERR_NOT_FOUND.
@@ -38,6 +38,7 @@ struct s3_backend {
 	_Atomic int64_t mirror_told; /* clock_mono() of the last line about reads from the mirror */
 };
 
+#define MARK_KEY "0"
 enum { UPLOAD_OLD_DAYS = 7, PAGE_MOST = 100000 };
 #define MIRROR_TOLD_EVERY (60 * SECOND_US)
 
@@ -266,7 +267,7 @@ static int s3_set_up(struct s3_backend *s, const char *where, const char *query,
 		r = s3_client_new(&s->config, &s->config.mirror, o->metrics, &s->mirror);
 	if (r)
 		return r;
-	r = prove(s);
+	r = o->node ? prove(s) : OK;
 	if (r != ERR_UNAVAILABLE && r != ERR_FULL)
 		return r;
 	log_line(LOG_WARN, "s3-unproved", "store=\"%s\" detail=%s", s3_client_where(s->client),
@@ -409,6 +410,29 @@ static int s3_remove(struct blob_backend *b, int64_t pack)
 	return r == ERR_NOT_FOUND ? OK : down(r);
 }
 
+static int read_mark(struct s3_client *c, char *out, size_t n)
+{
+	struct s3_call x = { .method = "GET", .key = MARK_KEY };
+	int r = s3_run(c, &x);
+	if (!r)
+		snprintf(out, n, "%.*s", SPAN_ARG(span_trim(buffer_span(&x.http.answer))));
+	s3_call_free(&x);
+	return r;
+}
+
+/* The first to put it wins. */
+static int s3_mark(struct blob_backend *b, const char *put, char *out, size_t n)
+{
+	struct s3_client *c = s3_of(b)->client;
+	int r = read_mark(c, out, n);
+	if (r == ERR_NOT_FOUND && put) {
+		r = run_simple(c, "PUT", MARK_KEY, span_of(put), true);
+		if (!r || r == ERR_EXISTS)
+			r = read_mark(c, out, n);
+	}
+	return down(r);
+}
+
 static int s3_copy(struct blob_backend *b, const char *to, struct file_copy *c)
 {
 	return fail_with(ERR_CANNOT, "the bodies are in bucket %s: copy that with a tool for S3 (rclone sync)", s3_client_where(s3_of(b)->client));
@@ -465,5 +489,5 @@ static int s3_repair(struct blob_backend *b, pack_inspect_fn *fn, void *ctx)
 
 const struct blob_driver blob_driver_s3 = {
 	.scheme = "s3", .open = s3_open, .close = s3_close, .create = s3_create, .write = s3_write, .sync = s3_sync, .done = s3_done,
-	.read = s3_read, .read_other = s3_read_other, .fetch = s3_fetch, .list = s3_list, .remove = s3_remove, .copy = s3_copy, .prune = s3_prune, .repair = s3_repair,
+	.read = s3_read, .read_other = s3_read_other, .fetch = s3_fetch, .list = s3_list, .remove = s3_remove, .copy = s3_copy, .prune = s3_prune, .mark = s3_mark, .repair = s3_repair,
 };

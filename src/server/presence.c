@@ -46,8 +46,10 @@ static int beat(struct presence *p)
 	struct meta *m = p->store->meta;
 	struct node_report r = { .address = p->opt.address, .version = p->opt.version };
 	int64_t unsure;
-	if (!meta_clock(m, &r.ahead, &unsure)) /* else it is as it was */
-		note_clock(p, clock_off(r.ahead, unsure));
+	int e = meta_clock(m, &r.ahead, &unsure);
+	if (e)
+		return e;
+	note_clock(p, clock_off(r.ahead, unsure));
 	r.horizon = meta_horizon(m);
 	r.needs = clock_now() - pin_oldest(p->opt.service);
 	return nodes_beat(p->store->nodes, &r);
@@ -100,16 +102,6 @@ static int start_thread(struct presence *p)
 	return pthread_create(&p->thread, NULL, beat_on, p) ? fail_with(ERR_UNAVAILABLE, "no thread") : OK;
 }
 
-/* The database tells the time soon after it was opened. */
-static void wait_for_clock(struct meta *m)
-{
-	int64_t ahead, unsure, until = clock_mono() + NODES_BEAT_US;
-	while (meta_clock(m, &ahead, &unsure) && clock_mono() < until) {
-		struct timespec pause = { 0, 10 * 1000000 };
-		nanosleep(&pause, NULL);
-	}
-}
-
 int presence_start(const struct presence_options *o, struct presence **out)
 {
 	struct presence *p = calloc(1, sizeof *p);
@@ -117,7 +109,6 @@ int presence_start(const struct presence_options *o, struct presence **out)
 		return fail_with(ERR_UNAVAILABLE, "no memory");
 	p->opt = *o;
 	p->store = service_store(o->service);
-	wait_for_clock(p->store->meta);
 	int e = beat(p);
 	if (!e && !meta_shared(p->store->meta)) {
 		free(p);

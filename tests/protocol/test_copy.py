@@ -10,6 +10,9 @@ import time
 import pytest
 from lmtp_client import Lmtp, message
 from node import PERDURA, Node, PopulatedNode
+from stores import META
+
+pytestmark = pytest.mark.skipif(bool(META), reason='only a database that is one file of the node is copied')
 
 
 @contextlib.contextmanager

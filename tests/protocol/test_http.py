@@ -9,6 +9,7 @@ import time
 import pytest
 from lmtp_client import Lmtp
 from node import PopulatedNode
+from stores import META
 
 
 @pytest.fixture(scope='module')
@@ -71,7 +72,8 @@ def test_metrics_move(node):
     assert moved('perdura_logins_total{result="ok"}') == 1
     assert moved('perdura_logins_total{result="denied"}') == 1
     assert moved('perdura_commits_total') >= 1
-    assert moved('perdura_commit_group_size_sum') >= moved('perdura_commit_group_size_count') >= 1
+    if not META:  # a server groups commits by itself
+        assert moved('perdura_commit_group_size_sum') >= moved('perdura_commit_group_size_count') >= 1
     assert moved('perdura_blob_sync_seconds_count') >= 1
     assert moved('perdura_imap_replies_total{result="ok"}') >= 3
     assert after['perdura_healthy'] == 1 and after['perdura_meta_bytes'] > 0

@@ -1,6 +1,7 @@
 #include "stores.h"
 
 #include <mysql.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +47,18 @@ static void give_up(const char *what)
 	abort();
 }
 
+/* The server of a URL, with its database in use or none. */
+static MYSQL *connect_to(const char *url, struct mariadb_url *u, bool use)
+{
+	if (strncmp(url, "mariadb:", 8) || mariadb_url_parse(url + 8, u))
+		give_up(fail_detail());
+	MYSQL *db = mysql_init(NULL);
+	if (!mysql_real_connect(db, u->address[0].host, u->user, u->password, use ? u->database : NULL, u->address[0].port, NULL,
+			CLIENT_MULTI_STATEMENTS | CLIENT_FOUND_ROWS))
+		give_up(mysql_error(db));
+	return db;
+}
+
 static void hush(void *ctx, const char *line)
 {
 }
@@ -55,11 +68,9 @@ static void create(const char *url)
 {
 	struct mariadb_url u;
 	char sql[200];
-	if (strncmp(url, "mariadb:", 8) || mariadb_url_parse(url + 8, &u))
-		give_up(fail_detail());
-	MYSQL *db = mysql_init(NULL);
+	MYSQL *db = connect_to(url, &u, false);
 	snprintf(sql, sizeof sql, "CREATE DATABASE `%s`", u.database);
-	if (!mysql_real_connect(db, u.address[0].host, u.user, u.password, NULL, u.address[0].port, NULL, 0) || mysql_query(db, sql))
+	if (mysql_query(db, sql))
 		give_up(mysql_error(db));
 	mysql_close(db);
 	if (meta_upgrade(url, &(struct meta_options){ 0 }, true, hush, NULL))
@@ -93,4 +104,81 @@ const char *test_blob_url(const char *dir)
 		return variable("PERDURA_TEST_BLOB"); /* below the test's folder */
 	fill(variable("PERDURA_TEST_BLOB"), '/', dir, url, sizeof url);
 	return url;
+}
+
+static int64_t sql_embedded(const char *dir, const char *sql)
+{
+	char path[512];
+	sqlite3 *db;
+	sqlite3_stmt *s;
+	int64_t first = 0;
+	snprintf(path, sizeof path, "%s/meta.db", dir);
+	if (sqlite3_open(path, &db))
+		give_up(path);
+	sqlite3_busy_timeout(db, 10000);
+	sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	sqlite3_exec(db, "PRAGMA wal_autocheckpoint=0", NULL, NULL, NULL);
+	for (const char *rest = sql; *rest;) {
+		if (sqlite3_prepare_v2(db, rest, -1, &s, &rest))
+			give_up(sqlite3_errmsg(db));
+		int rc = sqlite3_step(s);
+		if (rc == SQLITE_ROW)
+			first = sqlite3_column_int64(s, 0);
+		else if (rc == SQLITE_DONE && !sqlite3_stmt_readonly(s))
+			first = sqlite3_changes64(db);
+		else if (rc != SQLITE_DONE)
+			give_up(sqlite3_errmsg(db));
+		sqlite3_finalize(s);
+	}
+	sqlite3_close(db);
+	return first;
+}
+
+static int64_t sql_shared(const char *url, const char *sql)
+{
+	struct mariadb_url u;
+	int64_t first = 0;
+	MYSQL *db = connect_to(url, &u, true);
+	int more = mysql_query(db, "SET SESSION max_recursive_iterations = 100000");
+	if (!more)
+		more = mysql_query(db, sql);
+	for (; !more; more = mysql_next_result(db)) {
+		MYSQL_RES *rows = mysql_store_result(db);
+		MYSQL_ROW row = rows ? mysql_fetch_row(rows) : NULL;
+		first = !rows ? (int64_t)mysql_affected_rows(db) : row && row[0] ? atoll(row[0]) : 0;
+		mysql_free_result(rows);
+	}
+	if (more > 0) {
+		fprintf(stderr, "%s\n", sql);
+		give_up(mysql_error(db));
+	}
+	mysql_close(db);
+	return first;
+}
+
+int64_t test_meta_sql(const char *dir, const char *sql)
+{
+	return test_meta_shared() ? sql_shared(test_meta_url(dir), sql) : sql_embedded(dir, sql);
+}
+
+void test_meta_copied(const char *from, const char *to)
+{
+	struct mariadb_url a, b;
+	char mark[512], sql[400];
+	if (!test_meta_shared())
+		return;
+	snprintf(mark, sizeof mark, "%s/.database", to);
+	unlink(mark);
+	MYSQL *db = connect_to(test_meta_url(from), &a, true), *other = connect_to(test_meta_url(to), &b, true);
+	if (mysql_query(db, "SHOW TABLES"))
+		give_up(mysql_error(db));
+	MYSQL_RES *tables = mysql_store_result(db);
+	for (MYSQL_ROW row; (row = mysql_fetch_row(tables));) {
+		snprintf(sql, sizeof sql, "REPLACE INTO `%s` SELECT * FROM `%s`.`%s`", row[0], a.database, row[0]);
+		if (mysql_query(other, sql))
+			give_up(mysql_error(other));
+	}
+	mysql_free_result(tables);
+	mysql_close(db);
+	mysql_close(other);
 }

@@ -8,6 +8,7 @@
 #define STORES_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Is PERDURA_TEST_META set? What looks into the SQLite file skips then. */
 bool test_meta_shared(void);
@@ -18,5 +19,11 @@ bool test_blob_shared(void);
    call the database is made. They live until the thread's next call. */
 const char *test_meta_url(const char *dir);
 const char *test_blob_url(const char *dir);
+
+/* Statements behind the store's back: the first column of the first row, or how many rows they changed. They end the test when
+   they fail. */
+int64_t test_meta_sql(const char *dir, const char *sql);
+/* The folder `to` was copied from another, whose store is closed: so is the database, if it is not in there. */
+void test_meta_copied(const char *from, const char *to);
 
 #endif

@@ -392,8 +392,11 @@ struct crowd {
 static void *deliver_some(void *arg)
 {
 	struct crowd *c = arg;
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 4; i++) {
 		c->results[i] = deliver_to(c->w, c->account, c->number * 100 + i);
+		if (c->results[i] && c->results[i] != ERR_QUOTA)
+			print_message("%s\n", fail_detail());
+	}
 	return NULL;
 }
 

@@ -38,6 +38,13 @@ static void open_world(struct world *w)
 	open_world_at(w, test_meta_url(w->dir));
 }
 
+static void open_failing(struct world *w)
+{
+	char url[1100];
+	snprintf(url, sizeof url, "failing:%s", test_meta_url(w->dir));
+	open_world_at(w, url);
+}
+
 static void close_world(struct world *w)
 {
 	stores_close(&w->store, &w->s);
@@ -502,7 +509,7 @@ static void large_operations_are_resumed(void **state)
 		struct store_result sr = { 0 };
 		struct store_request q = { .uids = range(1, 1300), .op = STORE_ADD, .flags = FLAG_SEEN };
 		close_world(w);
-		open_world_at(w, "failing:sqlite:meta.db");
+		open_failing(w);
 		struct view *v = look(w, "INBOX");
 		meta_failing_set(w->store->meta, &(struct meta_failing_plan){ META_FAILING_COMMIT, 2, 0, ERR_UNAVAILABLE, false });
 		int e = cases[i].op[0] == 's' ? view_store(v, &q, &tester, &sr)
@@ -616,7 +623,7 @@ static void failed_copies_leave_nothing(void **state)
 	for (int i = 0; i < 1300; i++)
 		put(w, "INBOX", "same", 0);
 	close_world(w);
-	open_world_at(w, "failing:sqlite:meta.db");
+	open_failing(w);
 	struct view *v = look(w, "INBOX");
 	meta_failing_set(w->store->meta, &(struct meta_failing_plan){ META_FAILING_COMMIT, 3, 1, ERR_FULL, false });
 	assert_int_equal(view_copy(v, range(1, 1300), SPAN("Trash"), false, &tester, &c), ERR_FULL);

@@ -2,7 +2,6 @@
 #include "unit.h"
 
 #include <pthread.h>
-#include <sqlite3.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,7 +61,6 @@ struct world {
 	struct service *s;
 	struct identity *identity;
 	struct purge *purge;
-	sqlite3 *db; /* behind the store's back */
 };
 
 static void open_world(struct world *w, int64_t grace)
@@ -82,14 +80,10 @@ static int set_up(void **state)
 {
 	struct world *w = calloc(1, sizeof *w);
 	struct span names[] = { SPAN("anna@example.org"), SPAN("bert@example.org") };
-	char path[100];
 	atomic_store(&ahead, 0);
 	scratch_make("purge", w->dir);
 	open_world(w, 0);
 	assert_int_equal(account_add(w->s, names, 2, SPAN("none"), &tester), OK);
-	snprintf(path, sizeof path, "%s/meta.db", w->dir);
-	assert_int_equal(sqlite3_open(path, &w->db), SQLITE_OK);
-	sqlite3_busy_timeout(w->db, 10000);
 	*state = w;
 	return 0;
 }
@@ -97,7 +91,6 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	struct world *w = *state;
-	sqlite3_close(w->db);
 	close_world(w);
 	scratch_remove(w->dir);
 	free(w);
@@ -106,15 +99,7 @@ static int tear_down(void **state)
 
 static int64_t sql(struct world *w, const char *text)
 {
-	sqlite3_stmt *s;
-	assert_int_equal(sqlite3_prepare_v2(w->db, text, -1, &s, NULL), SQLITE_OK);
-	int rc = sqlite3_step(s);
-	int64_t n = rc == SQLITE_ROW ? sqlite3_column_int64(s, 0) : 0;
-	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
-		print_message("%s: %s\n", text, sqlite3_errmsg(w->db));
-	assert_true(rc == SQLITE_ROW || rc == SQLITE_DONE);
-	sqlite3_finalize(s);
-	return n;
+	return test_meta_sql(w->dir, text);
 }
 
 static void say_trouble(void *ctx, const char *line)
@@ -723,11 +708,13 @@ static void slots(void **state)
 
 static void commit_ids(void **state)
 {
-	static const char add[] = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 2499)"
-		" INSERT INTO commit_id SELECT %lld + i, 0, %lld + i FROM n";
+	static const char add[] = "INSERT INTO commit_id WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 2499)"
+		" SELECT %lld + i, 0, %lld + i FROM n";
 	struct world *w = *state;
 	char text[300];
 	int64_t now = clock_now();
+	if (test_meta_shared())
+		skip(); /* every transaction adds one there */
 	snprintf(text, sizeof text, add, (long long)meta_commit_id(1, now), (long long)now);
 	sql(w, text);
 	snprintf(text, sizeof text, "INSERT INTO commit_id VALUES (77, 1, %lld), (5000000, 0, %lld)", (long long)now,

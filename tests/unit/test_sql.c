@@ -76,6 +76,13 @@ static const struct shape {
 	{ META_FACT_GET, "s" },
 	{ META_FACT_ADD, "ss" },
 	{ META_FACT_SET, "ss" },
+	{ META_FOLLOWER_ADD, "sn" },
+	{ META_FOLLOWER_GET, "s" },
+	{ META_FOLLOWER_SLOT, "ns" },
+	{ META_FOLLOWER_DROP, "s" },
+	{ META_FOLLOW_DIRTY, "snnnl" },
+	{ META_FOLLOW_HEADS, "snl" },
+	{ META_NAME_ITEM, "nns" },
 	{ META_POSITION_GET, "sn" },
 	{ META_POSITION_SET, "sni" },
 	{ META_DIRECTORY_BY_NAME, "nns" },
@@ -116,12 +123,12 @@ static const struct shape {
 	{ META_PURGE_DELIVERY_DROP, "nnbn" },
 };
 
-enum { OPS = 40, TRANSACTIONS = 150 };
+enum { OPS = 40, TRANSACTIONS = 150, PARAMETERS = 130 };
 
 struct op {
 	const struct shape *shape;
 	enum meta_sql stmt;
-	struct meta_value v[META_ARGUMENTS];
+	struct meta_value v[PARAMETERS];
 	size_t n;
 };
 
@@ -183,7 +190,7 @@ static void draw_op(unsigned *seed, struct op *op)
 	op->n = 0;
 	for (const char *p = meta_sql_text(op->stmt); (p = strchr(p, '?')); p++) {
 		bool limit = !strncmp(p - 6, "LIMIT ", 6);
-		assert_true(op->n < META_ARGUMENTS);
+		assert_true(op->n < PARAMETERS);
 		op->v[op->n] = draw_value(seed, op->shape ? op->shape->types[op->n] : limit ? 'l' : 'n');
 		op->n++;
 	}

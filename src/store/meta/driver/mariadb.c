@@ -208,12 +208,6 @@ static void stats(struct meta *m, struct meta_stats *out)
 	out->bytes = mariadb_pool_bytes(of(m)->pool);
 }
 
-static int read_clock(struct meta *m, int64_t *ahead, int64_t *unsure)
-{
-	bool known = mariadb_pool_clock(of(m)->pool, ahead, unsure);
-	return known ? OK : fail_with(ERR_UNAVAILABLE, "no node of the database has told the time lately");
-}
-
 const struct meta_driver meta_mariadb = {
 	.scheme = "mariadb",
 	.open = open_mariadb,
@@ -225,9 +219,7 @@ const struct meta_driver meta_mariadb = {
 	.verify = verify,
 	.copy = copy,
 	.stats = stats,
-	.clock = read_clock,
 	.execute = mariadb_execute,
-	.must = mariadb_must,
 	.expect = mariadb_expect,
 	.query = mariadb_query,
 	.next = mariadb_next,

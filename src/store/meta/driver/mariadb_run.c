@@ -79,8 +79,6 @@ static int end_of(const struct mariadb_txn *t, int r, size_t done, bool sent)
 {
 	if (!r || !sent)
 		return r == ERR_CONFLICT ? META_AGAIN : r;
-	if (t->base.missed)
-		return r;
 	if (t->fault == FAULT_LOST)
 		return OPEN_END;
 	if (done == 0)

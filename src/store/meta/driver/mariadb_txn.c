@@ -1,7 +1,6 @@
 #include "mariadb_txn.h"
 
 #include <assert.h>
-#include <mysqld_error.h>
 #include <stdlib.h>
 
 #include "fail.h"
@@ -11,7 +10,6 @@
 enum {
 	PENDING_BYTES = 256 * 1024, /* of writes that wait; with more they go at once */
 	PENDING = 1000,
-	EXPECTED = 10000, /* queries that are named in one transaction; more are asked one by one */
 };
 
 static struct mariadb_txn *of(struct meta_txn *t)
@@ -21,14 +19,13 @@ static struct mariadb_txn *of(struct meta_txn *t)
 
 void mariadb_txn_init(struct mariadb_txn *t, struct mariadb_pool *p, const signed char *account_at, struct metrics *m, bool writes)
 {
-	*t = (struct mariadb_txn){ .pool = p, .account_at = account_at, .metrics = m, .writes = writes, .last = META_STATEMENTS };
+	*t = (struct mariadb_txn){ .pool = p, .account_at = account_at, .metrics = m, .writes = writes };
 }
 
 void mariadb_txn_forget(struct mariadb_txn *t)
 {
 	while (t->n_expected)
 		mysql_free_result(t->expected[--t->n_expected].rows);
-	t->asked = 0;
 	buffer_reset(&t->expects);
 }
 
@@ -39,9 +36,7 @@ void mariadb_txn_free(struct mariadb_txn *t)
 	mariadb_pool_give(t->pool, &t->conn, t->fault);
 	mariadb_txn_forget(t);
 	buffer_free(&t->pending);
-	buffer_free(&t->guards);
 	buffer_free(&t->expects);
-	free(t->expected);
 	buffer_free(&t->text);
 	buffer_free(&t->batch);
 }
@@ -104,16 +99,6 @@ static int connection(struct mariadb_txn *t)
 	return t->conn ? OK : mariadb_pool_take(t->pool, t->named ? t->account : 0, t->writes, &t->conn);
 }
 
-/* What the at-th of those that waited was to guard. */
-static const struct meta_must *guarded(const struct mariadb_txn *t, size_t at)
-{
-	const struct mariadb_guard *g = (const struct mariadb_guard *)(const void *)t->guards.p;
-	for (size_t i = 0; i < t->guards.n / sizeof *g; i++)
-		if (g[i].at == at)
-			return &g[i].must;
-	return NULL;
-}
-
 static int failed(struct mariadb_txn *t, size_t at)
 {
 	char what[81];
@@ -161,15 +146,10 @@ static int send_batch(struct mariadb_txn *t, const struct shares *s, struct mari
 	metric_add(t->metrics, METRIC_META_TRIPS, 0, 1);
 	t->wrote = t->wrote || s->pending;
 	int r = mariadb_batch(t->conn, buffer_span(&t->batch), total(s), a, good) ? OK : failed(t, *good);
-	const struct meta_must *must = r && t->conn->error == ER_SUBQUERY_NO_1_ROW ? guarded(t, *good - s->beginning) : NULL;
-	if (must)
-		r = meta_missed(&t->base, must);
 	note_beginning(t, s, *good);
 	if (*good >= s->beginning + s->pending + s->expected) {
 		buffer_reset(&t->pending);
-		buffer_reset(&t->guards);
 		t->n_pending = 0;
-		t->last = META_STATEMENTS;
 		keep_expected(t, a + s->beginning + s->pending);
 	} else {
 		t->base.failed = r;
@@ -213,61 +193,15 @@ static void note_account(struct mariadb_txn *t, enum meta_sql stmt, const struct
 	t->account = v[at].i;
 }
 
-static int send_waiting(struct mariadb_txn *t)
+static int wait_with(struct mariadb_txn *t, enum meta_sql stmt, const struct meta_value *v, size_t n)
 {
 	size_t done;
 	bool sent;
-	return mariadb_txn_send(t, (struct span){ 0 }, 0, NULL, &done, &sent);
-}
-
-/* Rows that are inserted one after the other into the same table become one statement. */
-static bool join_last(struct mariadb_txn *t, enum meta_sql stmt, const struct meta_value *v, size_t n)
-{
-	size_t end = t->pending.n;
-	if (stmt != t->last || !end || !buffer_ok(&t->pending))
-		return false;
-	t->pending.p[end - 1] = ',';
-	if (mariadb_text_put_row(&t->pending, stmt, v, n)) {
-		buffer_putc(&t->pending, ';');
-		return true;
-	}
-	t->pending.p[end - 1] = ';';
-	return false;
-}
-
-static int wait_with(struct mariadb_txn *t, enum meta_sql stmt, const struct meta_value *v, size_t n)
-{
-	if (!join_last(t, stmt, v, n)) {
-		mariadb_text_put(&t->pending, stmt, v, n);
-		buffer_putc(&t->pending, ';');
-		t->n_pending++;
-	}
-	t->last = stmt;
-	return t->n_pending < PENDING && t->pending.n < PENDING_BYTES ? OK : send_waiting(t);
-}
-
-static int check_writes(const struct mariadb_txn *t, enum meta_sql stmt)
-{
-	if (!t->writes)
-		return fail_with(ERR_CANNOT, "mariadb: a transaction that reads cannot write: %.80s", meta_sql_text(stmt));
-	return t->base.failed;
-}
-
-/* A statement that fails ends the batch, COMMIT or not: a query that gives two rows for one, if the number is another. */
-int mariadb_must(struct meta_txn *base, enum meta_sql stmt, const struct meta_value *v, size_t n, const struct meta_must *must)
-{
-	struct mariadb_txn *t = of(base);
-	int r = check_writes(t, stmt);
-	if (r)
-		return r;
-	note_account(t, stmt, v);
-	struct mariadb_guard g = { t->n_pending + 1, *must };
 	mariadb_text_put(&t->pending, stmt, v, n);
-	buffer_printf(&t->pending, ";SELECT IF(ROW_COUNT()=%lld,0,(SELECT 1 UNION SELECT 2));", (long long)must->rows);
-	buffer_put(&t->guards, &g, sizeof g);
-	t->n_pending += 2;
-	t->last = META_STATEMENTS;
-	return t->n_pending < PENDING && t->pending.n < PENDING_BYTES ? OK : send_waiting(t);
+	buffer_putc(&t->pending, ';');
+	if (++t->n_pending < PENDING && t->pending.n < PENDING_BYTES)
+		return OK;
+	return mariadb_txn_send(t, (struct span){ 0 }, 0, NULL, &done, &sent);
 }
 
 int mariadb_execute(struct meta_txn *base, enum meta_sql stmt, const struct meta_value *v, size_t n, int64_t *changed)
@@ -276,38 +210,26 @@ int mariadb_execute(struct meta_txn *base, enum meta_sql stmt, const struct meta
 	struct mariadb_answer answer;
 	size_t done;
 	bool sent;
-	int r = check_writes(t, stmt);
-	if (r)
-		return r;
+	if (!t->writes)
+		return fail_with(ERR_CANNOT, "mariadb: a transaction that reads cannot write: %.80s", meta_sql_text(stmt));
+	if (base->failed)
+		return base->failed;
 	note_account(t, stmt, v);
 	if (!changed)
 		return wait_with(t, stmt, v, n);
 	buffer_reset(&t->text);
 	mariadb_text_put(&t->text, stmt, v, n);
 	t->wrote = true;
-	r = mariadb_txn_send(t, buffer_span(&t->text), 1, &answer, &done, &sent);
+	int r = mariadb_txn_send(t, buffer_span(&t->text), 1, &answer, &done, &sent);
 	if (!r)
 		*changed = answer.changed;
 	return r;
 }
 
-static bool has_room(struct mariadb_txn *t)
-{
-	if (t->n_expected < t->room)
-		return true;
-	size_t room = t->room ? 2 * t->room : 16;
-	struct mariadb_expected *more = room <= EXPECTED ? realloc(t->expected, room * sizeof *more) : NULL;
-	if (!more)
-		return false;
-	t->expected = more;
-	t->room = room;
-	return true;
-}
-
 void mariadb_expect(struct meta_txn *base, enum meta_sql stmt, const struct meta_value *v, size_t n)
 {
 	struct mariadb_txn *t = of(base);
-	if (base->failed || !has_room(t))
+	if (t->n_expected == MARIADB_EXPECTED || base->failed)
 		return;
 	note_account(t, stmt, v);
 	struct mariadb_expected *e = &t->expected[t->n_expected++];
@@ -316,15 +238,16 @@ void mariadb_expect(struct meta_txn *base, enum meta_sql stmt, const struct meta
 	e->n = t->expects.n - e->at;
 }
 
-/* Mostly the first of those that were not asked for. */
-static struct mariadb_expected *find_expected(struct mariadb_txn *t, struct span text)
+/* What was expected under this text: its rows, or it goes from the list, as it is asked now. */
+static MYSQL_RES *take_expected(struct mariadb_txn *t, struct span text)
 {
-	while (t->asked < t->n_expected && !t->expected[t->asked].n)
-		t->asked++;
-	for (size_t i = t->asked; i < t->n_expected; i++) {
+	for (size_t i = 0; i < t->n_expected; i++) {
 		struct mariadb_expected *e = &t->expected[i];
-		if (e->n && span_eq(span_sub(buffer_span(&t->expects), e->at, e->n), text))
-			return e;
+		if (!span_eq(span_sub(buffer_span(&t->expects), e->at, e->n), text))
+			continue;
+		MYSQL_RES *rows = e->rows;
+		memmove(e, e + 1, (--t->n_expected - i) * sizeof *e);
+		return rows;
 	}
 	return NULL;
 }
@@ -351,18 +274,6 @@ static int give_rows(MYSQL_RES *all, void **out)
 	return OK;
 }
 
-/* Where it is not fetched yet it goes in its place among the others: what was named before it is read before it. */
-static int ask_expected(struct mariadb_txn *t, struct mariadb_expected *e, void **out)
-{
-	int r = e->fetched ? OK : send_waiting(t);
-	if (r)
-		return r;
-	MYSQL_RES *rows = e->rows;
-	e->rows = NULL;
-	e->n = 0;
-	return give_rows(rows, out);
-}
-
 int mariadb_query(struct meta_txn *base, enum meta_sql stmt, const struct meta_value *v, size_t n, void **out)
 {
 	struct mariadb_txn *t = of(base);
@@ -374,9 +285,9 @@ int mariadb_query(struct meta_txn *base, enum meta_sql stmt, const struct meta_v
 	note_account(t, stmt, v);
 	buffer_reset(&t->text);
 	mariadb_text_put(&t->text, stmt, v, n);
-	struct mariadb_expected *e = find_expected(t, buffer_span(&t->text));
-	if (e)
-		return ask_expected(t, e, out);
+	MYSQL_RES *rows = take_expected(t, buffer_span(&t->text));
+	if (rows)
+		return give_rows(rows, out);
 	int r = mariadb_txn_send(t, buffer_span(&t->text), 1, &answer, &done, &sent);
 	return r ? r : give_rows(answer.rows, out);
 }

@@ -7,17 +7,13 @@
 #include "buffer.h"
 #include "mariadb_pool.h"
 
+enum { MARIADB_EXPECTED = 32 };
+
 /* A query that was named ahead, by its whole text. */
 struct mariadb_expected {
-	size_t at, n; /* of the text in expects; n 0: it was asked for */
+	size_t at, n; /* of the text in expects */
 	bool fetched;
 	MYSQL_RES *rows; /* until it is asked for */
-};
-
-/* A write that waits, and the statement behind it that fails if it changed another number of rows. */
-struct mariadb_guard {
-	size_t at; /* the number of that statement, among those that wait */
-	struct meta_must must;
 };
 
 struct mariadb_txn {
@@ -31,12 +27,9 @@ struct mariadb_txn {
 	int64_t account; /* the first that was named */
 	struct buffer pending; /* writes that wait, each with a semicolon behind it */
 	size_t n_pending;
-	enum meta_sql last; /* of those that wait; META_STATEMENTS: none that another could join */
-	struct buffer guards; /* struct mariadb_guard each */
 	struct buffer expects;
-	struct mariadb_expected *expected;
-	size_t n_expected, room;
-	size_t asked; /* all before this one were asked for */
+	struct mariadb_expected expected[MARIADB_EXPECTED];
+	size_t n_expected;
 	struct buffer text, batch; /* of the statement that is asked; of all that go together */
 	enum mariadb_fault fault; /* the last failure of the connection */
 };
@@ -58,7 +51,6 @@ int mariadb_txn_send(struct mariadb_txn *t, struct span sql, size_t n, struct ma
 
 /* The statement part of the driver. */
 int mariadb_execute(struct meta_txn *t, enum meta_sql stmt, const struct meta_value *v, size_t n, int64_t *changed);
-int mariadb_must(struct meta_txn *t, enum meta_sql stmt, const struct meta_value *v, size_t n, const struct meta_must *must);
 void mariadb_expect(struct meta_txn *t, enum meta_sql stmt, const struct meta_value *v, size_t n);
 int mariadb_query(struct meta_txn *t, enum meta_sql stmt, const struct meta_value *v, size_t n, void **out);
 int mariadb_next(struct meta_txn *t, void *stmt);

@@ -468,6 +468,117 @@ static void test_hot_row(void **state)
 	meta_close(&store[1]);
 }
 
+/* A delivery links to a body, purge finds no use of it, at the same moment. */
+struct race {
+	struct meta *m;
+	int64_t body;
+	bool late; /* they meet after their statements, which wait for no lock of the other */
+	pthread_barrier_t *both;
+	int runs;
+	bool won;
+	int result;
+};
+
+static void meet(struct race *k, bool late)
+{
+	if (k->late == late && !k->runs)
+		pthread_barrier_wait(k->both);
+}
+
+static int ask(struct meta_txn *t, enum meta_sql stmt, int64_t id, int64_t *out)
+{
+	struct meta_rows r;
+	int e = meta_one(t, &r, stmt, "i", id);
+	if (e)
+		return e;
+	*out = meta_int(&r, 0);
+	meta_done(&r);
+	return OK;
+}
+
+static int link_body(struct meta_txn *t, void *arg)
+{
+	struct race *k = arg;
+	int64_t state = 1;
+	meet(k, false);
+	int e = ask(t, META_BLOB_LOCK, k->body, &state);
+	k->won = !e && !state;
+	if (k->won)
+		e = meta_do(t, META_BLOB_LINK, "ii", clock_now(), k->body);
+	if (k->won && !e)
+		e = meta_try(t, META_BLOB_USE_ADD, "ii", k->body, INT64_C(1)); /* both are carried out */
+	meet(k, true);
+	k->runs++;
+	return e;
+}
+
+static int condemn_body(struct meta_txn *t, void *arg)
+{
+	struct race *k = arg;
+	int64_t state = 1, uses = 1;
+	meet(k, false);
+	int e = ask(t, META_BLOB_LOCK, k->body, &state);
+	if (!e)
+		e = ask(t, META_PURGE_USES, k->body, &uses);
+	k->won = !e && !state && !uses;
+	if (k->won)
+		e = meta_try(t, META_PURGE_CONDEMN, "ii", clock_now(), k->body);
+	meet(k, true);
+	k->runs++;
+	return e;
+}
+
+static void *link_it(void *arg)
+{
+	struct race *k = arg;
+	k->result = meta_run(k->m, link_body, k, NULL);
+	return NULL;
+}
+
+static int add_body(struct meta_txn *t, void *arg)
+{
+	int64_t *id = arg;
+	return meta_do(t, META_BLOB_ADD, "iiibiiiii", *id, INT64_C(0), INT64_C(1), SPAN("sha"), INT64_C(1), INT64_C(0), *id, INT64_C(1),
+		INT64_C(1));
+}
+
+/* Never both: on one node the second sees what the first did, of two nodes one is refused and runs again. */
+static void test_link_or_condemn(void **state)
+{
+	struct fixture *f = world(state);
+	struct mariadb_url *u = &f->parsed;
+	struct meta *store[2];
+	pthread_barrier_t both;
+	pthread_t thread;
+	pthread_barrier_init(&both, NULL, 2);
+	for (size_t i = 0; i < 2; i++) {
+		char url[700];
+		const struct mariadb_address *a = &u->address[i * (u->hosts - 1)];
+		snprintf(url, sizeof url, "mariadb://%s:%s@%s:%u/%s", u->user, u->password, a->host, a->port, u->database);
+		meta_close(&f->m);
+		assert_int_equal(open_store(f, url), OK);
+		store[i] = f->m;
+		f->m = NULL;
+		meta_node(store[i], (int64_t)i + 1);
+	}
+	for (int64_t body = 1; body <= 20; body++) {
+		bool apart = body % 2 && u->hosts > 1;
+		struct race l = { .m = store[apart], .body = body, .late = apart, .both = &both }, c = l;
+		c.m = store[0];
+		assert_int_equal(meta_run(store[0], add_body, &body, NULL), OK);
+		assert_int_equal(pthread_create(&thread, NULL, link_it, &l), 0);
+		assert_int_equal(meta_run(c.m, condemn_body, &c, NULL), OK);
+		pthread_join(thread, NULL);
+		assert_int_equal(l.result, OK);
+		assert_int_equal(l.won + c.won, 1);
+		assert_true(!apart || l.runs + c.runs > 2);
+	}
+	assert_int_equal(number(f, "SELECT COUNT(*) FROM body b WHERE state = (SELECT COUNT(*) FROM body_use u WHERE u.body = b.id)"), 0);
+	pthread_barrier_destroy(&both);
+	meta_close(&store[0]);
+	meta_close(&store[1]);
+}
+
 /* More threads than connections: they wait for one another. */
 static void test_few_connections(void **state)
 {
@@ -760,7 +871,7 @@ int main(void)
 		cmocka_unit_test(test_urls), cmocka_unit_test(test_passwords), cmocka_unit_test(test_text),
 		T(test_write_and_read), T(test_expected), T(test_a_late_failure_spoils), T(test_reading_cannot_write), T(test_values),
 		T(test_large_transaction), T(test_verify_and_copy),
-		T(test_outcomes), T(test_a_lie), T(test_fences), T(test_failover), T(test_hot_row), T(test_few_connections),
+		T(test_outcomes), T(test_a_lie), T(test_fences), T(test_failover), T(test_hot_row), T(test_link_or_condemn), T(test_few_connections),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -129,6 +129,28 @@ def test_flags_and_expunges_are_told_too(pair):
         listener.close()
 
 
+def test_a_flood_of_changes_is_told_to_its_end(pair):
+    """From both nodes at once, and to sessions on both; what a notice did not carry the poll does."""
+    nodes = [*pair, *pair]
+    count, each = pair[0].count(pair[0].user), 60
+    listeners = [Listener(n) for n in pair]
+
+    def flood(node, n):
+        with Lmtp(node.lmtp) as lmtp:
+            for i in range(each):
+                assert lmtp.deliver(message(f'flood {n} {i}'), node.user)[0].startswith('250')
+
+    threads = [threading.Thread(target=flood, args=(node, n)) for n, node in enumerate(nodes)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    end = time.monotonic()
+    for listener in listeners:
+        assert listener.wait(rb'\* %d EXISTS' % (count + each * len(nodes))) < end + POLL
+        listener.close()
+
+
 def test_settings_count_everywhere_soon(pair):
     a, b = pair
 

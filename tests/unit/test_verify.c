@@ -163,6 +163,12 @@ static void folder_work(struct world *w)
 	assert_int_equal(folder_rename(w->s, BERT, SPAN("INBOX"), SPAN("old"), &tester), OK);
 }
 
+static int add_follower(struct meta_txn *t, void *arg)
+{
+	int e = meta_do(t, META_FOLLOWER_ADD, "si", SPAN("index"), INT64_C(0));
+	return e ? e : meta_do(t, META_FOLLOWER_SLOT, "is", INT64_C(1), SPAN("index"));
+}
+
 static int make_template(void **state)
 {
 	struct world w;
@@ -179,6 +185,7 @@ static int make_template(void **state)
 	assert_int_equal(restore_account(w.s, names[2], &tester, &carl), OK);
 	assert_int_equal(account_password(w.s, &carl, 1, SPAN("other"), &tester), OK);
 	assert_int_equal(account_remove(w.s, CARL, &tester), OK);
+	assert_int_equal(meta_run(w.store->meta, add_follower, NULL, NULL), OK);
 	close_world(&w);
 	return 0;
 }
@@ -382,6 +389,7 @@ static const struct case_of_damage damages[] = {
 	{ "L5", "INSERT INTO names VALUES (77, 1, 'x', 1)", "account 77: has rows, but no head" },
 	{ "L5", "DELETE FROM head WHERE account = 3", "account 3: has rows, but no head" },
 
+	{ "L6", "DELETE FROM dirty WHERE account = 2", "bert@example.org: no slot of dirty names its last change" },
 	{ "C1", "UPDATE head SET next_collection = 3" IN_ANNA, "anna@example.org: Sent: its id 4 may be given out again" },
 	{ "C1", "UPDATE head SET next_uidvalidity = 4" IN_ANNA, "INBOX: its UIDVALIDITY may be given out again" },
 	{ "C1", "UPDATE collection SET uidvalidity = (SELECT uidvalidity FROM collection" IN_ANNA "AND id = 1)" IN_ANNA "AND name = 'Sent'",

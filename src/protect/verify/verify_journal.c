@@ -14,6 +14,7 @@ struct journal_page {
 	int64_t after;
 	struct journal_row rows[VERIFY_PAGE];
 	size_t n;
+	bool dirty; /* the head's change is named in it, or need not be */
 };
 
 static bool body_sound(struct span body)
@@ -69,12 +70,28 @@ static bool verify_page(const struct journal_page *p, struct journal_row *last)
 	return p->n == VERIFY_PAGE;
 }
 
+/* Purge takes a row of dirty when every follower has read its slot. */
+static int read_dirty(struct meta_txn *t, struct journal_page *p, const struct head *now)
+{
+	struct meta_rows r;
+	int64_t slot = now->stamp / DIRTY_SLOT_US;
+	int e = meta_one(t, &r, META_CHECK_DIRTY, "ii", slot, p->a->id);
+	if (e)
+		return e;
+	int64_t read_below = meta_int(&r, 0);
+	p->dirty = !read_below || slot < read_below || meta_int(&r, 1);
+	meta_done(&r);
+	return OK;
+}
+
 /* Rows above the head that was read: fine only when the head has moved since. */
 static int read_head_now(struct meta_txn *t, void *arg)
 {
 	struct journal_page *p = arg;
 	struct head now;
 	int e = change_head(t, p->a->id, &now);
+	if (!e)
+		e = read_dirty(t, p, &now);
 	p->after = now.change;
 	return e ? e : read_journal(t, arg);
 }
@@ -102,6 +119,9 @@ int verify_journal(struct account *a)
 	if (!e && !a->v->report.cancelled && p->n)
 		trouble(a->v, "%s: journal: @%lld lies above the head @%lld: " FIX_DATABASE, a->name, (long long)p->rows[0].change,
 		        (long long)p->after);
+	if (!e && !a->v->report.cancelled && !p->dirty)
+		trouble(a->v, "%s: no slot of dirty names its last change, so followers see it with their next sweep only: " FIX_DATABASE,
+		        a->name);
 	free(p);
 	return e;
 }

@@ -59,15 +59,17 @@ static int read_endpoints(struct s3_place *p, const char *list)
 	return r;
 }
 
-/* The keys of objects keep to what no server and no proxy on the way sees a need to write otherwise. */
+#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
+
+/* Keys of objects keep to what no server and no proxy on the way sees a need to write otherwise. */
 static int read_prefix(const char *s, struct s3_config *c)
 {
 	size_t n = strlen(s);
 	while (n && s[n - 1] == '/')
 		n--;
-	if (n + 2 > sizeof c->prefix || !is_made_of(s, n, "abcdefghijklmnopqrstuvwxyz0123456789/-") || strstr(s, "//") || *s == '/')
-		return fail_with(ERR_INVALID, "blob.url: the prefix \"%s\" may have a-z, 0-9, - and / between names, and %zu of them", s,
-			sizeof c->prefix - 2);
+	if (n + 2 > sizeof c->prefix || !is_made_of(s, n, LETTERS "/") || strstr(s, "//") || strstr(s, "/.") || *s == '/' || *s == '.')
+		return fail_with(ERR_INVALID, "blob.url: the prefix \"%s\" may have letters, digits, - _ . and / between names that begin with "
+			"no dot, %zu of them", s, sizeof c->prefix - 2);
 	snprintf(c->prefix, sizeof c->prefix, "%.*s%s", (int)n, s, n ? "/" : "");
 	return OK;
 }

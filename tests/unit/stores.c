@@ -98,11 +98,15 @@ const char *test_meta_url(const char *dir)
 const char *test_blob_url(const char *dir)
 {
 	static _Thread_local char url[1024];
+	char original[512];
 	if (!test_blob_shared())
 		return EMBEDDED_BLOB;
 	if (strncmp(variable("PERDURA_TEST_BLOB"), "s3:", 3))
 		return variable("PERDURA_TEST_BLOB"); /* below the test's folder */
-	fill(variable("PERDURA_TEST_BLOB"), '/', dir, url, sizeof url);
+	/* a copy of a test's folder, FOLDER.N, has the bodies of FOLDER: its metadata says so */
+	const char *name = strrchr(dir, '/');
+	snprintf(original, sizeof original, "%.*s", (int)(name ? name - dir + (ptrdiff_t)strcspn(name, ".") : (ptrdiff_t)strcspn(dir, ".")), dir);
+	fill(variable("PERDURA_TEST_BLOB"), '/', original, url, sizeof url);
 	return url;
 }
 

@@ -473,6 +473,8 @@ static void each_broken_row_is_named(void **state)
 		const struct case_of_damage *d = &damages[i];
 		struct world w;
 		struct said k = { 0 };
+		if (test_blob_shared() && !strcmp(d->invariant, "B3"))
+			continue; /* small bodies are rows there, whose damage is told in other words (test_staged.c) */
 		copy_template(&w);
 		if (!strcmp(d->invariant, "B4")) { /* opening would count the start: break it under a running store */
 			open_world(&w);
@@ -543,6 +545,8 @@ static struct verify_report verify_said(struct world *w, const char *first, cons
 
 static void a_flipped_bit_is_named(void **state)
 {
+	if (test_blob_shared())
+		skip(); /* it looks into pack files */
 	for (off_t back = 200; back < 1200; back += 97) {
 		struct world w;
 		copy_template(&w);
@@ -555,6 +559,8 @@ static void a_flipped_bit_is_named(void **state)
 
 static void a_short_pack_is_named(void **state)
 {
+	if (test_blob_shared())
+		skip(); /* it looks into pack files */
 	struct world w;
 	copy_template(&w);
 	find_pack(&w);
@@ -564,6 +570,8 @@ static void a_short_pack_is_named(void **state)
 
 static void a_missing_pack_is_named_once(void **state)
 {
+	if (test_blob_shared())
+		skip(); /* it looks into pack files */
 	struct world w;
 	copy_template(&w);
 	find_pack(&w);
@@ -629,6 +637,8 @@ static void a_stray_record_is_a_note(void **state)
 	struct world w;
 	struct blob_stage *st;
 	struct said k = { 0 };
+	if (test_blob_shared())
+		skip(); /* small bodies are rows there */
 	copy_template(&w);
 	open_world(&w);
 	assert_int_equal(blob_stage_new(w.store->blob, &st), OK);

@@ -274,6 +274,7 @@ static int run(struct meta *m, meta_fn *fn, void *arg, void *companion)
 {
 	struct failing *f = of(m);
 	struct call c = { .failing = f, .fn = fn, .arg = arg, .writes = true };
+	atomic_store(&f->inner->node, atomic_load(&m->node));
 	int r = f->inner->driver->run(f->inner, call_through, &c, companion);
 	if (r || !c.after)
 		return r;

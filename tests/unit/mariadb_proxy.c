@@ -70,6 +70,12 @@ static size_t put_error(char *out, size_t n, int sequence, unsigned error)
 	return (size_t)k + 4;
 }
 
+static void put_length(char *packet, size_t n)
+{
+	for (int i = 0; i < 3; i++)
+		packet[i] = (char)(n >> 8 * i);
+}
+
 static size_t lenenc(const unsigned char *p)
 {
 	return *p < 251 ? 1 : *p == 252 ? 3 : *p == 253 ? 4 : 9;
@@ -130,6 +136,10 @@ static bool hand_on(struct link *l, char *p, size_t n)
 		return send_all(l->server, p, n);
 	bool end = where == PROXY_COMMIT || where == PROXY_FENCE;
 	char *commit = end ? memmem(p, n, ";COMMIT", 7) : NULL;
+	if (commit) { /* what comes behind it is of no use */
+		n = (size_t)(commit + 7 - p);
+		put_length(p, n - 4);
+	}
 	switch (plan.what) {
 	case PROXY_CUT:
 		return false;

@@ -864,7 +864,8 @@ static void test_text(void **state)
 	buffer_free(&b);
 }
 
-int main(void)
+/* With an argument: those whose name matches it. */
+int main(int argc, char **argv)
 {
 #define T(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = {
@@ -873,5 +874,7 @@ int main(void)
 		T(test_large_transaction), T(test_verify_and_copy),
 		T(test_outcomes), T(test_a_lie), T(test_fences), T(test_failover), T(test_hot_row), T(test_link_or_condemn), T(test_few_connections),
 	};
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

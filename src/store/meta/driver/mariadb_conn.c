@@ -13,6 +13,7 @@ static const struct known {
 	const char *advice; /* or NULL */
 } known[] = {
 	{ ER_LOCK_DEADLOCK, FAULT_CONFLICT, ERR_CONFLICT, NULL },
+	{ ER_SP_DOES_NOT_EXIST, FAULT_CONFLICT, ERR_CONFLICT, NULL }, /* the savepoint of a transaction that is gone */
 	{ ER_CHECKREAD, FAULT_CONFLICT, ERR_CONFLICT, NULL },
 	{ ER_LOCK_WAIT_TIMEOUT, FAULT_LOCK_WAIT, ERR_CONFLICT, NULL },
 	{ ER_UNKNOWN_COM_ERROR, FAULT_NOT_READY, ERR_CONFLICT, "it has no connection to the majority of the cluster" },
@@ -92,7 +93,7 @@ int mariadb_failure(const struct mariadb_conn *c, const char *what)
 static void opening(const struct mariadb_patience *p, char *out, size_t n)
 {
 	snprintf(out, n,
-		"SET SESSION sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', autocommit=1, wsrep_sync_wait=%d,"
+		"SET SESSION sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', " MARIADB_FOR_READING ", wsrep_sync_wait=%d,"
 		" innodb_lock_wait_timeout=%d, lock_wait_timeout=%d, wait_timeout=%d, idle_transaction_timeout=%d, net_write_timeout=%d",
 		p->current, MARIADB_LOCK_S, MARIADB_LOCK_S, 2 * MARIADB_IDLE_S, MARIADB_STALL_S, MARIADB_ANSWER_S);
 }

@@ -17,11 +17,15 @@ enum {
 	MARIADB_STALL_S = 10, /* and one that is idle within a transaction: a node that was cut off holds no rows for longer */
 };
 
+/* How a session is set up for transactions of either sort. See mariadb_txn.h for why none of those that write commits by itself. */
+#define MARIADB_FOR_READING "autocommit=1, tx_isolation='REPEATABLE-READ'"
+#define MARIADB_FOR_WRITING "autocommit=0, tx_isolation='READ-COMMITTED'"
+
 struct mariadb_conn {
 	struct mariadb_conn *next; /* the pool's */
 	MYSQL *db;
 	size_t host;         /* which of the pool's */
-	bool writes;         /* what sort of transactions it is set up for */
+	bool writes;         /* MARIADB_FOR_WRITING */
 	bool owed;           /* the answer to the end of a transaction was not waited for */
 	int64_t idle_since;  /* us (clock_mono) */
 	unsigned error;      /* the server's or the client library's number for the last failure; 0: none */

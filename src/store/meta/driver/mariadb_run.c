@@ -68,35 +68,51 @@ static int given_up(const struct attempt *a, const char *what)
 
 /* --- One try --- */
 
+/* The last opens a transaction of its own, which mariadb_txn_free ends. */
+#define END "INSERT INTO commit_id (id, state, stamp) VALUES (%lld,%d,%lld);RELEASE SAVEPOINT p;COMMIT;" \
+	"SELECT state FROM commit_id WHERE id = %lld"
+enum { END_COMMIT = 2, END_STATEMENTS = 4 };
+
 static void begin(struct mariadb_txn *t, struct mariadb_runner *m, bool writes)
 {
 	mariadb_txn_init(t, m->pool, m->account_at, m->metrics, writes);
 	meta_txn_init(&t->base, &meta_mariadb);
 }
 
-/* What became of a batch that ended with the commit id and COMMIT. */
-static int end_of(const struct mariadb_txn *t, int r, size_t done, bool sent)
+/* What became of a batch that was to end the transaction and was not answered with OK to its end. done: statements of END. */
+static int end_of(const struct mariadb_txn *t, int r, size_t done)
 {
-	if (!r || !sent)
-		return r == ERR_CONFLICT ? META_AGAIN : r;
 	if (t->fault == FAULT_LOST)
 		return OPEN_END;
-	if (done == 0)
-		return r == ERR_CONFLICT ? META_AGAIN : r == ERR_EXISTS && !t->base.failed ? ID_TAKEN : r;
-	return t->fault == FAULT_CONFLICT ? META_AGAIN : OPEN_END;
+	if (done == 0 && r == ERR_EXISTS && !t->base.failed)
+		return ID_TAKEN;
+	if (done < END_COMMIT)
+		return r == ERR_CONFLICT ? META_AGAIN : r;
+	return done == END_COMMIT && t->fault == FAULT_CONFLICT ? META_AGAIN : OPEN_END;
+}
+
+/* COMMIT was answered with OK: if there was anything to commit by then, the commit id is there. */
+static int look_back(MYSQL_RES *rows)
+{
+	bool there = mysql_fetch_row(rows) != NULL;
+	mysql_free_result(rows);
+	if (!there)
+		fail_set_detail("mariadb: rolled back for another node's sake");
+	return there ? OK : META_AGAIN;
 }
 
 static int commit(struct mariadb_txn *t, int64_t id, enum state state)
 {
-	char sql[160];
+	char sql[240];
+	struct mariadb_answer last;
 	size_t done;
 	bool sent;
 	mariadb_txn_forget(t);
-	snprintf(sql, sizeof sql, "INSERT INTO commit_id (id, state, stamp) VALUES (%lld,%d,%lld);COMMIT", (long long)id, state,
-		(long long)clock_now());
-	int r = mariadb_txn_send(t, span_of(sql), 2, NULL, &done, &sent);
-	t->begun = t->begun && r;
-	return end_of(t, r, done, sent);
+	snprintf(sql, sizeof sql, END, (long long)id, state, (long long)clock_now(), (long long)id);
+	int r = mariadb_txn_send(t, span_of(sql), END_STATEMENTS, &last, &done, &sent);
+	if (!sent)
+		return r == ERR_CONFLICT ? META_AGAIN : r;
+	return r ? end_of(t, r, done) : look_back(last.rows);
 }
 
 /* Nobody waits for the answer: what was read is right already. */
@@ -116,6 +132,8 @@ static int try_once(struct mariadb_runner *m, struct attempt *a, bool writes, me
 		r = commit(&t, a->id, COMMITTED);
 	else if (!r)
 		end_reading(&t);
+	else if (r != META_AGAIN && t.wrote && !t.base.failed && !mariadb_txn_intact(&t))
+		r = META_AGAIN;
 	a->account = t.account;
 	a->fault = t.fault;
 	a->tries++;

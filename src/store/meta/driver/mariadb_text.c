@@ -57,6 +57,13 @@ void mariadb_text_put(struct buffer *out, enum meta_sql stmt, const struct meta_
 	buffer_puts(out, p);
 }
 
+bool mariadb_text_locks(const char *sql)
+{
+	static const char end[] = " FOR UPDATE";
+	size_t n = strlen(sql);
+	return n >= sizeof end - 1 && !strcmp(sql + n - (sizeof end - 1), end);
+}
+
 /* The text behind the n-th comma from p on. */
 static const char *behind_comma(const char *p, int n)
 {

@@ -1,6 +1,7 @@
 #include "mariadb_txn.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "fail.h"
@@ -47,24 +48,22 @@ void mariadb_txn_free(struct mariadb_txn *t)
 static size_t put_beginning(struct mariadb_txn *t)
 {
 	struct mariadb_conn *c = t->conn;
-	size_t n = 1;
+	bool other = c->writes != t->writes;
 	if (t->begun)
 		return 0;
-	if (c->writes != t->writes) {
-		buffer_puts(&t->batch, t->writes ? "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;"
-			: "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ;");
-		n++;
-	}
-	buffer_puts(&t->batch, t->writes ? "START TRANSACTION;" : "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY;");
-	return n;
+	if (other)
+		buffer_puts(&t->batch, t->writes ? "SET SESSION " MARIADB_FOR_WRITING ";" : "SET SESSION " MARIADB_FOR_READING ";");
+	buffer_puts(&t->batch, t->writes ? "START TRANSACTION;SAVEPOINT p;" : "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY;");
+	return (size_t)other + (t->writes ? 2 : 1);
 }
 
-static size_t put_expected(struct mariadb_txn *t)
+/* Those that lock rows, or the others. */
+static size_t put_expected(struct mariadb_txn *t, bool locks)
 {
 	size_t n = 0;
 	for (size_t i = 0; i < t->n_expected; i++) {
 		const struct mariadb_expected *e = &t->expected[i];
-		if (e->fetched)
+		if (e->fetched || e->lock != locks)
 			continue;
 		buffer_put(&t->batch, t->expects.p + e->at, e->n);
 		buffer_putc(&t->batch, ';');
@@ -73,11 +72,11 @@ static size_t put_expected(struct mariadb_txn *t)
 	return n;
 }
 
-static void keep_expected(struct mariadb_txn *t, struct mariadb_answer *a)
+static void keep_expected(struct mariadb_txn *t, bool locks, struct mariadb_answer *a)
 {
 	for (size_t i = 0; i < t->n_expected; i++) {
 		struct mariadb_expected *e = &t->expected[i];
-		if (e->fetched)
+		if (e->fetched || e->lock != locks)
 			continue;
 		e->fetched = true;
 		e->rows = a->rows;
@@ -109,14 +108,19 @@ static int failed(struct mariadb_txn *t, size_t at)
 	return mariadb_failure(t->conn, what);
 }
 
-/* How many statements of a batch are of which sort. */
+/* How many statements of a batch are of which sort, in their order: what is read is read under the locks. */
 struct shares {
-	size_t beginning, pending, expected, asked;
+	size_t beginning, pending, locks, asked, expected;
 };
+
+static size_t before_asked(const struct shares *s)
+{
+	return s->beginning + s->pending + s->locks;
+}
 
 static size_t total(const struct shares *s)
 {
-	return s->beginning + s->pending + s->expected + s->asked;
+	return before_asked(s) + s->asked + s->expected;
 }
 
 static int compose(struct mariadb_txn *t, struct span sql, struct shares *s)
@@ -125,8 +129,12 @@ static int compose(struct mariadb_txn *t, struct span sql, struct shares *s)
 	s->beginning = put_beginning(t);
 	s->pending = t->n_pending;
 	buffer_put_span(&t->batch, buffer_span(&t->pending));
-	s->expected = put_expected(t);
-	buffer_put_span(&t->batch, sql);
+	if (s->asked) {
+		s->locks = put_expected(t, true);
+		buffer_put_span(&t->batch, sql);
+		buffer_putc(&t->batch, ';');
+		s->expected = put_expected(t, false);
+	}
 	bool good = buffer_ok(&t->batch) && buffer_ok(&t->pending) && buffer_ok(&t->expects) && buffer_ok(&t->text);
 	return good ? OK : fail_with(ERR_UNAVAILABLE, "out of memory");
 }
@@ -141,19 +149,44 @@ static void note_beginning(struct mariadb_txn *t, const struct shares *s, size_t
 		t->fault = FAULT_LOST;
 }
 
+bool mariadb_txn_intact(struct mariadb_txn *t)
+{
+	static const char sql[] = "RELEASE SAVEPOINT p;SAVEPOINT p";
+	struct mariadb_answer a[2];
+	size_t good;
+	char why[400];
+	snprintf(why, sizeof why, "%s", fail_detail());
+	metric_add(t->metrics, METRIC_META_TRIPS, 0, 1);
+	if (mariadb_batch(t->conn, span_of(sql), 2, a, &good)) {
+		fail_set_detail(why);
+		return true;
+	}
+	mariadb_failure(t->conn, sql);
+	t->fault = mariadb_fault(t->conn->error);
+	return false;
+}
+
+/* Only what is asked may fail without spoiling the transaction. What comes behind the first that is asked ends it: no look at
+   whether it is intact tells anything there. */
 static int send_batch(struct mariadb_txn *t, const struct shares *s, struct mariadb_answer *a, size_t *good)
 {
+	size_t before = before_asked(s);
 	metric_add(t->metrics, METRIC_META_TRIPS, 0, 1);
 	t->wrote = t->wrote || s->pending;
 	int r = mariadb_batch(t->conn, buffer_span(&t->batch), total(s), a, good) ? OK : failed(t, *good);
 	note_beginning(t, s, *good);
-	if (*good >= s->beginning + s->pending + s->expected) {
+	bool counts = r && t->writes && t->fault == FAULT_OTHER && *good >= s->beginning && *good <= before;
+	if (counts && !mariadb_txn_intact(t))
+		t->base.failed = r = ERR_CONFLICT;
+	else if (*good < before || *good >= before + s->asked)
+		t->base.failed = r;
+	if (*good >= before) {
 		buffer_reset(&t->pending);
 		t->n_pending = 0;
-		keep_expected(t, a + s->beginning + s->pending);
-	} else {
-		t->base.failed = r;
+		keep_expected(t, true, a + s->beginning + s->pending);
 	}
+	if (!r)
+		keep_expected(t, false, a + before + s->asked);
 	return r;
 }
 
@@ -171,10 +204,11 @@ int mariadb_txn_send(struct mariadb_txn *t, struct span sql, size_t n, struct ma
 		return r ? r : fail_with(ERR_UNAVAILABLE, "out of memory");
 	*sent = true;
 	r = send_batch(t, &s, a, &good);
-	*done = good > total(&s) - n ? good - (total(&s) - n) : 0;
+	size_t before = before_asked(&s);
+	*done = good <= before ? 0 : good >= before + n ? n : good - before;
 	if (last && !r) {
-		*last = a[good - 1];
-		a[good - 1].rows = NULL;
+		*last = a[before + n - 1];
+		a[before + n - 1].rows = NULL;
 	}
 	for (size_t i = 0; i < good; i++)
 		mysql_free_result(a[i].rows);
@@ -236,6 +270,7 @@ void mariadb_expect(struct meta_txn *base, enum meta_sql stmt, const struct meta
 	*e = (struct mariadb_expected){ .at = t->expects.n };
 	mariadb_text_put(&t->expects, stmt, v, n);
 	e->n = t->expects.n - e->at;
+	e->lock = mariadb_text_locks(meta_sql_text(stmt));
 }
 
 /* What was expected under this text: its rows, or it goes from the list, as it is asked now. */

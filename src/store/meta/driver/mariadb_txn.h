@@ -1,6 +1,11 @@
 /* The statements of one try of a transaction on MariaDB. What meta_do and meta_expect ask for waits here until something is to
- * be answered, and then goes in one way to the database: the beginning of the transaction, the writes that waited, the queries
- * that are expected, and the one that is asked. */
+ * be answered, and then goes in one way to the database: the beginning of the transaction, the writes that waited, the expected
+ * queries that lock rows, the one that is asked, and the other expected ones.
+ *
+ * Galera may roll a transaction back at any moment, for another node's sake. Between two statements that came together the server
+ * does not tell: the next one begins a new transaction, and is answered with OK. So a savepoint is set at the beginning, which
+ * goes with its transaction; nothing is committed by itself; and each end is looked at: before COMMIT the savepoint must be there,
+ * after it the commit id (mariadb_run.c). Failures that others are to hear of count only while the savepoint is there. */
 #ifndef MARIADB_TXN_H
 #define MARIADB_TXN_H
 
@@ -12,6 +17,7 @@ enum { MARIADB_EXPECTED = 32 };
 /* A query that was named ahead, by its whole text. */
 struct mariadb_expected {
 	size_t at, n; /* of the text in expects */
+	bool lock; /* it keeps others from the rows */
 	bool fetched;
 	MYSQL_RES *rows; /* until it is asked for */
 };
@@ -37,6 +43,9 @@ struct mariadb_txn {
 void mariadb_txn_init(struct mariadb_txn *t, struct mariadb_pool *p, const signed char *account_at, struct metrics *m, bool writes);
 /* Ends it, when that was not done; gives the connection back. */
 void mariadb_txn_free(struct mariadb_txn *t);
+/* Is all that was done since the beginning still there? False: what failed, or was read, means nothing, and the transaction
+   is to be run again (fault says so). */
+bool mariadb_txn_intact(struct mariadb_txn *t);
 /* What was expected will not be asked for any more. */
 void mariadb_txn_forget(struct mariadb_txn *t);
 /* Did anything change, or will? */

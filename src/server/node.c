@@ -27,7 +27,7 @@
 #include "store.h"
 #include "system.h"
 
-#define PACKER_EVERY_US (10 * SECOND_US) /* it looks whether there is anything to do */
+#define PACKER_EVERY_US (10 * SECOND_US)
 
 enum {
 	DESCRIPTORS_KEPT = 128,  /* for the stores, when connections take all they can get */
@@ -295,6 +295,12 @@ static int remove_ports(struct node *n)
 	return r || unlink(path) == 0 || errno == ENOENT ? r : fail_errno("unlink", path);
 }
 
+/* How often it looks whether there is anything to gather. */
+static int64_t packer_every(const struct config *c)
+{
+	return c->blob_pack_age < PACKER_EVERY_US ? c->blob_pack_age : PACKER_EVERY_US;
+}
+
 static int open_all(struct node *n)
 {
 	int fd, r = data_dir_open(n->opt.dir, &n->lock_fd);
@@ -305,7 +311,7 @@ static int open_all(struct node *n)
 	    (r = open_stores(n)) || (r = open_listeners(n)) || (r = open_notices(n)) || (r = open_health(n)) ||
 	    (r = loop_start(n->loop)) || (r = open_admin(n)) ||
 	    (r = job_start(n->config.purge_every, purge_job, n->purge, &n->purge_job)) ||
-	    (r = job_start(PACKER_EVERY_US, packer_job, n->packer, &n->packer_job)) ||
+	    (r = job_start(packer_every(&n->config), packer_job, n->packer, &n->packer_job)) ||
 	    (r = audit_start(n->service, n->config.log_audit, &n->audit)))
 		return r;
 	r = resume_job_start(n->service, &n->resume_job);

@@ -6,6 +6,7 @@ import time
 
 import pytest
 from node import Node, imap_name, wait_until
+from stores import looks_into_packs
 
 USER = 'ada@example.org'
 
@@ -118,6 +119,7 @@ def test_sessions_that_move_on_are_never_cut(node):
     node.perdura('check')
 
 
+@looks_into_packs
 def test_packs_go_and_are_rewritten(node):
     fill(node, 'Big', 3, 300000)  # files of their own
     fill(node, 'Work', 60)

@@ -50,6 +50,7 @@ int s3_client_new(const struct s3_config *c, const struct s3_place *place, struc
 	s->metrics = m;
 	snprintf(s->where, sizeof s->where, "%s at %s", place->bucket, place->endpoint[0].base);
 	pthread_mutex_init(&s->lock, NULL);
+	metric_set(m, METRIC_S3_UP, place != &c->place, 1);
 	int r = http_client_new(&o, &s->http);
 	if (r)
 		s3_client_free(&s);
@@ -340,8 +341,10 @@ static void note_up(struct s3_client *c, int endpoint)
 {
 	if (atomic_load_explicit(&c->endpoint, memory_order_relaxed) != endpoint)
 		atomic_store(&c->endpoint, endpoint);
-	if (atomic_load_explicit(&c->down_until, memory_order_relaxed) && atomic_exchange(&c->down_until, 0))
-		log_line(LOG_INFO, "s3-up", "store=\"%s\"", c->where);
+	if (!atomic_load_explicit(&c->down_until, memory_order_relaxed) || !atomic_exchange(&c->down_until, 0))
+		return;
+	metric_set(c->metrics, METRIC_S3_UP, c->place != &c->config->place, 1);
+	log_line(LOG_INFO, "s3-up", "store=\"%s\"", c->where);
 }
 
 static void note_down(struct s3_client *c)
@@ -350,13 +353,16 @@ static void note_down(struct s3_client *c)
 	pthread_mutex_lock(&c->lock);
 	snprintf(c->why, sizeof c->why, "%s", fail_detail());
 	pthread_mutex_unlock(&c->lock);
+	metric_set(c->metrics, METRIC_S3_UP, c->place != &c->config->place, 0);
 	if (!atomic_exchange(&c->down_until, clock_mono() + DOWN_MS * 1000LL))
 		log_line(LOG_WARN, "s3-down", "store=\"%s\" detail=%s", c->where, log_quote(quoted, sizeof quoted, span_of(fail_detail())));
 }
 
-static bool goes_on(int verdict, const struct s3_call *x, bool probe, int try, int64_t began)
+/* One that only looks whether the store is back asks each endpoint once. */
+static bool goes_on(const struct s3_client *c, const struct s3_call *x, bool probe, int try, int64_t began)
 {
-	return verdict > 0 && !x->once && !probe && try < TRIES && clock_mono() - began < PATIENCE_MS * 1000LL;
+	int most = x->once ? 1 : probe ? c->place->n_endpoints : TRIES;
+	return try < most && clock_mono() - began < PATIENCE_MS * 1000LL;
 }
 
 int s3_run(struct s3_client *c, struct s3_call *x)
@@ -376,7 +382,7 @@ int s3_run(struct s3_client *c, struct s3_call *x)
 			continue;
 		}
 		endpoint = (endpoint + 1) % c->place->n_endpoints;
-		if (!goes_on(r, x, probe, try, began))
+		if (!goes_on(c, x, probe, try, began))
 			break;
 		metric_add(c->metrics, METRIC_S3_RETRIES, 0, 1);
 		pause_before(try);

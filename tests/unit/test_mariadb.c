@@ -768,6 +768,16 @@ static void test_verify_and_copy(void **state)
 	assert_true(stats.bytes > 100000);
 }
 
+static void test_clock(void **state)
+{
+	struct fixture *f = world(state);
+	int64_t ahead, unsure;
+	assert_int_equal(meta_clock(f->m, &ahead, &unsure), OK);
+	assert_in_range(unsure, 1, SECOND_US);
+	assert_in_range(ahead + 2 * SECOND_US, 0, 4 * SECOND_US); /* the servers of a test run here, mostly */
+	assert_true(meta_shared(f->m));
+}
+
 /* --- URLs, and statements as text: these need no server --- */
 
 static const struct {
@@ -871,7 +881,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_urls), cmocka_unit_test(test_passwords), cmocka_unit_test(test_text),
 		T(test_write_and_read), T(test_expected), T(test_a_late_failure_spoils), T(test_reading_cannot_write), T(test_values),
-		T(test_large_transaction), T(test_verify_and_copy),
+		T(test_large_transaction), T(test_verify_and_copy), T(test_clock),
 		T(test_outcomes), T(test_a_lie), T(test_fences), T(test_failover), T(test_hot_row), T(test_link_or_condemn), T(test_few_connections),
 	};
 	if (argc > 1)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "clock.h"
 #include "fail.h"
 #include "mariadb_run.h"
 #include "mariadb_txn.h"
@@ -208,6 +209,27 @@ static void stats(struct meta *m, struct meta_stats *out)
 	out->bytes = mariadb_pool_bytes(of(m)->pool);
 }
 
+/* The answer is as old as at most the way to the server and back. Each database node has its own clock: the one of account 0 is
+   asked. */
+static int read_clock(struct meta *base, int64_t *ahead, int64_t *unsure)
+{
+	struct mariadb_meta *m = of(base);
+	struct mariadb_conn *c;
+	char text[32];
+	int r = mariadb_pool_take(m->pool, 0, false, &c);
+	if (r)
+		return r;
+	int64_t began = clock_now(), mono = clock_mono();
+	r = ask(c, "SELECT CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS INTEGER)", text, sizeof text);
+	int64_t took = clock_mono() - mono;
+	mariadb_pool_give(m->pool, &c, mariadb_fault(c->error));
+	if (r)
+		return r == ERR_CONFLICT ? ERR_UNAVAILABLE : r;
+	*ahead = began + took / 2 - strtoll(text, NULL, 10);
+	*unsure = took / 2;
+	return OK;
+}
+
 const struct meta_driver meta_mariadb = {
 	.scheme = "mariadb",
 	.open = open_mariadb,
@@ -219,6 +241,7 @@ const struct meta_driver meta_mariadb = {
 	.verify = verify,
 	.copy = copy,
 	.stats = stats,
+	.clock = read_clock,
 	.execute = mariadb_execute,
 	.expect = mariadb_expect,
 	.query = mariadb_query,

@@ -93,7 +93,8 @@ int mariadb_failure(const struct mariadb_conn *c, const char *what)
 static void opening(const struct mariadb_patience *p, char *out, size_t n)
 {
 	snprintf(out, n,
-		"SET SESSION sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', " MARIADB_FOR_READING ", wsrep_sync_wait=%d,"
+		"SET SESSION sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', time_zone='+00:00', " MARIADB_FOR_READING ","
+		" wsrep_sync_wait=%d,"
 		" innodb_lock_wait_timeout=%d, lock_wait_timeout=%d, wait_timeout=%d, idle_transaction_timeout=%d, net_write_timeout=%d",
 		p->current, MARIADB_LOCK_S, MARIADB_LOCK_S, 2 * MARIADB_IDLE_S, MARIADB_STALL_S, MARIADB_ANSWER_S);
 }

@@ -1,12 +1,16 @@
 /* The schema and the statements, as each database wants them. */
 #include "unit.h"
 
+#include <mysql.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fail.h"
 #include "mariadb_schema.h"
+#include "mariadb_text.h"
+#include "mariadb_url.h"
 #include "meta_driver.h"
 #include "stores.h"
 
@@ -317,12 +321,118 @@ static void test_same_answers(void **state)
 	assert_int_equal(system(remove), 0);
 }
 
+/* --- Keys are used --- */
+
+static void values_for_plan(const struct shape *shape, const char *sql, struct meta_value *v, size_t *n)
+{
+	*n = 0;
+	for (const char *p = sql; (p = strchr(p, '?')); p++, (*n)++) {
+		char type = shape ? shape->types[*n] : 'n';
+		bool text = strchr("sSbBt", type);
+		v[*n] = text ? (struct meta_value){ 's', 0, SPAN("x7") } : (struct meta_value){ 'i', 7, { 0 } };
+	}
+}
+
+/* Does SQLite look at each row of a table? */
+static bool sqlite_scans(sqlite3 *db, const char *sql)
+{
+	sqlite3_stmt *s;
+	char *explain = sqlite3_mprintf("EXPLAIN QUERY PLAN %s", sql), *lock = strstr(explain, " FOR UPDATE");
+	bool scans = false;
+	if (lock)
+		*lock = 0;
+	int rc = sqlite3_prepare_v2(db, explain, -1, &s, NULL);
+	if (rc)
+		print_message("%s: %s\n", explain, sqlite3_errmsg(db));
+	assert_int_equal(rc, SQLITE_OK);
+	while (sqlite3_step(s) == SQLITE_ROW)
+		scans = scans || !strncmp((const char *)sqlite3_column_text(s, 3), "SCAN", 4);
+	sqlite3_finalize(s);
+	sqlite3_free(explain);
+	return scans;
+}
+
+/* The table of which MariaDB looks at each row; NULL for none. */
+static const char *mariadb_scans(MYSQL *db, const char *sql)
+{
+	static char table[80];
+	if (mysql_query(db, sql))
+		fail_msg("%s: %s", sql, mysql_error(db));
+	MYSQL_RES *rows = mysql_store_result(db);
+	*table = 0;
+	for (MYSQL_ROW row; (row = mysql_fetch_row(rows));)
+		if (row[2] && *row[2] != '<' && row[3] && !strcmp(row[3], "ALL"))
+			snprintf(table, sizeof table, "%s", row[2]);
+	mysql_free_result(rows);
+	return *table ? table : NULL;
+}
+
+/* As many rows in each table as it takes until a key is worth its while. */
+static void fill_tables(const char *dir, MYSQL *db)
+{
+	static const char columns[] = "SELECT CONCAT('INSERT IGNORE INTO ', table_name, ' WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT"
+		" i + 1 FROM n WHERE i < 3000) SELECT ', GROUP_CONCAT(CASE WHEN data_type <> 'bigint' THEN 'CONCAT(''x'', i)'"
+		" WHEN column_name IN ('account', 'collection', 'parent', 'kind') THEN 'i % 20' ELSE 'i' END ORDER BY ordinal_position), ' FROM n'),"
+		" CONCAT('ANALYZE TABLE ', table_name) FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name <> 'facts'"
+		" GROUP BY table_name";
+	if (mysql_query(db, columns))
+		fail_msg("%s", mysql_error(db));
+	MYSQL_RES *rows = mysql_store_result(db);
+	for (MYSQL_ROW row; (row = mysql_fetch_row(rows));) {
+		test_meta_sql(dir, row[0]);
+		test_meta_sql(dir, row[1]);
+	}
+	mysql_free_result(rows);
+}
+
+static void test_keys_are_used(void **state)
+{
+	char dir[] = "/tmp/perdura-sql.XXXXXX", path[100], remove[100];
+	struct mariadb_url u;
+	struct meta *m;
+	sqlite3 *db;
+	size_t bad = 0;
+	if (!test_meta_shared())
+		skip();
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(meta_open("sqlite:meta.db", &(struct meta_options){ .dir = dir }, &m), OK);
+	meta_close(&m);
+	snprintf(path, sizeof path, "%s/meta.db", dir);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(mariadb_url_parse(test_meta_url(dir) + 8, &u), OK);
+	MYSQL *server = mysql_init(NULL);
+	assert_non_null(mysql_real_connect(server, u.address[0].host, u.user, u.password, u.database, u.address[0].port, NULL, 0));
+	fill_tables(dir, server);
+	for (enum meta_sql i = 0; i < META_STATEMENTS; i++) {
+		const char *text = meta_sql_text(i);
+		struct meta_value v[PARAMETERS];
+		struct buffer b = { 0 };
+		size_t n;
+		if (!strncmp(text, "INSERT", 6) || !strncmp(text, "REPLACE", 7) || !strchr(text, '?') || sqlite_scans(db, text))
+			continue;
+		values_for_plan(shape_of(i), text, v, &n);
+		buffer_puts(&b, "EXPLAIN ");
+		mariadb_text_put(&b, i, v, n);
+		buffer_putc(&b, 0);
+		const char *table = mariadb_scans(server, b.p);
+		if (table && ++bad)
+			print_message("reads all of %s: %s\n", table, text);
+		buffer_free(&b);
+	}
+	mysql_close(server);
+	sqlite3_close(db);
+	snprintf(remove, sizeof remove, "rm -rf %s", dir);
+	assert_int_equal(system(remove), 0);
+	assert_int_equal(bad, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_schema_of_mariadb),
 		cmocka_unit_test(test_whole_schema),
 		cmocka_unit_test(test_same_answers),
+		cmocka_unit_test(test_keys_are_used),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -148,7 +148,7 @@ int verb_purge(struct request *r)
 		                   .say = say, .cancelled = verb_cancelled, .ctx = r };
 	int e = purge_run(r->node->purge, &q, &p);
 	if (e == ERR_CONFLICT)
-		return request_error(r, EXIT_RETRY, "purge: one is under way already: try again when it is done");
+		return request_error(r, EXIT_RETRY, "purge: %s: try again when it is done", fail_detail());
 	if (e)
 		return request_failed(r, e, "purge");
 	report(r, &p, q.dry_run);

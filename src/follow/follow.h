@@ -9,12 +9,12 @@
  * accounts to look at is told by (slot of the change's stamp, account), written in the change's transaction, so it is seen
  * exactly when the change is. A slot is read again and again until no transaction can add to it any more:
  *   - no node that lives has a transaction open that could give a stamp in it: the horizon that nodes publish (nodes.h), and
- *   - it is FOLLOW_SETTLE_US old. That is for what no living node knows of: a COMMIT that a database still works on, whose node has
- *     died or given up on it. Whatever a client hears, the database decides such a COMMIT within its own timeouts, seconds; this is
- *     a minute more than that.
- * Only then, after a step that began when both held and took all it saw, the slot is closed. Should it ever be wrong (a clock that is
- * set back under a running node, a database stopped for minutes in mid-commit), a sweep over all heads finds the account, and the rows
- * whose slot was closed before they were taken are counted: misses, which must be 0. */
+ *   - it is FOLLOW_SETTLE_US old. That is for what no living node knows of: a transaction of a node that died, was cut off, or hangs
+ *     and was given up. The database ends one that waits for its node's next word within seconds (MARIADB_STALL_S), and decides a
+ *     COMMIT it works on within its own timeouts, seconds too, whatever anybody heard of it. This is more than a minute above both.
+ * Only then, after a step that began when both held and took all it saw, the slot is closed. Should it ever be wrong (a clock that
+ * is set back under a running node, a database stopped for minutes in mid-commit), a sweep over all heads finds the account, and the
+ * rows whose slot was closed before they were taken are counted: misses, which must be 0. */
 #ifndef FOLLOW_H
 #define FOLLOW_H
 

@@ -406,19 +406,17 @@ int change_entry_end(struct change *c, struct collection *in, const struct versi
 	return OK;
 }
 
-/* A range statement reached other rows than those it was meant for: nothing of this may be committed. */
-static int check_reached(const struct change *c, size_t n)
+/* A range statement that reaches other rows than those it was meant for: nothing of this may be committed. */
+static struct meta_must reaches(size_t n)
 {
-	int64_t reached = meta_changed(c->t);
-	return reached == (int64_t)n ? OK : fail_with(ERR_CORRUPT, "a range of %zu entries was %lld", n, (long long)reached);
+	return (struct meta_must){ (int64_t)n, ERR_CORRUPT, "a range of entries was not what had been read" };
 }
 
 static int keep_range(struct change *c, const struct collection *k, const struct version *v, size_t n, struct flags_condition not,
                       bool gone)
 {
-	int e = meta_try(c->t, META_PAST_KEEP_RANGE, "iiiiiiii", c->number, (int64_t)gone, c->account, k->id, (int64_t)v[0].uid,
-	                (int64_t)v[n - 1].uid, (int64_t)not.mask, (int64_t)not.is);
-	return e ? e : check_reached(c, n);
+	return meta_must(c->t, reaches(n), META_PAST_KEEP_RANGE, "iiiiiiii", c->number, (int64_t)gone, c->account, k->id,
+	                 (int64_t)v[0].uid, (int64_t)v[n - 1].uid, (int64_t)not.mask, (int64_t)not.is);
 }
 
 int change_range_flags(struct change *c, struct collection *in, const struct version *v, size_t n, struct flags_condition not,
@@ -426,10 +424,8 @@ int change_range_flags(struct change *c, struct collection *in, const struct ver
 {
 	int e = keep_range(c, in, v, n, not, false);
 	if (!e)
-		e = meta_try(c->t, META_LIVE_FLAGS_RANGE, "iiiiiiiii", c->number, (int64_t)keep, (int64_t)add, c->account, in->id,
-		            (int64_t)v[0].uid, (int64_t)v[n - 1].uid, (int64_t)not.mask, (int64_t)not.is);
-	if (!e)
-		e = check_reached(c, n);
+		e = meta_must(c->t, reaches(n), META_LIVE_FLAGS_RANGE, "iiiiiiiii", c->number, (int64_t)keep, (int64_t)add, c->account,
+		              in->id, (int64_t)v[0].uid, (int64_t)v[n - 1].uid, (int64_t)not.mask, (int64_t)not.is);
 	for (size_t i = 0; !e && i < n; i++) {
 		uint64_t flags = (v[i].flags & keep) | add;
 		in->unseen += (flags & FLAG_SEEN ? 0 : 1) - (v[i].flags & FLAG_SEEN ? 0 : 1);
@@ -443,10 +439,8 @@ int change_range_end(struct change *c, struct collection *in, const struct versi
 {
 	int e = keep_range(c, in, v, n, not, true);
 	if (!e)
-		e = meta_try(c->t, META_LIVE_DROP_RANGE, "iiiiii", c->account, in->id, (int64_t)v[0].uid, (int64_t)v[n - 1].uid,
-		            (int64_t)not.mask, (int64_t)not.is);
-	if (!e)
-		e = check_reached(c, n);
+		e = meta_must(c->t, reaches(n), META_LIVE_DROP_RANGE, "iiiiii", c->account, in->id, (int64_t)v[0].uid,
+		              (int64_t)v[n - 1].uid, (int64_t)not.mask, (int64_t)not.is);
 	for (size_t i = 0; !e && i < n; i++) {
 		count(c, in, &v[i], -1);
 		note_uid(c, LOG_END, in->id, 0, v[i].uid);

@@ -16,8 +16,8 @@ int changeset_add(struct meta_txn *t, struct store *s, const struct changeset *c
 
 int changeset_hold(struct meta_txn *t, struct store *s, int64_t account, int64_t id)
 {
-	int e = meta_try(t, META_CHANGESET_HOLD, "iiii", account, id, nodes_self(s->nodes), nodes_epoch(s->nodes));
-	return e || meta_changed(t) ? e : fail_with(ERR_CONFLICT, "another node has taken this operation over, and goes on with it");
+	static const struct meta_must one = { 1, ERR_CONFLICT, "another node has taken this operation over, and goes on with it" };
+	return meta_must(t, one, META_CHANGESET_HOLD, "iiii", account, id, nodes_self(s->nodes), nodes_epoch(s->nodes));
 }
 
 int changeset_put(struct meta_txn *t, int64_t account, int64_t id, struct span progress)

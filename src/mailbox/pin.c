@@ -81,6 +81,12 @@ void pin_move(struct pin *p, int64_t change)
 	pthread_mutex_unlock(&p->bucket->lock);
 }
 
+void pin_give_up(struct pin *p)
+{
+	if (p)
+		atomic_store(&p->lost, true);
+}
+
 bool pin_lost(const struct pin *p)
 {
 	return p && atomic_load(&p->lost);

@@ -1,5 +1,8 @@
 /* What sessions of this node stand on: change numbers that purge looks at before it goes past them.
  *
+ * Purge on another node does not see them: it knows how old the oldest is (pin_oldest), and who reads looks for himself
+ * whether it has come too far (view_holds).
+ *
  * A pin is taken before what it protects is read, and whoever reads looks at pin_lost() after it has read: purge marks a
  * pin before it commits what the pin would have kept. */
 #ifndef PIN_H
@@ -19,6 +22,8 @@ struct pin;
 
 int pin_new(struct service *s, int64_t account, int64_t collection, enum pin_kind kind, int64_t change, struct pin **out);
 void pin_move(struct pin *p, int64_t change);
+/* What it stands on is gone, as its holder found. */
+void pin_give_up(struct pin *p);
 /* NULL is never lost. */
 bool pin_lost(const struct pin *p);
 /* Takes the pointer's address, sets it NULL. */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "clock.h"
 #include "fail.h"
 #include "flags.h"
 #include "mailbox_name.h"
@@ -50,6 +51,7 @@ static int open_present(struct view *v, struct span path, int flags)
 		return e;
 	struct folder *f = &v->info.folder;
 	v->change = v->expunged = v->map->change;
+	v->told = clock_mono();
 	f->change = v->change;
 	if (v->map->n && f->uidnext <= v->map->uid[v->map->n - 1]) /* the map may be newer than the row */
 		f->uidnext = (int64_t)v->map->uid[v->map->n - 1] + 1;
@@ -66,13 +68,13 @@ static int open_past(struct view *v, struct span when, struct span path)
 		e = pin_new(v->s, v->account, 0, PIN_AT, v->info.at.change, &v->pin);
 	if (!e) /* once more: purge may have come before the pin */
 		e = past_check_now(v->s, v->account, v->info.at.change);
+	v->info.past = v->info.read_only = true;
 	if (!e)
 		e = find(v, path, v->info.at.change);
 	if (!e)
 		e = view_past_map(v);
 	if (e)
 		return e;
-	v->info.past = v->info.read_only = true;
 	v->info.recent_from = UINT32_MAX;
 	v->change = v->expunged = v->info.at.change;
 	v->info.folder.messages = v->map->n;
@@ -130,6 +132,30 @@ bool view_purged(const struct view *v)
 int view_stands(const struct view *v)
 {
 	return view_purged(v) ? fail_with(ERR_NOT_FOUND, "what this session looks at is purged") : OK;
+}
+
+/* Purge leaves what ended within the last PIN_AGE_US; so a present view that was up to date lately stands. What it marks is true
+   whichever try finds it. */
+static int find_lost(struct meta_txn *t, const struct view *v)
+{
+	struct head h;
+	if (v->info.past) {
+		int e = past_check(t, v->account, v->info.at.change, 0);
+		return e == ERR_INVALID ? ERR_NOT_FOUND : e;
+	}
+	if (clock_mono() - v->told < PIN_AGE_US * 3 / 4)
+		return OK;
+	int e = change_head(t, v->account, &h);
+	return e || h.floor <= v->expunged ? e : ERR_NOT_FOUND;
+}
+
+int view_holds(struct meta_txn *t, const struct view *v)
+{
+	int e = meta_shared(v->s->store->meta) ? find_lost(t, v) : OK;
+	if (e != ERR_NOT_FOUND)
+		return e;
+	pin_give_up(v->pin);
+	return view_stands(v);
 }
 
 const struct view_info *view_info(const struct view *v)
@@ -298,7 +324,9 @@ static int read_news(struct meta_txn *t, void *arg)
 	meta_done(&r);
 	if (n->row.change == v->change && v->expunged == v->change)
 		return OK;
-	e = meta_query(t, &r, META_PAST_SINCE, "iii", v->account, v->info.folder.id, v->expunged);
+	e = view_holds(t, v);
+	if (!e)
+		e = meta_query(t, &r, META_PAST_SINCE, "iii", v->account, v->info.folder.id, v->expunged);
 	if (e)
 		return e;
 	while ((e = meta_next(&r)) > 0) {
@@ -408,6 +436,8 @@ int view_sync(struct view *v, bool expunges, struct view_delta *out)
 	int e = meta_read(v->s->store->meta, read_news, &n);
 	if (!e)
 		e = view_stands(v);
+	if (!e && n.row.change == v->change && v->expunged == v->change)
+		v->told = clock_mono();
 	bool news = !e && (n.row.change != v->change || (expunges && v->expunged != v->change));
 	if (news)
 		e = uidmap_latest(v->s, v->account, v->info.folder.id, n.row.change, &now);
@@ -420,6 +450,7 @@ int view_sync(struct view *v, bool expunges, struct view_delta *out)
 	if (!e && news) {
 		v->change = n.row.change;
 		v->expunged = expunges || !any_gone ? v->change : v->expunged;
+		v->told = v->expunged == v->change ? clock_mono() : v->told;
 		pin_move(v->pin, v->expunged);
 		v->info.folder.keywords = n.row.keywords;
 		v->info.folder.uidnext = n.row.uidnext;

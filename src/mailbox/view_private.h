@@ -17,11 +17,14 @@ struct view {
 	int64_t expunged;    /* up to here expunges were told */
 	int64_t *ends;       /* past: for each number the change that ended this version, 0 when it was living at open */
 	uint32_t unseen;
+	int64_t told;        /* clock_mono() of when nothing was left to be told */
 	struct pin *pin;     /* what purge is to keep for it; NULL: nothing more */
 };
 
 /* ERR_NOT_FOUND when purge has taken what the view stands on: to be asked after the store was read. */
 int view_stands(const struct view *v);
+/* The same for purge on other nodes: within the transaction that reads or writes, so that what it sees besides is there. */
+int view_holds(struct meta_txn *t, const struct view *v);
 /* Fills map and ends for the state at info.at. */
 int view_past_map(struct view *v);
 

@@ -144,7 +144,10 @@ static int add_gone(struct meta_txn *t, struct read_request *q)
 	struct view *v = q->v;
 	struct entry e;
 	size_t from = q->entries.n / sizeof e;
-	int err = meta_query(t, &r, META_PAST_GONE, "iiiiii", v->account, v->info.folder.id, v->expunged, (int64_t)uid_of(q, 0),
+	int err = view_holds(t, v);
+	if (err)
+		return err;
+	err = meta_query(t, &r, META_PAST_GONE, "iiiiii", v->account, v->info.folder.id, v->expunged, (int64_t)uid_of(q, 0),
 	                     (int64_t)uid_of(q, q->n - 1), (int64_t)INT32_MAX);
 	if (err)
 		return err;
@@ -233,6 +236,9 @@ static int read_past(struct meta_txn *t, void *arg)
 	q->full = false;
 	for (size_t i = 0; i < q->n; i++)
 		expect_version(t, q, i);
+	err = view_holds(t, q->v);
+	if (err)
+		return err;
 	for (size_t i = 0; i < q->n; i++) {
 		struct entry e;
 		err = read_version(t, q, i, &e);
@@ -335,7 +341,10 @@ static int load_living(struct meta_txn *t, void *arg)
 	struct meta_rows r;
 	l->places.n = l->keep;
 	l->got = 0;
-	int e = meta_query(t, &r, META_LIVE_UIDS_AT, "iiiii", v->account, v->info.folder.id, (int64_t)l->after, v->info.at.change,
+	int e = view_holds(t, v);
+	if (e)
+		return e;
+	e = meta_query(t, &r, META_LIVE_UIDS_AT, "iiiii", v->account, v->info.folder.id, (int64_t)l->after, v->info.at.change,
 	                   (int64_t)PAST_CHUNK);
 	if (e)
 		return e;
@@ -354,7 +363,10 @@ static int load_ended(struct meta_txn *t, void *arg)
 	struct view *v = l->v;
 	struct meta_rows r;
 	l->places.n = l->keep;
-	int e = meta_query(t, &r, META_PAST_AT, "iiii", v->account, v->info.folder.id, v->info.at.change, v->info.at.change);
+	int e = view_holds(t, v);
+	if (e)
+		return e;
+	e = meta_query(t, &r, META_PAST_AT, "iiii", v->account, v->info.folder.id, v->info.at.change, v->info.at.change);
 	if (e)
 		return e;
 	while ((e = meta_next(&r)) > 0) {

@@ -8,6 +8,7 @@
 #include "fail.h"
 #include "flags.h"
 #include "folder_private.h"
+#include "past.h"
 #include "service_private.h"
 #include "settings.h"
 #include "tree_private.h"
@@ -356,6 +357,8 @@ static int run_step(struct meta_txn *t, void *arg)
 	if (!e) /* else the entries that were read may lead to emails that are no more */
 		e = view_stands(k->b->v);
 	if (!e)
+		e = view_holds(t, k->b->v);
+	if (!e)
 		e = do_step(&c, k);
 	e = change_end(&c, e, &k->touched);
 	return e ? e : keep_plan(t, k);
@@ -467,7 +470,27 @@ static void give_up(struct bulk *b)
 	fail_set_detail(why); /* of what went wrong first */
 }
 
-int bulk_run(struct bulk *b)
+/* Purge on another node leaves an account alone that has a plan (changeset.h). This one holds what is copied out of the past, and
+   says nothing: after a crash it is dropped. */
+struct past_hold {
+	const struct bulk *b;
+	int64_t id;
+};
+
+static int add_hold(struct meta_txn *t, void *arg)
+{
+	const struct past_hold *h = arg;
+	struct bulk nothing = *h->b;
+	struct buffer plan = { 0 };
+	nothing.n = 0;
+	bulk_plan_write(&nothing, &plan);
+	int e = changeset_add(t, h->b->v->s->store, &(struct changeset){ .account = h->b->v->account, .id = h->id, .kind = CHANGE_COPY,
+	                                            .plan = buffer_span(&plan), .progress = SPAN("\0") });
+	buffer_free(&plan);
+	return e;
+}
+
+static int run_chunks(struct bulk *b)
 {
 	struct step *k = calloc(1, sizeof *k);
 	if (!k)
@@ -483,6 +506,21 @@ int bulk_run(struct bulk *b)
 	arena_free(&k->arena);
 	free(k);
 	return e;
+}
+
+int bulk_run(struct bulk *b)
+{
+	struct service *s = b->v->s;
+	if (!b->v->info.past || !meta_shared(s->store->meta))
+		return run_chunks(b);
+	struct past_hold h = { b, service_mint(s) };
+	int e = meta_run(s->store->meta, add_hold, &h, NULL);
+	if (e)
+		return e;
+	e = past_check_now(s, b->v->account, b->v->info.at.change);
+	if (!e)
+		e = run_chunks(b);
+	return changeset_end(s->store, b->v->account, h.id, e == ERR_INVALID ? ERR_NOT_FOUND : e);
 }
 
 /* The numbers of the view that a set names. free(). */

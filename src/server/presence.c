@@ -46,10 +46,8 @@ static int beat(struct presence *p)
 	struct meta *m = p->store->meta;
 	struct node_report r = { .address = p->opt.address, .version = p->opt.version };
 	int64_t unsure;
-	int e = meta_clock(m, &r.ahead, &unsure);
-	if (e)
-		return e;
-	note_clock(p, clock_off(r.ahead, unsure));
+	if (!meta_clock(m, &r.ahead, &unsure)) /* else it is as it was */
+		note_clock(p, clock_off(r.ahead, unsure));
 	r.horizon = meta_horizon(m);
 	r.needs = clock_now() - pin_oldest(p->opt.service);
 	return nodes_beat(p->store->nodes, &r);

@@ -7,7 +7,7 @@
 
 void lease_init(struct lease *l, struct store *s, const char *name, int64_t patience)
 {
-	*l = (struct lease){ .meta = s->meta, .name = name, .node = nodes_self(s->nodes), .patience = patience };
+	*l = (struct lease){ .meta = s->meta, .name = name, .nodes = s->nodes, .node = nodes_self(s->nodes), .patience = patience };
 }
 
 struct row {
@@ -68,7 +68,7 @@ int lease_take(struct lease *l)
 	int e = meta_read(l->meta, read_row, &q);
 	if (e)
 		return e;
-	if (q.there && q.holder && q.holder != l->node && !is_silent(l, &q))
+	if (q.there && q.holder && q.holder != l->node && !nodes_dead(l->nodes, q.holder) && !is_silent(l, &q))
 		return fail_with(ERR_CONFLICT, "node %s does it", q.node);
 	e = meta_run(l->meta, take_row, &q, NULL);
 	if (!e)
@@ -78,10 +78,8 @@ int lease_take(struct lease *l)
 
 int lease_hold(struct meta_txn *t, const struct lease *l)
 {
-	int e = meta_try(t, META_LEASE_HOLD, "sii", span_of(l->name), l->node, l->epoch);
-	if (e || meta_changed(t))
-		return e;
-	return fail_with(ERR_CONFLICT, "%s: another node has taken it over", l->name);
+	static const struct meta_must one = { 1, ERR_CONFLICT, "another node has taken the lease over" };
+	return meta_must(t, one, META_LEASE_HOLD, "sii", span_of(l->name), l->node, l->epoch);
 }
 
 static int hold(struct meta_txn *t, void *arg)

@@ -1,7 +1,8 @@
 /* A lease: of all nodes that share the store, one does a job.
  *
  * No clock of anybody's decides. Whoever wants a lease that is held watches it: each sign of life of the holder moves the row's
- * beat, and a holder that gave none for `patience` of the watcher's own monotonic time is taken over. That is a guess, so
+ * beat, and a holder that gave none for `patience` of the watcher's own monotonic time is taken over; at once, when its node
+ * is known to be stopped or silent (nodes.h). That is a guess, so
  * nothing rests on it: each holder has an epoch of its own, and what the job writes is written in transactions that
  * lease_hold() first. That changes the row, so that such a transaction and a take-over never both commit: on one database node the row's
  * lock has them follow one another, and the later one sees the other's epoch; on two, certification refuses one of them.
@@ -19,6 +20,7 @@ struct store;
 
 struct lease {
 	struct meta *meta;  /* not owned */
+	struct nodes *nodes; /* not owned */
 	const char *name;   /* not owned */
 	int64_t node;
 	int64_t patience;   /* us */

@@ -350,3 +350,12 @@ bool nodes_alive(struct nodes *n, int64_t id, int64_t epoch)
 	pthread_mutex_unlock(&n->lock);
 	return alive;
 }
+
+bool nodes_dead(struct nodes *n, int64_t id)
+{
+	pthread_mutex_lock(&n->lock);
+	const struct peer *p = find(n, id);
+	bool dead = p && !is_alive(n, p);
+	pthread_mutex_unlock(&n->lock);
+	return dead;
+}

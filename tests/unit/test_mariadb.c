@@ -652,6 +652,119 @@ static int taken_later(struct meta_txn *t, void *arg)
 	return e == ERR_EXISTS ? meta_do(t, META_FACT_ADD, "ss", SPAN("c"), SPAN("?")), OK : e;
 }
 
+struct musts {
+	struct meta_must must;
+	bool asks; /* something behind it */
+	int runs;
+};
+
+/* Nobody has that lease: no row is changed. */
+static int must_change(struct meta_txn *t, void *arg)
+{
+	struct musts *m = arg;
+	struct meta_rows r;
+	m->runs++;
+	int e = meta_do(t, META_FACT_ADD, "ss", SPAN("must"), SPAN("x"));
+	if (!e)
+		e = meta_must(t, m->must, META_LEASE_HOLD, "sii", SPAN("nobody's"), INT64_C(1), INT64_C(1));
+	if (e || !m->asks)
+		return e;
+	e = meta_one(t, &r, META_FACT_GET, "s", SPAN("schema"));
+	if (!e)
+		meta_done(&r);
+	return e;
+}
+
+/* With another number of rows than it must change nothing is committed, and a conflict is the caller's. */
+static void test_must(void **state)
+{
+	struct fixture *f = world(state);
+	static const struct {
+		int64_t rows;
+		bool asks;
+		int failure;
+	} cases[] = {
+		{ 1, false, ERR_CONFLICT }, { 1, true, ERR_CONFLICT }, { 2, false, ERR_CORRUPT }, { 2, true, ERR_CORRUPT }, { 0, true, OK },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct musts m = { .must = { cases[i].rows, cases[i].failure, "not so many" }, .asks = cases[i].asks };
+		assert_int_equal(meta_run(f->m, must_change, &m, NULL), cases[i].failure);
+		assert_int_equal(m.runs, 1);
+		if (cases[i].failure)
+			assert_string_equal(fail_detail(), "not so many");
+		assert_fact(f, "must", cases[i].failure ? NULL : "x");
+	}
+}
+
+enum { MANY = 300 };
+
+/* Rows of one table, one behind the other, and queries that were all named before. */
+static int many(struct meta_txn *t, void *arg)
+{
+	struct meta_rows r;
+	int e = OK;
+	for (int64_t i = 0; i < MANY; i++)
+		meta_expect(t, META_POSITION_GET, "si", SPAN("many"), i);
+	for (int64_t i = 0; !e && i < MANY; i++)
+		e = meta_one(t, &r, META_POSITION_GET, "si", SPAN("many"), i) == ERR_NOT_FOUND ? OK : ERR_EXISTS;
+	for (int64_t i = 0; !e && i < MANY; i++)
+		e = meta_do(t, META_DIRTY_ADD, "ii", i / 2, i);
+	for (int64_t i = 0; !e && i < MANY; i++)
+		e = meta_do(t, META_LEASE_ADD, "si", span_from(&i, sizeof i), i);
+	return e;
+}
+
+static void test_many(void **state)
+{
+	struct fixture *f = world(state);
+	uint64_t before = metric_value(f, "perdura_meta_round_trips_total");
+	assert_int_equal(meta_run(f->m, many, NULL, NULL), OK);
+	assert_int_equal(metric_value(f, "perdura_meta_round_trips_total") - before, 2);
+	assert_int_equal(number(f, "SELECT COUNT(*) FROM lease"), MANY);
+	assert_int_equal(number(f, "SELECT SUM(slot * 1000 + account) FROM dirty"), 1000 * (MANY / 2) * (MANY / 2 - 1) + MANY * (MANY - 1) / 2);
+	assert_int_equal(meta_run(f->m, many, NULL, NULL), ERR_EXISTS); /* of the leases */
+}
+
+static int lock_and_look(struct meta_txn *t, void *arg)
+{
+	struct meta_rows r;
+	meta_expect(t, META_HEAD_LOCK, "i", INT64_C(77));
+	meta_expect(t, META_FACT_GET, "s", SPAN("seen"));
+	int e = meta_one(t, &r, META_HEAD_LOCK, "i", INT64_C(77));
+	if (!e)
+		meta_done(&r);
+	e = e ? e : meta_one(t, &r, META_FACT_GET, "s", SPAN("seen"));
+	if (!e)
+		meta_done(&r);
+	return e;
+}
+
+/* What is named behind a query that waits for a row is read after it. */
+static void *change_meanwhile(void *arg)
+{
+	struct fixture *f = arg;
+	usleep(300 * 1000);
+	must(f, "INSERT INTO facts (name, value) VALUES ('seen', 'yes')");
+	must(f, "COMMIT");
+	return NULL;
+}
+
+static void test_expected_in_order(void **state)
+{
+	struct fixture *f = world(state);
+	struct proxy *first = before(f, 0); /* rows are locked on the node of the test's own connection */
+	pthread_t thread;
+	open_behind(f, &first, 1);
+	must(f, "INSERT INTO head VALUES (77,0,0,0,0,0,0,0,0,0,0)");
+	must(f, "START TRANSACTION");
+	must(f, "UPDATE head SET stamp = 2 WHERE account = 77");
+	pthread_create(&thread, NULL, change_meanwhile, f);
+	assert_int_equal(meta_run(f->m, lock_and_look, NULL, NULL), OK);
+	pthread_join(thread, NULL);
+	meta_close(&f->m);
+	proxy_stop(&first);
+}
+
 static void test_a_late_failure_spoils(void **state)
 {
 	struct fixture *f = world(state);
@@ -880,7 +993,7 @@ int main(int argc, char **argv)
 #define T(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_urls), cmocka_unit_test(test_passwords), cmocka_unit_test(test_text),
-		T(test_write_and_read), T(test_expected), T(test_a_late_failure_spoils), T(test_reading_cannot_write), T(test_values),
+		T(test_write_and_read), T(test_expected), T(test_expected_in_order), T(test_many), T(test_must), T(test_a_late_failure_spoils), T(test_reading_cannot_write), T(test_values),
 		T(test_large_transaction), T(test_verify_and_copy), T(test_clock),
 		T(test_outcomes), T(test_a_lie), T(test_fences), T(test_failover), T(test_hot_row), T(test_link_or_condemn), T(test_few_connections),
 	};

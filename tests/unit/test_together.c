@@ -1,15 +1,20 @@
 /* Several threads on one mailbox service: each has a folder of its own and all share INBOX. Nobody knows what the others
  * do, so there is no model; but what a session is told must fit together at every moment, and in the end all must believe
- * what is there. Meant for the thread sanitizer too. TOGETHER_STEPS: how long. */
+ * what is there. Meant for the thread sanitizer too. TOGETHER_STEPS: how long.
+ *
+ * Where the stores can be shared they are two nodes, each with a service and pools of its own. */
 #include "model_world.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
 
 #include "flags.h"
 #include "instant.h"
 #include "message.h"
 #include "restore.h"
+#include "stand.h"
+#include "stores.h"
 
 enum { THREADS = 5, VIEWS = 3 };
 
@@ -201,16 +206,47 @@ static void check_beliefs(struct worker *k)
 	}
 }
 
-static void begin(struct worker *k, struct world *w, size_t number, bool other)
+/* Another node on the same stores, at another node of the database where its URL names several. */
+struct node {
+	struct store *store;
+	struct service *s;
+};
+
+static void second_host(const char *url, char *out, size_t n)
 {
-	k->w = (struct world){ .store = w->store, .s = w->s, .account = other ? w->other : w->account,
+	const char *hosts = strrchr(url, '@'), *rest = hosts ? strchr(hosts, '/') : NULL;
+	const char *comma = hosts && rest ? memchr(hosts, ',', (size_t)(rest - hosts)) : NULL;
+	if (!comma) {
+		snprintf(out, n, "%s", url);
+		return;
+	}
+	size_t len = strcspn(comma + 1, ",/");
+	snprintf(out, n, "%.*s%.*s%s", (int)(hosts + 1 - url), url, (int)len, comma + 1, rest);
+}
+
+static void open_node(const struct world *w, struct node *n)
+{
+	char dir[100], meta[1100], blobs[1100];
+	snprintf(dir, sizeof dir, "%s/second", w->dir);
+	second_host(test_meta_url(w->dir), meta, sizeof meta);
+	snprintf(blobs, sizeof blobs, "file:%s/blobs", w->dir);
+	struct store_options o = { .dir = dir, .node_name = "n2", .meta_url = meta,
+		                   .blob_url = test_blob_shared() ? test_blob_url(w->dir) : blobs };
+	assert_int_equal(mkdir(dir, 0700), 0);
+	assert_int_equal(store_open(&o, &n->store), OK);
+	assert_int_equal(service_open(n->store, &n->s), OK);
+}
+
+static void begin(struct worker *k, struct world *w, const struct node *n, size_t number, bool other)
+{
+	k->w = (struct world){ .store = n->store, .s = n->s, .account = other ? w->other : w->account,
 	                      .random = w->seed * 100 + number,
 		               .seed = w->seed, .doing = "together", .together = true };
 	k->account = k->w.account;
 	k->steps = setting("TOGETHER_STEPS", 1000);
 	snprintf(k->folder, sizeof k->folder, "t%u", (unsigned)number);
 	struct account_info i;
-	assert_int_equal(folder_create(w->s, k->account, span_of(k->folder), &tester), OK);
+	assert_int_equal(folder_create(n->s, k->account, span_of(k->folder), &tester), OK);
 	assert_int_equal(account_show(w->s, k->account, &i), OK);
 	k->since = i.change;
 }
@@ -220,10 +256,14 @@ static void all_agree(void **state)
 	struct world *w = *state;
 	struct worker *all = calloc(THREADS, sizeof *all);
 	struct watch *watches[THREADS];
+	struct node nodes[2] = { { w->store, w->s }, { w->store, w->s } };
+	bool two = test_meta_shared();
 	assert_non_null(all);
+	if (two)
+		open_node(w, &nodes[1]);
 	for (size_t i = 0; i < THREADS; i++) {
-		begin(&all[i], w, i, i + 1 == THREADS);
-		assert_int_equal(service_watch(w->s, all[i].account, 0, notice, &all[i].noticed, &watches[i]), OK);
+		begin(&all[i], w, &nodes[i % 2], i, i + 1 == THREADS);
+		assert_int_equal(service_watch(all[i].w.s, all[i].account, 0, notice, &all[i].noticed, &watches[i]), OK);
 	}
 	for (size_t i = 0; i < THREADS; i++)
 		assert_int_equal(pthread_create(&all[i].thread, NULL, work, &all[i]), 0);
@@ -231,9 +271,11 @@ static void all_agree(void **state)
 		assert_int_equal(pthread_join(all[i].thread, NULL), 0);
 	for (size_t i = 0; i < THREADS; i++) {
 		check_beliefs(&all[i]);
-		service_unwatch(w->s, &watches[i]);
+		service_unwatch(all[i].w.s, &watches[i]);
 		assert_true(atomic_load(&all[i].noticed) > 0);
 	}
+	if (two)
+		stores_close(&nodes[1].store, &nodes[1].s);
 	w->doing = "the end";
 	verify(w);
 	free(all);

@@ -97,6 +97,10 @@ static int judge(const struct check *c)
 int purge_clock_check(struct run *r)
 {
 	struct check c = { .r = r };
+	int64_t off = atomic_load(&service_store(r->s)->clock_off);
+	if (off)
+		return fail_with(ERR_DENIED, "this node's clock is %lld ms off the database's, and purge goes by it: set it right",
+		                 (long long)(off / 1000));
 	int e = purge_read(r, read_fact, &c);
 	return e || r->q->clock_is_right ? e : judge(&c);
 }

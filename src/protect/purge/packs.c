@@ -7,6 +7,7 @@
  * whole, rows begin to refer to one after it was put, on whatever node, but no later than staged_put_check() lets them: none
  * goes that is younger than a day, and what no row names by then is an orphan, left by a crash. */
 #include <stdlib.h>
+#include <time.h>
 
 #include "clock.h"
 #include "purge_private.h"
@@ -57,19 +58,35 @@ static struct pack *find_pack(struct packs *q, int64_t id)
 	return low < n && list[low].id == id ? &list[low] : NULL;
 }
 
+/* Of another node nobody knows here which pack it writes to, nor what it has written and not committed yet. */
+static int64_t grace_of(const struct run *r)
+{
+	int64_t least = r->others ? 2 * BLOB_PACK_IDLE_US : 0;
+	if (blob_is_whole(service_store(r->s)->blob))
+		least = ORPHAN_US;
+	return r->p->o.grace > least ? r->p->o.grace : least;
+}
+
 static int list_pack(void *ctx, const struct blob_pack_info *p)
 {
 	struct packs *q = ctx;
-	int64_t grace = q->r->p->o.grace;
-	if (blob_is_whole(service_store(q->r->s)->blob) && grace < ORPHAN_US)
-		grace = ORPHAN_US;
-	struct pack k = { .id = p->pack, .size = p->size, .closed = !p->open && p->changed + grace <= q->r->now };
+	struct pack k = { .id = p->pack, .size = p->size,
+		          .closed = !p->open && p->changed + grace_of(q->r) <= q->r->now };
 	buffer_put(&q->all, &k, sizeof k);
 	return OK;
 }
 
-static int nothing(struct meta_txn *t, void *arg)
+/* Until all transactions of this node that run by now have ended. */
+static int wait_for_running(struct run *r)
 {
+	int64_t now = clock_now();
+	while (meta_horizon(r->meta) + SECOND_US < now) {
+		struct timespec pause = { 0, 1000000 };
+		int e = purge_goes_on(r);
+		if (e)
+			return e;
+		nanosleep(&pause, NULL);
+	}
 	return OK;
 }
 
@@ -138,7 +155,7 @@ static int count_rows(struct packs *q)
 	if (!e && !buffer_ok(&q->all))
 		e = fail_with(ERR_UNAVAILABLE, "no memory");
 	if (!e && !q->r->q->dry_run) /* what was under way when they were listed is done after this */
-		e = purge_step(q->r, nothing, NULL);
+		e = wait_for_running(q->r);
 	if (!e)
 		e = purge_read(q->r, read_doomed, q);
 	return e ? e : each_row(q, count_row);

@@ -7,11 +7,13 @@
 
 #include "clock.h"
 #include "instant.h"
+#include "nodes.h"
 #include "purge_private.h"
 #include "system.h"
 
 #define PAUSE_MAX_US (50 * 1000)
 #define SWEEP_US (86400 * SECOND_US)
+#define LEASE_US (60 * SECOND_US) /* a purge that is silent for so long is another node's business */
 
 int purge_open(const struct purge_options *o, struct purge **out)
 {
@@ -19,6 +21,7 @@ int purge_open(const struct purge_options *o, struct purge **out)
 	if (!p)
 		return fail_with(ERR_UNAVAILABLE, "no memory");
 	p->o = *o;
+	lease_init(&p->lease, service_store(o->service), "purge", LEASE_US);
 	pthread_mutex_init(&p->running, NULL);
 	pthread_mutex_init(&p->lock, NULL);
 	*out = p;
@@ -36,11 +39,16 @@ void purge_close(struct purge **pp)
 	free(p);
 }
 
-static int may_go_on(struct run *r)
+int purge_goes_on(struct run *r)
 {
 	if (r->q->cancelled && r->q->cancelled(r->q->ctx))
 		r->report.cancelled = true;
-	return r->report.cancelled ? fail_with(ERR_STOPPED, "purge was broken off") : OK;
+	if (r->report.cancelled)
+		return fail_with(ERR_STOPPED, "purge was broken off");
+	if (r->q->dry_run || clock_mono() - r->renewed < LEASE_US / 6)
+		return OK;
+	r->renewed = clock_mono();
+	return lease_renew(&r->p->lease);
 }
 
 static void pause_for(int64_t us)
@@ -50,13 +58,27 @@ static void pause_for(int64_t us)
 	nanosleep(&t, NULL);
 }
 
+struct held {
+	struct run *r;
+	meta_fn *fn;
+	void *arg;
+};
+
+static int run_held(struct meta_txn *t, void *arg)
+{
+	const struct held *h = arg;
+	int e = lease_hold(t, &h->r->p->lease);
+	return e ? e : h->fn(t, h->arg);
+}
+
 int purge_commit(struct run *r, struct blob_stage *const *stages, size_t n, meta_fn *fn, void *arg)
 {
-	int e = may_go_on(r);
+	int e = purge_goes_on(r);
 	if (e)
 		return e;
 	int64_t start = clock_mono();
-	e = store_commit(service_store(r->s), stages, n, fn, arg);
+	struct held h = { r, fn, arg };
+	e = store_commit(service_store(r->s), stages, n, run_held, &h);
 	if (r->q->gentle)
 		pause_for(clock_mono() - start);
 	return e;
@@ -69,7 +91,7 @@ int purge_step(struct run *r, meta_fn *fn, void *arg)
 
 int purge_read(struct run *r, meta_fn *fn, void *arg)
 {
-	int e = may_go_on(r);
+	int e = purge_goes_on(r);
 	return e ? e : meta_read(r->meta, fn, arg);
 }
 
@@ -247,7 +269,7 @@ struct expired {
 static int note_expired(void *ctx, const struct snapshot *sn)
 {
 	struct expired *x = ctx;
-	if (sn->expires && sn->expires <= x->r->now && x->n < PURGE_ROWS)
+	if (sn->expires && sn->expires <= x->r->as_of && x->n < PURGE_ROWS)
 		memcpy(x->names[x->n++], sn->name, sizeof sn->name);
 	return OK;
 }
@@ -330,17 +352,50 @@ static void note_stats(struct run *r, int e)
 	pthread_mutex_unlock(&p->lock);
 }
 
+/* Other nodes' sessions may need what retention covered at a time that their nodes say every NODES_BEAT_US; one that is not
+   among those yet began since. */
+static int look_at_nodes(struct run *r)
+{
+	struct buffer nodes = { 0 };
+	int e = nodes_list(service_store(r->s)->nodes, &nodes);
+	const struct node_info *all = (const struct node_info *)(void *)nodes.p;
+	r->as_of = r->now;
+	for (size_t i = 0; !e && i < nodes.n / sizeof *all; i++) {
+		int64_t needs = (all[i].needs ? all[i].needs : r->now - PIN_AGE_US) - NODES_SILENT_US;
+		if (all[i].self || !all[i].alive)
+			continue;
+		r->others = true;
+		r->as_of = needs < r->as_of ? needs : r->as_of;
+	}
+	buffer_free(&nodes);
+	return e;
+}
+
+static int run_leased(struct run *r)
+{
+	struct lease *l = &r->p->lease;
+	int e = look_at_nodes(r);
+	if (!e && !r->q->dry_run)
+		e = lease_take(l);
+	if (e)
+		return e;
+	r->renewed = clock_mono();
+	e = run_all(r);
+	lease_return(l);
+	return e;
+}
+
 int purge_run(struct purge *p, const struct purge_request *q, struct purge_report *out)
 {
 	struct run r = { .p = p, .s = p->o.service, .meta = service_store(p->o.service)->meta, .q = q, .now = clock_now() };
 	int64_t start = clock_mono();
 	if (pthread_mutex_trylock(&p->running))
-		return fail_with(ERR_CONFLICT, "a purge is under way already");
-	int e = run_all(&r);
+		return fail_with(ERR_CONFLICT, "one is under way already");
+	int e = run_leased(&r);
 	if (e == ERR_STOPPED && r.report.cancelled)
 		e = OK;
 	r.report.took = clock_mono() - start;
-	if (!q->dry_run)
+	if (!q->dry_run && e != ERR_CONFLICT)
 		note_stats(&r, e);
 	pthread_mutex_unlock(&p->running);
 	buffer_free(&r.ended);

@@ -71,7 +71,7 @@ struct purge_report {
 	bool cancelled;
 };
 
-/* ERR_CONFLICT: another run is under way. ERR_DENIED with a detail fit for the user: the clock has jumped. */
+/* ERR_CONFLICT: another run is under way, here or on another node, which the detail names. ERR_DENIED with a detail fit for the user: the clock has jumped. */
 int purge_run(struct purge *p, const struct purge_request *q, struct purge_report *out);
 
 /* For the log: key=value pairs. */

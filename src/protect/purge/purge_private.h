@@ -7,6 +7,7 @@
 
 #include "change.h"
 #include "fail.h"
+#include "lease.h"
 #include "pin.h"
 #include "purge.h"
 #include "service.h"
@@ -25,6 +26,7 @@ struct purge {
 	struct purge_options o;
 	pthread_mutex_t running, lock; /* lock: stats */
 	struct purge_stats stats;
+	struct lease lease; /* of all nodes one purges */
 	int64_t swept; /* when all packs were looked at last, us; 0: not since the start */
 };
 
@@ -35,6 +37,9 @@ struct run {
 	const struct purge_request *q;
 	struct purge_report report;
 	int64_t now;
+	int64_t as_of; /* retention counts from here: the lowest clock of all nodes that live, and what their sessions still need */
+	bool others;   /* other nodes live on the store */
+	int64_t renewed; /* the lease, clock_mono() */
 	struct buffer ended; /* int64_t, ascending: removed accounts that can still be restored */
 };
 
@@ -73,6 +78,8 @@ int purge_step(struct run *r, meta_fn *fn, void *arg);
 /* The same with what is to be durable before it (store_commit). */
 int purge_commit(struct run *r, struct blob_stage *const *stages, size_t n, meta_fn *fn, void *arg);
 int purge_read(struct run *r, meta_fn *fn, void *arg);
+/* ERR_STOPPED: it was cancelled. ERR_CONFLICT: another node took the lease. */
+int purge_goes_on(struct run *r);
 
 /* Where the floor of an account can go and what must stay below it. Raises the floor, and gives up the sessions that have
    stood on what goes for more than an hour; in a dry run only says where it would be. Not when it is busy. */

@@ -87,13 +87,21 @@ static int read_lagging(struct meta_txn *t, struct roots *k)
 	return OK;
 }
 
+/* Sessions of other nodes that lag behind are not seen here: they have their time in any case (view.c). */
+static int64_t window_begins(const struct roots *k)
+{
+	const struct run *r = k->run;
+	int64_t begin = r->as_of - k->window, least = r->now - PIN_AGE_US;
+	return r->others && begin > least ? least : begin;
+}
+
 static int read_floor(struct meta_txn *t, void *arg)
 {
 	struct roots *k = arg;
 	k->limit = INT64_MAX;
 	int e = change_head(t, k->account, &k->head);
 	if (!e)
-		e = instant_change_at(t, k->account, k->run->now - k->window, k->head.change, &k->window_floor);
+		e = instant_change_at(t, k->account, window_begins(k), k->head.change, &k->window_floor);
 	if (!e)
 		e = read_followers(t, k);
 	if (!e)
@@ -126,7 +134,7 @@ static int add_snapshot(void *ctx, const struct snapshot *sn, int64_t change)
 {
 	struct roots *k = ctx;
 	char why[96];
-	if (change >= k->floor || (sn->expires && sn->expires <= k->run->now))
+	if (change >= k->floor || (sn->expires && sn->expires <= k->run->as_of))
 		return OK;
 	snprintf(why, sizeof why, "snapshot %s", sn->name);
 	add_cover(k, change, why);

@@ -51,7 +51,7 @@ int store_sync_pack(struct blob_store *s, struct blob_pack *p, bool name, unsign
 static void open_pack_set(struct blob_store *s, struct blob_pack *file, int64_t id, int64_t synced)
 {
 	pthread_mutex_lock(&s->lock);
-	s->open = (struct open_pack){ file, id, synced, synced };
+	s->open = (struct open_pack){ file, id, synced, synced, clock_mono() };
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -69,6 +69,8 @@ static int open_pack_ready(struct blob_store *s)
 {
 	struct blob_pack *file;
 	int64_t id;
+	if (s->open.file && s->open.written == s->open.synced && clock_mono() - s->open.used > BLOB_PACK_IDLE_US)
+		open_pack_leave(s);
 	if (s->open.file)
 		return OK;
 	int r = store_create_pack(s, &id, &file);

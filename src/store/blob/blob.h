@@ -117,7 +117,8 @@ struct blob_record {
 };
 int blob_scan(struct blob_store *s, int (*fn)(void *ctx, const struct blob_record *r), void *ctx);
 
-/* For purge, which alone removes. */
+/* For purge, which alone removes. A pack that was not written for so long is not written any more, by whatever node. */
+#define BLOB_PACK_IDLE_US (30 * 60 * INT64_C(1000000))
 struct blob_pack_info {
 	int64_t pack;
 	int64_t size;    /* bytes */

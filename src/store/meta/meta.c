@@ -241,7 +241,7 @@ int meta_txn_call(struct meta_txn *t, meta_fn *fn, void *arg)
 {
 	int r = fn(t, arg);
 	assert(t->open == 0); /* a meta_done is missing */
-	return t->failed == ERR_CONFLICT ? META_AGAIN : t->failed ? t->failed : r;
+	return t->failed == ERR_CONFLICT && !t->missed ? META_AGAIN : t->failed ? t->failed : r;
 }
 
 static size_t take_values(struct meta_value *v, const char *types, va_list ap)
@@ -276,6 +276,31 @@ int meta_do(struct meta_txn *t, enum meta_sql stmt, const char *types, ...)
 	size_t n = take_values(v, types, ap);
 	va_end(ap);
 	return spoil(t, t->driver->execute(t, stmt, v, n, NULL));
+}
+
+int meta_missed(struct meta_txn *t, const struct meta_must *must)
+{
+	t->missed = true;
+	return fail_with(must->failure, "%s", must->why);
+}
+
+int meta_execute_must(struct meta_txn *t, enum meta_sql stmt, const struct meta_value *v, size_t n, const struct meta_must *must)
+{
+	int64_t changed = 0;
+	if (t->driver->must)
+		return t->driver->must(t, stmt, v, n, must);
+	int r = t->driver->execute(t, stmt, v, n, &changed);
+	return r || changed == must->rows ? r : meta_missed(t, must);
+}
+
+int meta_must(struct meta_txn *t, struct meta_must must, enum meta_sql stmt, const char *types, ...)
+{
+	struct meta_value v[META_ARGUMENTS];
+	va_list ap;
+	va_start(ap, types);
+	size_t n = take_values(v, types, ap);
+	va_end(ap);
+	return spoil(t, meta_execute_must(t, stmt, v, n, &must));
 }
 
 int meta_try(struct meta_txn *t, enum meta_sql stmt, const char *types, ...)

@@ -88,6 +88,14 @@ int meta_read(struct meta *m, meta_fn *fn, void *arg);
    commit, whatever fn makes of the failure. The driver may carry it out later, with the next query or the commit, so
    that several share one way to the database; its failure comes then. A taken key is a failure like any other. */
 int meta_do(struct meta_txn *t, enum meta_sql stmt, const char *types, ...);
+/* meta_do of a statement that has to change so many rows: another number spoils the transaction with this failure, which is the
+   caller's also where it is ERR_CONFLICT. */
+struct meta_must {
+	int64_t rows;
+	int failure;
+	const char *why;
+};
+int meta_must(struct meta_txn *t, struct meta_must must, enum meta_sql stmt, const char *types, ...);
 /* Carried out at once: a taken key is an answer, ERR_EXISTS, with which the transaction goes on. */
 int meta_try(struct meta_txn *t, enum meta_sql stmt, const char *types, ...);
 /* Rows changed by the last meta_try. */

@@ -20,6 +20,7 @@ struct open_pack {
 	struct blob_pack *file; /* NULL: the next write makes one */
 	int64_t id;
 	int64_t written, synced; /* its bytes, and those on stable storage */
+	int64_t used;            /* clock_mono() of the last write */
 };
 
 struct blob_store {

@@ -337,6 +337,16 @@ static int execute(struct meta_txn *t, enum meta_sql stmt, const struct meta_val
 	return r ? r : inner_of(t)->driver->execute(inner_of(t), stmt, v, n, changed);
 }
 
+static int must(struct meta_txn *t, enum meta_sql stmt, const struct meta_value *v, size_t n, const struct meta_must *m)
+{
+	int r = statement_due(t);
+	spend(((struct failing_txn *)t)->failing, (struct meta_failing_cost){ .writes = 1 });
+	if (!r)
+		r = meta_execute_must(inner_of(t), stmt, v, n, m);
+	t->missed = inner_of(t)->missed;
+	return r;
+}
+
 static void expect(struct meta_txn *t, enum meta_sql stmt, const struct meta_value *v, size_t n)
 {
 	uint64_t key = key_of(stmt, v, n);
@@ -406,6 +416,7 @@ const struct meta_driver meta_failing = {
 	.stats = stats,
 	.clock = read_clock,
 	.execute = execute,
+	.must = must,
 	.expect = expect,
 	.query = query,
 	.next = next,

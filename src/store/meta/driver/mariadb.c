@@ -209,25 +209,10 @@ static void stats(struct meta *m, struct meta_stats *out)
 	out->bytes = mariadb_pool_bytes(of(m)->pool);
 }
 
-/* The answer is as old as at most the way to the server and back. Each database node has its own clock: the one of account 0 is
-   asked. */
-static int read_clock(struct meta *base, int64_t *ahead, int64_t *unsure)
+static int read_clock(struct meta *m, int64_t *ahead, int64_t *unsure)
 {
-	struct mariadb_meta *m = of(base);
-	struct mariadb_conn *c;
-	char text[32];
-	int r = mariadb_pool_take(m->pool, 0, false, &c);
-	if (r)
-		return r;
-	int64_t began = clock_now(), mono = clock_mono();
-	r = ask(c, "SELECT CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS INTEGER)", text, sizeof text);
-	int64_t took = clock_mono() - mono;
-	mariadb_pool_give(m->pool, &c, mariadb_fault(c->error));
-	if (r)
-		return r == ERR_CONFLICT ? ERR_UNAVAILABLE : r;
-	*ahead = began + took / 2 - strtoll(text, NULL, 10);
-	*unsure = took / 2;
-	return OK;
+	bool known = mariadb_pool_clock(of(m)->pool, ahead, unsure);
+	return known ? OK : fail_with(ERR_UNAVAILABLE, "no node of the database has told the time lately");
 }
 
 const struct meta_driver meta_mariadb = {
@@ -243,6 +228,7 @@ const struct meta_driver meta_mariadb = {
 	.stats = stats,
 	.clock = read_clock,
 	.execute = mariadb_execute,
+	.must = mariadb_must,
 	.expect = mariadb_expect,
 	.query = mariadb_query,
 	.next = mariadb_next,

@@ -17,6 +17,7 @@ enum {
 	LOOK_SICK_US = 250 * 1000, /* that failed */
 	LOOK_S = 2,                /* it has this long to answer one */
 	MEASURE_US = 60 * 1000 * 1000,
+	CLOCK_US = 10 * 1000 * 1000, /* so long a look at a node's clock counts */
 };
 
 struct host {
@@ -27,6 +28,8 @@ struct host {
 	bool started, sick, hurry;
 	struct mariadb_conn *idle;
 	char why[256]; /* it is sick */
+	int64_t ahead, unsure; /* our clock of its, us */
+	int64_t timed;         /* clock_mono() of when; 0: never */
 };
 
 struct mariadb_pool {
@@ -89,13 +92,33 @@ static bool ask(struct mariadb_conn *c, const char *sql, MYSQL_RES **rows)
 	return good || mariadb_fault(c->error) == FAULT_OTHER;
 }
 
+/* Its clock, as of the middle of the way there and back. */
+static void note_clock(struct host *h, MYSQL_RES *rows, int64_t sent, int64_t took)
+{
+	MYSQL_ROW row = rows ? mysql_fetch_row(rows) : NULL;
+	if (row && row[1]) {
+		pthread_mutex_lock(&h->pool->lock);
+		h->ahead = sent + took / 2 - strtoll(row[1], NULL, 10);
+		h->unsure = took / 2;
+		h->timed = clock_mono();
+		pthread_mutex_unlock(&h->pool->lock);
+	}
+	mysql_free_result(rows);
+}
+
 static bool look_at(struct host *h, struct mariadb_conn *c)
 {
+	static const char sql[] = "SELECT value, TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) FROM facts"
+		" WHERE name = 'schema'";
 	static const struct mariadb_patience quick = { LOOK_S, LOOK_S, false };
 	if (!c->db && mariadb_conn_open(h->pool->url, h->at, &quick, c))
 		return false;
-	if (ask(c, "SELECT value FROM facts WHERE name = 'schema'", NULL))
+	MYSQL_RES *rows = NULL;
+	int64_t sent = clock_now(), began = clock_mono();
+	if (ask(c, sql, &rows)) {
+		note_clock(h, rows, sent, clock_mono() - began);
 		return true;
+	}
 	mariadb_failure(c, "look");
 	mariadb_conn_close(c);
 	return false;
@@ -381,4 +404,43 @@ void mariadb_pool_stop(struct mariadb_pool **pp)
 	pthread_cond_destroy(&p->change);
 	pthread_mutex_destroy(&p->lock);
 	free(p);
+}
+
+static int by_ahead(const void *a, const void *b)
+{
+	int64_t x = (*(const struct host *const *)a)->ahead, y = (*(const struct host *const *)b)->ahead;
+	return (x > y) - (x < y);
+}
+
+/* The middle one; of two the one that is nearer to our clock. */
+static const struct host *middle(const struct host **h, size_t n)
+{
+	const struct host *low = h[(n - 1) / 2], *high = h[n / 2];
+	return llabs(low->ahead) < llabs(high->ahead) ? low : high;
+}
+
+static size_t known_clocks(const struct mariadb_pool *p, const struct host *known[MARIADB_HOSTS])
+{
+	size_t n = 0;
+	for (size_t i = 0; i < p->hosts; i++)
+		if (p->host[i].timed && clock_mono() - p->host[i].timed < CLOCK_US)
+			known[n++] = &p->host[i];
+	qsort(known, n, sizeof *known, by_ahead);
+	return n;
+}
+
+bool mariadb_pool_clock(struct mariadb_pool *p, int64_t *ahead, int64_t *unsure)
+{
+	const struct host *known[MARIADB_HOSTS];
+	struct timespec until = moment(clock_mono() + LOOK_S * SECOND_US);
+	size_t n;
+	pthread_mutex_lock(&p->lock);
+	while (!(n = known_clocks(p, known)) && !p->stop && pthread_cond_timedwait(&p->change, &p->lock, &until) != ETIMEDOUT)
+		;
+	if (n) {
+		*ahead = middle(known, n)->ahead;
+		*unsure = middle(known, n)->unsure;
+	}
+	pthread_mutex_unlock(&p->lock);
+	return n;
 }

@@ -22,6 +22,9 @@ int mariadb_pool_take(struct mariadb_pool *p, int64_t account, bool writes, stru
 /* Takes the pointer's address, sets it NULL. fault: how its last use ended. */
 void mariadb_pool_give(struct mariadb_pool *p, struct mariadb_conn **c, enum mariadb_fault fault);
 
+/* By how much this node's clock is ahead of the database's, us: of the middle one, where there are several, so that one that
+   is wrong does not count. False: none has told the time lately, nor in the seconds that this waits. */
+bool mariadb_pool_clock(struct mariadb_pool *p, int64_t *ahead, int64_t *unsure);
 /* Size of the database, as of the last minute. */
 uint64_t mariadb_pool_bytes(const struct mariadb_pool *p);
 

@@ -82,6 +82,8 @@ static void begin(struct mariadb_txn *t, struct mariadb_runner *m, bool writes)
 /* What became of a batch that was to end the transaction and was not answered with OK to its end. done: statements of END. */
 static int end_of(const struct mariadb_txn *t, int r, size_t done)
 {
+	if (t->base.missed)
+		return r;
 	if (t->fault == FAULT_LOST)
 		return OPEN_END;
 	if (done == 0 && r == ERR_EXISTS && !t->base.failed)

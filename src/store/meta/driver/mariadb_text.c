@@ -44,9 +44,8 @@ static void put_value(struct buffer *out, const struct meta_value *v)
 	buffer_put_u64(out, v->i < 0 ? 0 - (uint64_t)v->i : (uint64_t)v->i);
 }
 
-void mariadb_text_put(struct buffer *out, enum meta_sql stmt, const struct meta_value *v, size_t n)
+static void put_text(struct buffer *out, const char *p, const struct meta_value *v, size_t n)
 {
-	const char *p = meta_sql_text(stmt);
 	size_t used = 0;
 	for (const char *q; (q = strchr(p, '?')); p = q + 1) {
 		assert(used < n);
@@ -57,11 +56,19 @@ void mariadb_text_put(struct buffer *out, enum meta_sql stmt, const struct meta_
 	buffer_puts(out, p);
 }
 
-bool mariadb_text_locks(const char *sql)
+void mariadb_text_put(struct buffer *out, enum meta_sql stmt, const struct meta_value *v, size_t n)
 {
-	static const char end[] = " FOR UPDATE";
-	size_t n = strlen(sql);
-	return n >= sizeof end - 1 && !strcmp(sql + n - (sizeof end - 1), end);
+	put_text(out, meta_sql_text(stmt), v, n);
+}
+
+bool mariadb_text_put_row(struct buffer *out, enum meta_sql stmt, const struct meta_value *v, size_t n)
+{
+	static const char insert[] = "INSERT ", values[] = " VALUES (";
+	const char *sql = meta_sql_text(stmt), *row = strstr(sql, values);
+	if (strncmp(sql, insert, sizeof insert - 1) || !row)
+		return false;
+	put_text(out, row + sizeof values - 2, v, n);
+	return true;
 }
 
 /* The text behind the n-th comma from p on. */

@@ -1,6 +1,7 @@
 #include "mariadb_txn.h"
 
 #include <assert.h>
+#include <mysqld_error.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -11,6 +12,7 @@
 enum {
 	PENDING_BYTES = 256 * 1024, /* of writes that wait; with more they go at once */
 	PENDING = 1000,
+	EXPECTED = 10000, /* queries that are named in one transaction; more are asked one by one */
 };
 
 static struct mariadb_txn *of(struct meta_txn *t)
@@ -20,13 +22,14 @@ static struct mariadb_txn *of(struct meta_txn *t)
 
 void mariadb_txn_init(struct mariadb_txn *t, struct mariadb_pool *p, const signed char *account_at, struct metrics *m, bool writes)
 {
-	*t = (struct mariadb_txn){ .pool = p, .account_at = account_at, .metrics = m, .writes = writes };
+	*t = (struct mariadb_txn){ .pool = p, .account_at = account_at, .metrics = m, .writes = writes, .last = META_STATEMENTS };
 }
 
 void mariadb_txn_forget(struct mariadb_txn *t)
 {
 	while (t->n_expected)
 		mysql_free_result(t->expected[--t->n_expected].rows);
+	t->asked = 0;
 	buffer_reset(&t->expects);
 }
 
@@ -37,7 +40,9 @@ void mariadb_txn_free(struct mariadb_txn *t)
 	mariadb_pool_give(t->pool, &t->conn, t->fault);
 	mariadb_txn_forget(t);
 	buffer_free(&t->pending);
+	buffer_free(&t->guards);
 	buffer_free(&t->expects);
+	free(t->expected);
 	buffer_free(&t->text);
 	buffer_free(&t->batch);
 }
@@ -57,13 +62,13 @@ static size_t put_beginning(struct mariadb_txn *t)
 	return (size_t)other + (t->writes ? 2 : 1);
 }
 
-/* Those that lock rows, or the others. */
-static size_t put_expected(struct mariadb_txn *t, bool locks)
+/* In the order in which they were named: what was named behind one that locks is read under the lock. */
+static size_t put_expected(struct mariadb_txn *t)
 {
 	size_t n = 0;
 	for (size_t i = 0; i < t->n_expected; i++) {
 		const struct mariadb_expected *e = &t->expected[i];
-		if (e->fetched || e->lock != locks)
+		if (e->fetched)
 			continue;
 		buffer_put(&t->batch, t->expects.p + e->at, e->n);
 		buffer_putc(&t->batch, ';');
@@ -72,11 +77,11 @@ static size_t put_expected(struct mariadb_txn *t, bool locks)
 	return n;
 }
 
-static void keep_expected(struct mariadb_txn *t, bool locks, struct mariadb_answer *a)
+static void keep_expected(struct mariadb_txn *t, struct mariadb_answer *a)
 {
 	for (size_t i = 0; i < t->n_expected; i++) {
 		struct mariadb_expected *e = &t->expected[i];
-		if (e->fetched || e->lock != locks)
+		if (e->fetched)
 			continue;
 		e->fetched = true;
 		e->rows = a->rows;
@@ -98,6 +103,16 @@ static int connection(struct mariadb_txn *t)
 	return t->conn ? OK : mariadb_pool_take(t->pool, t->named ? t->account : 0, t->writes, &t->conn);
 }
 
+/* What the at-th of those that waited was to guard. */
+static const struct meta_must *guarded(const struct mariadb_txn *t, size_t at)
+{
+	const struct mariadb_guard *g = (const struct mariadb_guard *)(const void *)t->guards.p;
+	for (size_t i = 0; i < t->guards.n / sizeof *g; i++)
+		if (g[i].at == at)
+			return &g[i].must;
+	return NULL;
+}
+
 static int failed(struct mariadb_txn *t, size_t at)
 {
 	char what[81];
@@ -108,19 +123,19 @@ static int failed(struct mariadb_txn *t, size_t at)
 	return mariadb_failure(t->conn, what);
 }
 
-/* How many statements of a batch are of which sort, in their order: what is read is read under the locks. */
+/* How many statements of a batch are of which sort, in their order. */
 struct shares {
-	size_t beginning, pending, locks, asked, expected;
+	size_t beginning, pending, expected, asked;
 };
 
 static size_t before_asked(const struct shares *s)
 {
-	return s->beginning + s->pending + s->locks;
+	return s->beginning + s->pending + s->expected;
 }
 
 static size_t total(const struct shares *s)
 {
-	return before_asked(s) + s->asked + s->expected;
+	return before_asked(s) + s->asked;
 }
 
 static int compose(struct mariadb_txn *t, struct span sql, struct shares *s)
@@ -129,12 +144,8 @@ static int compose(struct mariadb_txn *t, struct span sql, struct shares *s)
 	s->beginning = put_beginning(t);
 	s->pending = t->n_pending;
 	buffer_put_span(&t->batch, buffer_span(&t->pending));
-	if (s->asked) {
-		s->locks = put_expected(t, true);
-		buffer_put_span(&t->batch, sql);
-		buffer_putc(&t->batch, ';');
-		s->expected = put_expected(t, false);
-	}
+	s->expected = put_expected(t);
+	buffer_put_span(&t->batch, sql);
 	bool good = buffer_ok(&t->batch) && buffer_ok(&t->pending) && buffer_ok(&t->expects) && buffer_ok(&t->text);
 	return good ? OK : fail_with(ERR_UNAVAILABLE, "out of memory");
 }
@@ -166,6 +177,13 @@ bool mariadb_txn_intact(struct mariadb_txn *t)
 	return false;
 }
 
+/* A write that had to change another number of rows, if that is what failed. */
+static int missed(struct mariadb_txn *t, const struct shares *s, unsigned error, size_t at, int r)
+{
+	const struct meta_must *must = r && error == ER_SUBQUERY_NO_1_ROW ? guarded(t, at - s->beginning) : NULL;
+	return must ? meta_missed(&t->base, must) : r;
+}
+
 /* Only what is asked may fail without spoiling the transaction. What comes behind the first that is asked ends it: no look at
    whether it is intact tells anything there. */
 static int send_batch(struct mariadb_txn *t, const struct shares *s, struct mariadb_answer *a, size_t *good)
@@ -174,19 +192,20 @@ static int send_batch(struct mariadb_txn *t, const struct shares *s, struct mari
 	metric_add(t->metrics, METRIC_META_TRIPS, 0, 1);
 	t->wrote = t->wrote || s->pending;
 	int r = mariadb_batch(t->conn, buffer_span(&t->batch), total(s), a, good) ? OK : failed(t, *good);
+	unsigned error = t->conn->error;
 	note_beginning(t, s, *good);
 	bool counts = r && t->writes && t->fault == FAULT_OTHER && *good >= s->beginning && *good <= before;
 	if (counts && !mariadb_txn_intact(t))
 		t->base.failed = r = ERR_CONFLICT;
-	else if (*good < before || *good >= before + s->asked)
-		t->base.failed = r;
+	else if (*good < before)
+		t->base.failed = r = missed(t, s, error, *good, r);
 	if (*good >= before) {
 		buffer_reset(&t->pending);
+		buffer_reset(&t->guards);
 		t->n_pending = 0;
-		keep_expected(t, true, a + s->beginning + s->pending);
+		t->last = META_STATEMENTS;
+		keep_expected(t, a + s->beginning + s->pending);
 	}
-	if (!r)
-		keep_expected(t, false, a + before + s->asked);
 	return r;
 }
 
@@ -227,15 +246,61 @@ static void note_account(struct mariadb_txn *t, enum meta_sql stmt, const struct
 	t->account = v[at].i;
 }
 
-static int wait_with(struct mariadb_txn *t, enum meta_sql stmt, const struct meta_value *v, size_t n)
+static int send_waiting(struct mariadb_txn *t)
 {
 	size_t done;
 	bool sent;
-	mariadb_text_put(&t->pending, stmt, v, n);
-	buffer_putc(&t->pending, ';');
-	if (++t->n_pending < PENDING && t->pending.n < PENDING_BYTES)
-		return OK;
 	return mariadb_txn_send(t, (struct span){ 0 }, 0, NULL, &done, &sent);
+}
+
+/* Rows that are inserted one after the other into the same table become one statement. */
+static bool join_last(struct mariadb_txn *t, enum meta_sql stmt, const struct meta_value *v, size_t n)
+{
+	size_t end = t->pending.n;
+	if (stmt != t->last || !end || !buffer_ok(&t->pending))
+		return false;
+	t->pending.p[end - 1] = ',';
+	if (mariadb_text_put_row(&t->pending, stmt, v, n)) {
+		buffer_putc(&t->pending, ';');
+		return true;
+	}
+	t->pending.p[end - 1] = ';';
+	return false;
+}
+
+static int wait_with(struct mariadb_txn *t, enum meta_sql stmt, const struct meta_value *v, size_t n)
+{
+	if (!join_last(t, stmt, v, n)) {
+		mariadb_text_put(&t->pending, stmt, v, n);
+		buffer_putc(&t->pending, ';');
+		t->n_pending++;
+	}
+	t->last = stmt;
+	return t->n_pending < PENDING && t->pending.n < PENDING_BYTES ? OK : send_waiting(t);
+}
+
+static int check_writes(const struct mariadb_txn *t, enum meta_sql stmt)
+{
+	if (!t->writes)
+		return fail_with(ERR_CANNOT, "mariadb: a transaction that reads cannot write: %.80s", meta_sql_text(stmt));
+	return t->base.failed;
+}
+
+/* A statement that fails ends the batch, COMMIT or not: a query that gives two rows for one, if the number is another. */
+int mariadb_must(struct meta_txn *base, enum meta_sql stmt, const struct meta_value *v, size_t n, const struct meta_must *must)
+{
+	struct mariadb_txn *t = of(base);
+	int r = check_writes(t, stmt);
+	if (r)
+		return r;
+	note_account(t, stmt, v);
+	struct mariadb_guard g = { t->n_pending + 1, *must };
+	mariadb_text_put(&t->pending, stmt, v, n);
+	buffer_printf(&t->pending, ";SELECT IF(ROW_COUNT()=%lld,0,(SELECT 1 UNION SELECT 2));", (long long)must->rows);
+	buffer_put(&t->guards, &g, sizeof g);
+	t->n_pending += 2;
+	t->last = META_STATEMENTS;
+	return t->n_pending < PENDING && t->pending.n < PENDING_BYTES ? OK : send_waiting(t);
 }
 
 int mariadb_execute(struct meta_txn *base, enum meta_sql stmt, const struct meta_value *v, size_t n, int64_t *changed)
@@ -244,45 +309,55 @@ int mariadb_execute(struct meta_txn *base, enum meta_sql stmt, const struct meta
 	struct mariadb_answer answer;
 	size_t done;
 	bool sent;
-	if (!t->writes)
-		return fail_with(ERR_CANNOT, "mariadb: a transaction that reads cannot write: %.80s", meta_sql_text(stmt));
-	if (base->failed)
-		return base->failed;
+	int r = check_writes(t, stmt);
+	if (r)
+		return r;
 	note_account(t, stmt, v);
 	if (!changed)
 		return wait_with(t, stmt, v, n);
 	buffer_reset(&t->text);
 	mariadb_text_put(&t->text, stmt, v, n);
 	t->wrote = true;
-	int r = mariadb_txn_send(t, buffer_span(&t->text), 1, &answer, &done, &sent);
+	r = mariadb_txn_send(t, buffer_span(&t->text), 1, &answer, &done, &sent);
 	if (!r)
 		*changed = answer.changed;
 	return r;
 }
 
+static bool has_room(struct mariadb_txn *t)
+{
+	if (t->n_expected < t->room)
+		return true;
+	size_t room = t->room ? 2 * t->room : 16;
+	struct mariadb_expected *more = room <= EXPECTED ? realloc(t->expected, room * sizeof *more) : NULL;
+	if (!more)
+		return false;
+	t->expected = more;
+	t->room = room;
+	return true;
+}
+
 void mariadb_expect(struct meta_txn *base, enum meta_sql stmt, const struct meta_value *v, size_t n)
 {
 	struct mariadb_txn *t = of(base);
-	if (t->n_expected == MARIADB_EXPECTED || base->failed)
+	if (base->failed || !has_room(t))
 		return;
 	note_account(t, stmt, v);
 	struct mariadb_expected *e = &t->expected[t->n_expected++];
 	*e = (struct mariadb_expected){ .at = t->expects.n };
 	mariadb_text_put(&t->expects, stmt, v, n);
 	e->n = t->expects.n - e->at;
-	e->lock = mariadb_text_locks(meta_sql_text(stmt));
 }
 
-/* What was expected under this text: its rows, or it goes from the list, as it is asked now. */
-static MYSQL_RES *take_expected(struct mariadb_txn *t, struct span text)
+/* Mostly the first of those that were not asked for. */
+static struct mariadb_expected *find_expected(struct mariadb_txn *t, struct span text)
 {
-	for (size_t i = 0; i < t->n_expected; i++) {
+	while (t->asked < t->n_expected && !t->expected[t->asked].n)
+		t->asked++;
+	for (size_t i = t->asked; i < t->n_expected; i++) {
 		struct mariadb_expected *e = &t->expected[i];
-		if (!span_eq(span_sub(buffer_span(&t->expects), e->at, e->n), text))
-			continue;
-		MYSQL_RES *rows = e->rows;
-		memmove(e, e + 1, (--t->n_expected - i) * sizeof *e);
-		return rows;
+		if (e->n && span_eq(span_sub(buffer_span(&t->expects), e->at, e->n), text))
+			return e;
 	}
 	return NULL;
 }
@@ -309,6 +384,18 @@ static int give_rows(MYSQL_RES *all, void **out)
 	return OK;
 }
 
+/* Where it is not fetched yet it goes in its place among the others: what was named before it is read before it. */
+static int ask_expected(struct mariadb_txn *t, struct mariadb_expected *e, void **out)
+{
+	int r = e->fetched ? OK : send_waiting(t);
+	if (r)
+		return r;
+	MYSQL_RES *rows = e->rows;
+	e->rows = NULL;
+	e->n = 0;
+	return give_rows(rows, out);
+}
+
 int mariadb_query(struct meta_txn *base, enum meta_sql stmt, const struct meta_value *v, size_t n, void **out)
 {
 	struct mariadb_txn *t = of(base);
@@ -320,9 +407,9 @@ int mariadb_query(struct meta_txn *base, enum meta_sql stmt, const struct meta_v
 	note_account(t, stmt, v);
 	buffer_reset(&t->text);
 	mariadb_text_put(&t->text, stmt, v, n);
-	MYSQL_RES *rows = take_expected(t, buffer_span(&t->text));
-	if (rows)
-		return give_rows(rows, out);
+	struct mariadb_expected *e = find_expected(t, buffer_span(&t->text));
+	if (e)
+		return ask_expected(t, e, out);
 	int r = mariadb_txn_send(t, buffer_span(&t->text), 1, &answer, &done, &sent);
 	return r ? r : give_rows(answer.rows, out);
 }

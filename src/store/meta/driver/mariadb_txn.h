@@ -1,6 +1,6 @@
 /* The statements of one try of a transaction on MariaDB. What meta_do and meta_expect ask for waits here until something is to
- * be answered, and then goes in one way to the database: the beginning of the transaction, the writes that waited, the expected
- * queries that lock rows, the one that is asked, and the other expected ones.
+ * be answered, and then goes in one way to the database: the beginning of the transaction, the writes that waited, the queries
+ * that are expected, in the order in which they were named, and the one that is asked.
  *
  * Galera may roll a transaction back at any moment, for another node's sake. Between two statements that came together the server
  * does not tell: the next one begins a new transaction, and is answered with OK. So a savepoint is set at the beginning, which
@@ -12,14 +12,17 @@
 #include "buffer.h"
 #include "mariadb_pool.h"
 
-enum { MARIADB_EXPECTED = 32 };
-
 /* A query that was named ahead, by its whole text. */
 struct mariadb_expected {
-	size_t at, n; /* of the text in expects */
-	bool lock; /* it keeps others from the rows */
+	size_t at, n; /* of the text in expects; n 0: it was asked for */
 	bool fetched;
 	MYSQL_RES *rows; /* until it is asked for */
+};
+
+/* A write that waits, and the statement behind it that fails if it changed another number of rows. */
+struct mariadb_guard {
+	size_t at; /* the number of that statement, among those that wait */
+	struct meta_must must;
 };
 
 struct mariadb_txn {
@@ -33,9 +36,12 @@ struct mariadb_txn {
 	int64_t account; /* the first that was named */
 	struct buffer pending; /* writes that wait, each with a semicolon behind it */
 	size_t n_pending;
+	enum meta_sql last; /* of those that wait; META_STATEMENTS: none that another could join */
+	struct buffer guards; /* struct mariadb_guard each */
 	struct buffer expects;
-	struct mariadb_expected expected[MARIADB_EXPECTED];
-	size_t n_expected;
+	struct mariadb_expected *expected;
+	size_t n_expected, room;
+	size_t asked; /* all before this one were asked for */
 	struct buffer text, batch; /* of the statement that is asked; of all that go together */
 	enum mariadb_fault fault; /* the last failure of the connection */
 };
@@ -60,6 +66,7 @@ int mariadb_txn_send(struct mariadb_txn *t, struct span sql, size_t n, struct ma
 
 /* The statement part of the driver. */
 int mariadb_execute(struct meta_txn *t, enum meta_sql stmt, const struct meta_value *v, size_t n, int64_t *changed);
+int mariadb_must(struct meta_txn *t, enum meta_sql stmt, const struct meta_value *v, size_t n, const struct meta_must *must);
 void mariadb_expect(struct meta_txn *t, enum meta_sql stmt, const struct meta_value *v, size_t n);
 int mariadb_query(struct meta_txn *t, enum meta_sql stmt, const struct meta_value *v, size_t n, void **out);
 int mariadb_next(struct meta_txn *t, void *stmt);

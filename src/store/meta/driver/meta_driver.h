@@ -44,6 +44,8 @@ struct meta_driver {
 	/* Statements. Values need not outlive the call. execute runs one to its end, at once unless changed is NULL; query
 	   leaves *stmt before its first row. expect may be NULL. */
 	int (*execute)(struct meta_txn *t, enum meta_sql stmt, const struct meta_value *v, size_t n, int64_t *changed);
+	/* NULL: execute, and its count looked at (meta_execute_must). */
+	int (*must)(struct meta_txn *t, enum meta_sql stmt, const struct meta_value *v, size_t n, const struct meta_must *must);
 	void (*expect)(struct meta_txn *t, enum meta_sql stmt, const struct meta_value *v, size_t n);
 	int (*query)(struct meta_txn *t, enum meta_sql stmt, const struct meta_value *v, size_t n, void **out);
 	int (*next)(struct meta_txn *t, void *stmt);
@@ -69,6 +71,7 @@ struct meta {
 struct meta_txn {
 	const struct meta_driver *driver;
 	int failed; /* the first failure of a statement that spoils the whole transaction; OK while there is none */
+	bool missed; /* it was a meta_must: no other run would do better */
 	int open;   /* rows not yet given back with meta_done */
 	int64_t changed;
 };
@@ -77,6 +80,10 @@ void meta_txn_init(struct meta_txn *t, const struct meta_driver *d);
 /* Runs fn; a failed statement outranks what fn made of it, so that nothing half-done is committed. META_AGAIN when one
    met a conflict. */
 int meta_txn_call(struct meta_txn *t, meta_fn *fn, void *arg);
+
+int meta_execute_must(struct meta_txn *t, enum meta_sql stmt, const struct meta_value *v, size_t n, const struct meta_must *must);
+/* The number was another: returns the failure. */
+int meta_missed(struct meta_txn *t, const struct meta_must *must);
 
 /* Opens the store of a whole url, without the facade's part: for drivers that wrap another. */
 int meta_driver_open(const char *url, const struct meta_options *o, struct meta **out);

@@ -21,6 +21,7 @@ struct packer {
 	struct packer_options o;
 	struct lease lease;
 	pthread_mutex_t running, lock; /* lock: stats */
+	int64_t left; /* when a run last had to leave damaged rows, us since 1970; 0: the last one left none */
 	struct packer_stats stats;
 };
 
@@ -224,13 +225,19 @@ static int pack_one(struct run *r, bool *packed)
 
 /* --- A run --- */
 
+/* A damaged row only grows older: it is no reason to gather what little there is every few seconds. */
+static bool has_waited(const struct packer *p, const struct staged_stats *s)
+{
+	return staged_age(s) >= p->o.age && (!p->left || clock_now() - p->left >= p->o.age);
+}
+
 static int is_due(struct run *r, bool all, bool *due)
 {
 	struct staged_stats s;
 	const struct packer_options *o = &r->p->o;
 	int e = staged_stats(o->store, &s);
 	if (!e)
-		*due = s.rows && (all || s.bytes >= (uint64_t)o->bytes || staged_age(&s) >= o->age);
+		*due = s.rows && (all || s.bytes >= (uint64_t)o->bytes || has_waited(r->p, &s));
 	return e;
 }
 
@@ -247,6 +254,7 @@ static int run_all(struct run *r, bool all)
 	r->beat = clock_mono();
 	while (!e && due && packed) {
 		e = pack_one(r, &packed);
+		r->p->left = r->damaged ? clock_now() : 0;
 		if (!e)
 			e = is_due(r, all, &due);
 	}

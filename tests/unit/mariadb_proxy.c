@@ -58,7 +58,7 @@ static enum proxy_where what_is(struct span packet)
 		return has(packet, "START TRANSACTION;INSERT INTO commit_id") ? PROXY_FENCE : PROXY_COMMIT;
 	if (has(packet, "START TRANSACTION"))
 		return PROXY_BEGIN;
-	return has(packet, "name = 'schema'") || has(packet, "ROLLBACK") || has(packet, "SET ") ? PROXY_NOWHERE : PROXY_STATEMENT;
+	return has(packet, "name = 'schema'") || has(packet, "information_schema") || has(packet, "ROLLBACK") || has(packet, "SET ") ? PROXY_NOWHERE : PROXY_STATEMENT;
 }
 
 static size_t put_error(char *out, size_t n, int sequence, unsigned error)

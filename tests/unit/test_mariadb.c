@@ -891,6 +891,72 @@ static void test_clock(void **state)
 	assert_true(meta_shared(f->m));
 }
 
+/* --- What is wrong is said, and not the password --- */
+
+static void test_refusals(void **state)
+{
+	struct fixture *f = world(state);
+	const struct mariadb_url *u = &f->parsed;
+	const struct mariadb_address *a = &u->address[0];
+	const struct {
+		const char *user, *password, *more, *database;
+		int result;
+		const char *says;
+	} cases[] = {
+		{ u->user, "wr0ng-pass", "", u->database, ERR_INVALID, "check user and password" },
+		{ "nobody", "wr0ng-pass", "", u->database, ERR_INVALID, "check user and password" },
+		{ u->user, "wr0ng-pass", ",127.0.0.1:1", u->database, ERR_INVALID, "check user and password" },
+		{ u->user, u->password, "", "no_such_database_here", ERR_INVALID, "database" },
+		{ u->user, u->password, ",127.0.0.1:1", u->database, OK, "" },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct meta *m = NULL;
+		char url[800];
+		snprintf(url, sizeof url, "mariadb://%s:%s@%s:%u%s/%s", cases[i].user, cases[i].password, a->host, a->port, cases[i].more,
+			cases[i].database);
+		fail_set_detail("");
+		int r = meta_open(url, &(struct meta_options){ 0 }, &m);
+		if (r != cases[i].result || !strstr(fail_detail(), cases[i].says) || strstr(fail_detail(), cases[i].password))
+			fail_msg("case %zu: %s: %s", i, fail_name(r), fail_detail());
+		meta_close(&m);
+	}
+	char url[300];
+	struct meta *m = NULL;
+	must(f, "DELETE FROM facts");
+	assert_int_equal(meta_open(f->url, &(struct meta_options){ 0 }, &m), ERR_INVALID);
+	assert_non_null(strstr(fail_detail(), "upgrade --init"));
+	snprintf(url, sizeof url, "mariadb://u:p4ssw0rd@127.0.0.1:1/%s", u->database);
+	assert_int_equal(meta_open(url, &(struct meta_options){ 0 }, &m), ERR_UNAVAILABLE);
+	assert_null(strstr(fail_detail(), "p4ssw0rd"));
+}
+
+/* A full disk, a server that takes no changes, a packet that is too large: as the server says it. */
+static void test_errors(void **state)
+{
+	static const struct {
+		unsigned error;
+		int result;
+		const char *says;
+	} errors[] = {
+		{ 1021, ERR_FULL, "" }, { 1114, ERR_FULL, "" }, { 1290, ERR_UNAVAILABLE, "read_only" }, { 1836, ERR_UNAVAILABLE, "read_only" },
+		{ 1153, ERR_LIMIT, "max_allowed_packet" }, { 1406, ERR_LIMIT, "" }, { 1034, ERR_CORRUPT, "" }, { 1712, ERR_CORRUPT, "" },
+		{ 1146, ERR_UNAVAILABLE, "upgrade --init" }, { 1142, ERR_UNAVAILABLE, "GRANT" }, { 1064, ERR_UNAVAILABLE, "" },
+	};
+	struct fixture *f = world(state);
+	struct proxy *p = before(f, 0);
+	struct counter c = { 0 };
+	open_behind(f, &p, 1);
+	for (size_t i = 0; i < COUNT(errors); i++) {
+		proxy_set(p, (struct proxy_plan){ PROXY_STATEMENT, PROXY_ERROR, errors[i].error, 0, 1 });
+		int r = meta_run(f->m, count_up, &c, NULL);
+		if (r != errors[i].result || !strstr(fail_detail(), errors[i].says))
+			fail_msg("%u: %s: %s", errors[i].error, fail_name(r), fail_detail());
+	}
+	assert_int_equal(number(f, "SELECT COUNT(*) FROM position"), 0);
+	meta_close(&f->m);
+	proxy_stop(&p);
+}
+
 /* --- URLs, and statements as text: these need no server --- */
 
 static const struct {
@@ -994,7 +1060,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_urls), cmocka_unit_test(test_passwords), cmocka_unit_test(test_text),
 		T(test_write_and_read), T(test_expected), T(test_expected_in_order), T(test_many), T(test_must), T(test_a_late_failure_spoils), T(test_reading_cannot_write), T(test_values),
-		T(test_large_transaction), T(test_verify_and_copy), T(test_clock),
+		T(test_large_transaction), T(test_verify_and_copy), T(test_refusals), T(test_errors), T(test_clock),
 		T(test_outcomes), T(test_a_lie), T(test_fences), T(test_failover), T(test_hot_row), T(test_link_or_condemn), T(test_few_connections),
 	};
 	if (argc > 1)

@@ -72,22 +72,36 @@ static int check_schema(struct mariadb_conn *c)
 	return OK;
 }
 
-/* One node that answers is enough; what is wrong with the way there or the database is told of the last one. */
-static int look_around(const struct mariadb_url *u)
+static int check_host(const struct mariadb_url *u, size_t host)
 {
 	static const struct mariadb_patience p = { MARIADB_CONNECT_S, MARIADB_ANSWER_S, true };
 	struct mariadb_conn c;
-	int r = ERR_UNAVAILABLE;
-	for (size_t i = 0; i < u->hosts && r; i++) {
-		r = mariadb_conn_open(u, i, &p, &c);
-		if (r)
-			continue;
-		r = check_packet(&c);
+	int r = mariadb_conn_open(u, host, &p, &c);
+	if (r)
+		return r;
+	r = check_packet(&c);
+	if (!r)
+		r = check_schema(&c);
+	mariadb_conn_close(&c);
+	return r;
+}
+
+/* One node that is fine is enough; else what somebody can mend is told rather than that another does not answer. */
+static int look_around(const struct mariadb_url *u)
+{
+	int worst = OK;
+	char why[512] = "";
+	for (size_t i = 0; i < u->hosts; i++) {
+		int r = check_host(u, i);
 		if (!r)
-			r = check_schema(&c);
-		mariadb_conn_close(&c);
+			return OK;
+		if (!worst || r == ERR_INVALID) {
+			worst = r;
+			snprintf(why, sizeof why, "%s", fail_detail());
+		}
 	}
-	return r == ERR_CONFLICT ? ERR_UNAVAILABLE : r;
+	fail_set_detail(why);
+	return worst == ERR_CONFLICT ? ERR_UNAVAILABLE : worst;
 }
 
 static void close_mariadb(struct meta *base)

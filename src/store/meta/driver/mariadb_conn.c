@@ -41,6 +41,7 @@ static const struct known {
 	{ ER_ACCESS_DENIED_NO_PASSWORD_ERROR, FAULT_OTHER, ERR_INVALID,
 		"check user and password in meta.url (or password_file, or PERDURA_META_PASSWORD)" },
 	{ ER_DBACCESS_DENIED_ERROR, FAULT_OTHER, ERR_INVALID, "GRANT ALL ON the database TO this user" },
+	{ ER_TABLEACCESS_DENIED_ERROR, FAULT_OTHER, ERR_UNAVAILABLE, "GRANT SELECT, INSERT, UPDATE, DELETE ON the database TO this user" },
 	{ ER_BAD_DB_ERROR, FAULT_OTHER, ERR_INVALID, "CREATE DATABASE it, then run perdura upgrade --init" },
 	{ ER_NO_SUCH_TABLE, FAULT_OTHER, ERR_UNAVAILABLE, "run perdura upgrade --init" },
 	{ ER_NET_PACKET_TOO_LARGE, FAULT_OTHER, ERR_LIMIT, "raise its max_allowed_packet" },

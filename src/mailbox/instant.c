@@ -1,13 +1,18 @@
 #include "instant.h"
 
 #include <stdio.h>
+#include <time.h>
 
 #include "change.h"
+#include "clock.h"
 #include "fail.h"
+#include "nodes.h"
 #include "past.h"
 #include "service_private.h"
 #include "snapshot_private.h"
 #include "when.h"
+
+#define SEAL_US (15 * SECOND_US)
 
 struct request {
 	int64_t account;
@@ -140,6 +145,31 @@ static int resolve(struct meta_txn *t, void *arg)
 	return e ? e : past_check(t, q->account, q->result.change, stamp);
 }
 
+/* A change of another thread or node may have its stamp already and be committed later: then what was there at that time would
+   change once more. Where nodes share the store that is waited for: SEAL_US at most. */
+static int wait_for_seal(struct service *s, int64_t stamp)
+{
+	struct nodes *n = s->store->nodes;
+	int64_t until = clock_mono() + SEAL_US;
+	while (nodes_horizon(n) < stamp) {
+		struct timespec pause = { 0, 10 * 1000000 };
+		if (clock_mono() > until)
+			return fail_with(ERR_UNAVAILABLE, "changes of that time are still being made");
+		nanosleep(&pause, NULL);
+	}
+	return OK;
+}
+
+static int resolve_sealed(struct service *s, struct request *q)
+{
+	int e = meta_read(s->store->meta, resolve, q);
+	int64_t stamp = q->result.stamp;
+	if (e || q->when.kind == WHEN_CHANGE || !meta_shared(s->store->meta) || nodes_horizon(s->store->nodes) >= stamp)
+		return e;
+	e = wait_for_seal(s, stamp);
+	return e ? e : meta_read(s->store->meta, resolve, q);
+}
+
 int instant_resolve(struct service *s, int64_t account, struct span when, struct instant *out)
 {
 	struct request q = { .account = account, .now = service_now(s) };
@@ -147,7 +177,7 @@ int instant_resolve(struct service *s, int64_t account, struct span when, struct
 	if (!e && q.when.kind == WHEN_AGE && q.when.us > q.now)
 		e = fail_with(ERR_INVALID, "that is before the account existed");
 	if (!e)
-		e = meta_read(s->store->meta, resolve, &q);
+		e = resolve_sealed(s, &q);
 	if (!e)
 		*out = q.result;
 	return e;

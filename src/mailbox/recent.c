@@ -40,6 +40,18 @@ static int write_marks(struct meta_txn *t, void *arg)
 	return OK;
 }
 
+/* Together where that saves a sync; one by one where others change these rows at the same time and may be on another node. */
+static int write_batch(struct recent_marks *m, struct batch *b)
+{
+	struct meta *meta = m->s->store->meta;
+	int e = OK;
+	if (!meta_shared(meta))
+		return meta_run(meta, write_marks, b, NULL);
+	for (size_t i = 0; !e && i < b->n; i++)
+		e = meta_run(meta, write_marks, &(struct batch){ &b->marks[i], 1 }, NULL);
+	return e;
+}
+
 /* Written marks leave the list only if nobody moved them meanwhile. */
 static void drop_written(struct recent_marks *m, const struct batch *b)
 {
@@ -57,7 +69,7 @@ static void flush(struct recent_marks *m)
 		return;
 	memcpy(b.marks, m->marks, b.n * sizeof *b.marks);
 	pthread_mutex_unlock(&m->lock);
-	int e = meta_run(m->s->store->meta, write_marks, &b, NULL);
+	int e = write_batch(m, &b);
 	pthread_mutex_lock(&m->lock);
 	if (!e)
 		drop_written(m, &b);

@@ -30,8 +30,8 @@ static void take_item(const struct meta_rows *r, struct snapshot *out)
 	memcpy(out->name, name.p, name.n < sizeof out->name ? name.n : sizeof out->name - 1);
 }
 
-/* Its instant is the stamp of its own change. Transactions of a node run one after another and stamps only grow, so no
-   earlier change can still appear below it. */
+/* Its instant is the stamp of its own change. SQLite's transactions run one after another and stamps only grow, so no earlier
+   change can still appear below it; elsewhere who looks at it waits until none can (instant_resolve). */
 static int add_snapshot(struct meta_txn *t, void *arg)
 {
 	struct request *q = arg;

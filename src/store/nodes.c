@@ -359,3 +359,14 @@ bool nodes_dead(struct nodes *n, int64_t id)
 	pthread_mutex_unlock(&n->lock);
 	return dead;
 }
+
+int64_t nodes_horizon(struct nodes *n)
+{
+	int64_t least = meta_horizon(n->meta);
+	pthread_mutex_lock(&n->lock);
+	for (size_t i = 0; i < n->n; i++)
+		if (is_alive(n, &n->peers[i]) && !n->peers[i].info.self && n->peers[i].info.horizon < least)
+			least = n->peers[i].info.horizon;
+	pthread_mutex_unlock(&n->lock);
+	return least;
+}

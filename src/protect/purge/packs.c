@@ -80,7 +80,7 @@ static int list_pack(void *ctx, const struct blob_pack_info *p)
 static int wait_for_running(struct run *r)
 {
 	int64_t now = clock_now();
-	while (meta_horizon(r->meta) + SECOND_US < now) {
+	while (meta_horizon(r->meta) + META_HORIZON_US < now) {
 		struct timespec pause = { 0, 1000000 };
 		int e = purge_goes_on(r);
 		if (e)

@@ -94,12 +94,12 @@ int restore_run(struct service *s, const struct restore_request *q, struct resto
 {
 	struct run r;
 	int e = open_run(&r, s, q, service_mint(s), 0);
-	if (!e) /* purge may have come before the pin */
-		e = past_check_now(s, q->account, q->at.change);
 	if (!e && !q->dry_run)
 		e = meta_run(service_store(s)->meta, add_plan, &r, NULL);
-	if (!e)
-		e = finish(&r, carry_out(&r));
+	if (!e) { /* from the plan on purge keeps what is needed; it may have come just before */
+		e = past_check_now(s, q->account, q->at.change);
+		e = finish(&r, e ? e : carry_out(&r));
+	}
 	const struct restore_report *k = &r.report;
 	r.report.changeset = k->folders + k->messages + k->flags + k->subscriptions + k->removed + k->folders_removed ? r.changeset : 0;
 	if (!e)

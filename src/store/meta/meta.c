@@ -194,7 +194,7 @@ int64_t meta_horizon(struct meta *m)
 	for (const struct meta_run *k = m->runs; k; k = k->next)
 		first = k->began < first ? k->began : first;
 	pthread_mutex_unlock(&m->runs_lock);
-	return first - SECOND_US;
+	return first - META_HORIZON_US;
 }
 
 int meta_run(struct meta *m, meta_fn *fn, void *arg, void *companion)

@@ -73,8 +73,9 @@ static inline int64_t meta_commit_id(int64_t node, int64_t us)
 
 /* Runs fn in a transaction and waits until it is durable. companion (may be NULL): what must be durable first. */
 int meta_run(struct meta *m, meta_fn *fn, void *arg, void *companion);
-/* No transaction that still runs began before this time, us since 1970 (this node's clock, which may be set back by a second
-   meanwhile): what they stamp by that clock is later. */
+/* No transaction that still runs began before this time, us since 1970 (this node's clock, which may be set back by
+   META_HORIZON_US meanwhile): what they stamp by that clock is later. */
+#define META_HORIZON_US INT64_C(50000)
 int64_t meta_horizon(struct meta *m);
 /* Somebody prepares a transaction that will be handed to meta_run soon (begin), or gave up on it (end; meta_run ends it
    by itself). The group commit waits a moment for those announced, so that they share its sync. Cheap. */

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 STACK = pathlib.Path(os.environ.get('PERDURA_STACK', ROOT.parent / 'shared/stack'))
@@ -148,6 +149,13 @@ class Proxy:
         self.listener.close()
 
 
+def _command(pid):
+    try:
+        return pathlib.Path(f'/proc/{pid}/comm').read_text()
+    except OSError:
+        return ''
+
+
 class Servers:
     """Below a folder; stop() is needed also where start() failed."""
 
@@ -180,18 +188,23 @@ class Servers:
         for d in self.disks.values():
             d.unmount()
 
+    def client(self, number, text, **more):
+        host, port = self.database[number - 1]
+        return subprocess.run(['mariadb', '--no-defaults', '--connect-timeout=5', '-NBr', f'-h{host}', f'-P{port}', f'-u{self.user}'], input=text,
+                              text=True, capture_output=True, env={'MYSQL_PWD': self.password, 'PATH': os.environ['PATH']}, **more)
+
     def sql(self, text):
-        host, port = self.database[0]
-        r = subprocess.run(['mariadb', '--no-defaults', '-NBr', f'-h{host}', f'-P{port}', f'-u{self.user}'], input=text, text=True,
-                           capture_output=True, env={'MYSQL_PWD': self.password, 'PATH': os.environ['PATH']})
+        r = self.client(1, text)
         assert r.returncode == 0, (text, r.stderr)
         return r.stdout
 
     # -- what breaks, and comes back
 
     def database_pids(self):
-        """{number: process} of the database nodes that run."""
-        return {int(n): int(pid) for n, pid in re.findall(r'^n(\d) pid=(\d+)', self.galera.run('status'), re.M)}
+        """{number: process} of the database nodes that run, also of those that answer nothing."""
+        noted = {n: self.galera.folder / f'run/n{n}.pid2' for n in range(1, GALERA_NODES + 1)}
+        pids = {n: int(f.read_text().split()[0]) for n, f in noted.items() if f.exists()}
+        return {n: pid for n, pid in pids.items() if 'mariadbd' in _command(pid)}
 
     def kill_database(self, *numbers):
         for pid in [p for n, p in self.database_pids().items() if n in numbers]:
@@ -202,11 +215,19 @@ class Servers:
         if number in pids:
             os.kill(pids[number], signum)
 
+    def is_member(self, number):
+        try:
+            return 'Synced' in self.client(number, "SHOW STATUS LIKE 'wsrep_local_state_comment'", timeout=10).stdout
+        except subprocess.TimeoutExpired:
+            return False
+
     def revive_database(self):
         """Every node runs and is a member again; also one that hangs since its disk was full."""
-        status = self.galera.run('status')
-        for n in re.findall(r'^n(\d) pid=(?!.*local_state_comment=Synced)', status, re.M):
-            self.galera.run('kill', n, check=False)
+        end = time.monotonic() + 30
+        while (out := [n for n in self.database_pids() if not self.is_member(n)]) and time.monotonic() < end:
+            time.sleep(1)
+        self.kill_database(*out)
+        time.sleep(0.5)
         running = self.database_pids()
         if not running:
             self.galera.run('recover')

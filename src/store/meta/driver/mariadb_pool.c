@@ -25,6 +25,8 @@ struct host {
 	size_t at;
 	pthread_t thread;
 	pthread_cond_t wake;
+	pthread_cond_t freed; /* for those who wait for a connection to it */
+	unsigned waiting;     /* so many */
 	bool started, sick, hurry;
 	struct mariadb_conn *idle;
 	char why[256]; /* it is sick */
@@ -43,6 +45,14 @@ struct mariadb_pool {
 	bool stop;
 	atomic_uint_fast64_t bytes;
 };
+
+/* Another host may be the one to take. */
+static void wake_all(struct mariadb_pool *p)
+{
+	pthread_cond_broadcast(&p->change);
+	for (size_t i = 0; i < p->hosts; i++)
+		pthread_cond_broadcast(&p->host[i].freed);
+}
 
 static struct timespec moment(int64_t us)
 {
@@ -142,7 +152,7 @@ static void note_health(struct host *h, bool healthy)
 	h->sick = !healthy;
 	if (!healthy)
 		snprintf(h->why, sizeof h->why, "%s", fail_detail());
-	pthread_cond_broadcast(&h->pool->change);
+	wake_all(h->pool);
 }
 
 static void *look_after(void *arg)
@@ -244,16 +254,29 @@ static struct mariadb_conn *open_one(struct mariadb_pool *p, size_t host)
 	pthread_mutex_lock(&p->lock);
 	p->open--;
 	fell_out(&p->host[host], fail_detail());
-	pthread_cond_broadcast(&p->change);
+	wake_all(p);
 	pthread_mutex_unlock(&p->lock);
 	return NULL;
 }
 
-/* True when something changed before the time was up. */
-static bool wait_for_change(struct mariadb_pool *p, int64_t until)
+/* True when something changed before the time was up: for who waits for that host, or (NULL) for any. */
+static bool wait_for_change(struct mariadb_pool *p, struct host *h, int64_t until)
 {
 	struct timespec t = moment(until);
-	return pthread_cond_timedwait(&p->change, &p->lock, &t) != ETIMEDOUT;
+	if (!h)
+		return pthread_cond_timedwait(&p->change, &p->lock, &t) != ETIMEDOUT;
+	h->waiting++;
+	bool changed = pthread_cond_timedwait(&h->freed, &p->lock, &t) != ETIMEDOUT;
+	h->waiting--;
+	return changed;
+}
+
+/* A connection is idle again: best for one who waits for the same host, as another would have to close it first. */
+static void wake_one(struct mariadb_pool *p, struct host *h)
+{
+	for (size_t i = 0; i < p->hosts && !h->waiting; i++)
+		h = &p->host[i];
+	pthread_cond_signal(&h->freed);
 }
 
 static int none_left(const struct mariadb_pool *p, const struct host *h)
@@ -276,7 +299,7 @@ static int find(struct mariadb_pool *p, int64_t account, bool writes, int64_t un
 			return OK;
 		if (h && make_room(p, spare))
 			return OK;
-		if (!wait_for_change(p, until))
+		if (!wait_for_change(p, h, until))
 			return none_left(p, h);
 	}
 }
@@ -328,7 +351,10 @@ void mariadb_pool_give(struct mariadb_pool *p, struct mariadb_conn **pc, enum ma
 		lost = take_old(h, c->idle_since);
 		fell_out(h, fail_detail());
 	}
-	pthread_cond_broadcast(&p->change);
+	if (bad)
+		wake_all(p);
+	else
+		wake_one(p, h);
 	pthread_mutex_unlock(&p->lock);
 	close_all(lost);
 }
@@ -373,6 +399,7 @@ int mariadb_pool_start(const struct mariadb_url *u, struct metrics *metrics, str
 		p->host[i].pool = p;
 		p->host[i].at = i;
 		init_cond(&p->host[i].wake);
+		init_cond(&p->host[i].freed);
 	}
 	int r = start_looking(p);
 	if (r)
@@ -399,6 +426,7 @@ void mariadb_pool_stop(struct mariadb_pool **pp)
 		struct mariadb_conn *rest = take_old(&p->host[i], INT64_MAX);
 		close_all(rest);
 		pthread_cond_destroy(&p->host[i].wake);
+		pthread_cond_destroy(&p->host[i].freed);
 	}
 	assert(p->open == 0); /* else one was not given back */
 	pthread_cond_destroy(&p->change);

@@ -27,7 +27,8 @@ static int read_row(struct meta_txn *t, void *arg)
 		return e == ERR_NOT_FOUND ? OK : e;
 	struct span node = meta_span(&r, 3);
 	*q = (struct row){ q->l, true, meta_int(&r, 0), meta_int(&r, 1), meta_int(&r, 2), "" };
-	memcpy(q->node, node.p, node.n < sizeof q->node ? node.n : sizeof q->node - 1);
+	if (node.n) /* of nobody's lease there is none */
+		memcpy(q->node, node.p, node.n < sizeof q->node ? node.n : sizeof q->node - 1);
 	meta_done(&r);
 	return OK;
 }

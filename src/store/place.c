@@ -1,8 +1,11 @@
 #include "place.h"
 
 #include <stdio.h>
+#include <time.h>
 
 #include "fail.h"
+
+enum { MARK_LOOKS = 20 };
 
 /* What the database knows of bodies. */
 struct known {
@@ -73,6 +76,10 @@ static int compare(const struct place *p, const struct blob_options *o, const st
 	char mark[BLOB_MARK];
 	bool first = !k->joined && !strcmp(k->mark, p->instance);
 	int r = blob_mark(p->blob_url, o, first ? k->mark : NULL, mark);
+	for (int i = 0; r == ERR_NOT_FOUND && i < MARK_LOOKS; i++) { /* the first node may just be about to put it there */
+		nanosleep(&(struct timespec){ 0, 50 * 1000 * 1000 }, NULL);
+		r = blob_mark(p->blob_url, o, NULL, mark);
+	}
 	if (r == ERR_NOT_FOUND)
 		return fail_with(ERR_INVALID, "%s is not where the nodes of this store keep bodies, which has a mark (.store, or object 0) with %s: "
 			"mount that folder, or name it in blob.url", p->blob_url, k->mark);

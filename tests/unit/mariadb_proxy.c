@@ -46,7 +46,7 @@ static size_t packet_length(const struct buffer *b)
 
 static bool has(struct span s, const char *what)
 {
-	return s.n && memmem(s.p, s.n, what, strlen(what));
+	return s.p && memmem(s.p, s.n, what, strlen(what));
 }
 
 static enum proxy_where what_is(struct span packet)

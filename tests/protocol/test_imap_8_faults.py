@@ -17,7 +17,7 @@ def node(tmp_path):
 
 
 def store_files(node):
-    return [p for p in (node.data / 'blobs').rglob('*') if p.is_file()]
+    return [p for p in (node.data / 'blobs').rglob('*') if p.is_file() and p.name != '.store']
 
 
 def damage(node, where):

@@ -193,7 +193,7 @@ def test_damaged_plan_does_not_hold_it(node):
     expunge(node, 'Work', '1:2')
     assert node.stop() == 0
     account = rows(node, 'SELECT MAX(account) FROM head')
-    node.sql(f"INSERT INTO changeset (account, id, kind, owner, epoch, steps, plan, progress) VALUES ({account}, 1, 12, 0, 0, 0, x'FF', x'')")
+    node.sql(f"INSERT INTO changeset (account, id, kind, owner, epoch, steps, plan, progress) VALUES ({account}, 1, 12, 1, 1, 0, x'FF', x'')")
     node.start()
     wait_until(lambda: 'operation=restore' in node.log_text(), told=node.log_text)
     line = next(l for l in node.log_text().splitlines() if 'operation=restore' in l)

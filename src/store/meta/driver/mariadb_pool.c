@@ -420,9 +420,10 @@ void mariadb_pool_stop(struct mariadb_pool **pp)
 	for (size_t i = 0; i < p->hosts; i++)
 		pthread_cond_signal(&p->host[i].wake);
 	pthread_mutex_unlock(&p->lock);
-	for (size_t i = 0; i < p->hosts; i++) {
+	for (size_t i = 0; i < p->hosts; i++)
 		if (p->host[i].started)
 			pthread_join(p->host[i].thread, NULL);
+	for (size_t i = 0; i < p->hosts; i++) { /* now that none wakes another's */
 		struct mariadb_conn *rest = take_old(&p->host[i], INT64_MAX);
 		close_all(rest);
 		pthread_cond_destroy(&p->host[i].wake);

@@ -44,8 +44,8 @@ static int refuse_orphans(const struct place *p, const struct blob_options *o)
 	bool bodies = false;
 	int r = blob_holds_packs(p->blob_url, o, &bodies);
 	if (!r && bodies)
-		r = fail_with(ERR_INVALID, "the database is new and empty, but %s holds messages: put the lost metadata back, or name an "
-			"empty folder for bodies", p->blob_url);
+		r = fail_with(ERR_INVALID, "the database that meta.url names is new and empty, but %s holds messages: put the lost "
+			"metadata back, or name an empty folder for bodies", p->blob_url);
 	return r;
 }
 

@@ -143,7 +143,7 @@ def test_damaged_database(node, damage):
     database = node.data / 'meta.db'
     whole = database.read_bytes()
     damage(database)
-    refused_start(node, 'meta.db')
+    refused_start(node, 'meta')  # its file, or the setting that named it
     database.write_bytes(whole)
     node.start()
     with login(node) as m:
@@ -293,7 +293,7 @@ def test_store_of_rows_fails(tmp_path, mode, lmtp):
     with PopulatedNode(tmp_path) as node:
         deliver(node, 'first')
         node.stop()
-        node.settings['meta.url'] = f'failing:sqlite:meta.db?commit=3&times=0&mode={mode}'
+        node.settings['meta.url'] = f'failing:sqlite:meta.db?commit=5&times=0&mode={mode}'
         node.start()
         with login(node) as m:
             for i in range(4):  # the start takes some commits; from then on all fail

@@ -62,11 +62,17 @@ static void number(struct change *c)
 	c->stamp = service_stamp(c->s, c->head.stamp);
 }
 
+/* The system log goes on with what the ballast held. */
+static int allowed(struct service *s, int64_t account)
+{
+	return account == SYSTEM_ACCOUNT ? service_clock(s) : service_room(s);
+}
+
 int change_begin(struct change *c, struct service *s, struct meta_txn *t, int64_t account, enum change_kind kind,
                  const struct actor *actor, int64_t changeset)
 {
 	*c = (struct change){ .s = s, .t = t, .account = account, .kind = kind, .actor = actor, .changeset = changeset };
-	int e = account == SYSTEM_ACCOUNT ? service_clock(s) : service_room(s);
+	int e = allowed(s, account);
 	if (!e)
 		e = read_head(t, META_HEAD_LOCK, account, &c->head);
 	if (!e && c->head.floor == INT64_MAX)
@@ -82,6 +88,9 @@ int change_begin_account(struct change *c, struct service *s, struct meta_txn *t
 	*c = (struct change){ .s = s, .t = t, .account = account, .kind = kind, .actor = actor,
 		              .head = { .next_collection = 1, .next_uidvalidity = clock_now() / SECOND_US } };
 	const struct head *h = &c->head;
+	int e = allowed(s, account);
+	if (e)
+		return e;
 	number(c);
 	return meta_do(t, META_HEAD_ADD, "iiiiiiiiiii", h->tenant, h->domain, h->change, h->stamp, h->tree, h->floor,
 	               h->next_collection, h->next_uidvalidity, h->messages, h->bytes, account);

@@ -55,7 +55,7 @@ static enum proxy_where what_is(struct span packet)
 		return PROXY_NOWHERE;
 	bool end = has(packet, "commit_id") && has(packet, "COMMIT");
 	if (end)
-		return has(packet, "START TRANSACTION;INSERT INTO commit_id") ? PROXY_FENCE : PROXY_COMMIT;
+		return has(packet, "START TRANSACTION;SAVEPOINT p;INSERT INTO commit_id") ? PROXY_FENCE : PROXY_COMMIT;
 	if (has(packet, "START TRANSACTION"))
 		return PROXY_BEGIN;
 	return has(packet, "name = 'schema'") || has(packet, "information_schema") || has(packet, "ROLLBACK") || has(packet, "SET ") ? PROXY_NOWHERE : PROXY_STATEMENT;
@@ -127,6 +127,20 @@ static bool answer_error(struct link *l, int sequence, unsigned error)
 	return send_all(l->client, packet, n);
 }
 
+static void rewrite(char *packet, size_t n, const char *from, const char *to)
+{
+	char *at = memmem(packet, n, from, strlen(from));
+	if (at)
+		memcpy(at, to, strlen(to));
+}
+
+/* What another node did just before is in the way of no statement, and of COMMIT. */
+static void lose(char *packet, size_t n)
+{
+	rewrite(packet, n, "INSERT INTO commit_id", "REPLACE     commit_id");
+	rewrite(packet, n, "RELEASE SAVEPOINT p", "ROLLBACK           ");
+}
+
 /* A packet of the client's; false: the connection ends. */
 static bool hand_on(struct link *l, char *p, size_t n)
 {
@@ -134,7 +148,7 @@ static bool hand_on(struct link *l, char *p, size_t n)
 	enum proxy_where where = what_is(span_from(p, n));
 	if (n < 5 || p[3] || p[4] != COM_QUERY_BYTE || !due(l->p, where, &plan))
 		return send_all(l->server, p, n);
-	bool end = where == PROXY_COMMIT || where == PROXY_FENCE;
+	bool end = (where == PROXY_COMMIT || where == PROXY_FENCE) && plan.what != PROXY_LOSE;
 	char *commit = end ? memmem(p, n, ";COMMIT", 7) : NULL;
 	if (commit) { /* what comes behind it is of no use */
 		n = (size_t)(commit + 7 - p);
@@ -160,6 +174,9 @@ static bool hand_on(struct link *l, char *p, size_t n)
 	case PROXY_ERROR_AFTER:
 		l->state = ERROR_TO_COME;
 		l->error = plan.error;
+		return send_all(l->server, p, n);
+	case PROXY_LOSE:
+		lose(p, n);
 		return send_all(l->server, p, n);
 	}
 	return false;

@@ -20,6 +20,7 @@ enum proxy_what {
 	PROXY_SILENT,    /* does not hand it on, and answers nothing */
 	PROXY_ERROR,     /* does not hand it on (of the end of a transaction: the COMMIT in it), and answers an error */
 	PROXY_ERROR_AFTER, /* hands it on, and answers an error in place of the last answer */
+	PROXY_LOSE,      /* of the end of a transaction: all is answered with OK, and rolled back */
 };
 
 struct proxy_plan {

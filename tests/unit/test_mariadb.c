@@ -234,6 +234,8 @@ static const struct outcome {
 	{ { PROXY_COMMIT, PROXY_ERROR_AFTER, 1180, 0, 1 }, 1, 0 },
 	{ { PROXY_COMMIT, PROXY_ERROR_AFTER, 1205, 0, 1 }, 1, 0 },
 	{ { PROXY_COMMIT, PROXY_ERROR_AFTER, 1047, 0, 1 }, 1, 0 },
+	{ { PROXY_COMMIT, PROXY_LOSE, 0, 0, 1 }, 2, 0 },
+	{ { PROXY_COMMIT, PROXY_LOSE, 0, 0, 3 }, 4, 0 },
 	{ { PROXY_COMMIT, PROXY_HANG, 0, 0, 1 }, 1, 0 },
 	{ { PROXY_COMMIT, PROXY_SILENT, 0, 0, 1 }, 2, 1 },
 };
@@ -296,6 +298,7 @@ static void test_fences(void **state)
 		{ PROXY_FENCE, PROXY_ERROR, 1180, 0, 2 },
 		{ PROXY_FENCE, PROXY_ERROR_AFTER, 1180, 0, 1 },
 		{ PROXY_FENCE, PROXY_ERROR, 1213, 0, 3 },
+		{ PROXY_FENCE, PROXY_LOSE, 0, 0, 1 },
 	};
 	static const enum proxy_what what[] = { PROXY_CUT, PROXY_CUT_AFTER };
 	struct fixture *f = world(state);
@@ -308,6 +311,7 @@ static void test_fences(void **state)
 			const struct outcome o = { { PROXY_COMMIT, what[k], 0, 0, 1 }, committed ? 1 : 2, !committed };
 			proxy_set(inner, fences[i]);
 			run_outcome(f, outer, &o, &value);
+			assert_true(proxy_spoiled(inner) > 0);
 			proxy_set(inner, (struct proxy_plan){ 0 });
 		}
 	meta_close(&f->m);

@@ -70,7 +70,7 @@ static int given_up(const struct attempt *a, const char *what)
 
 /* The last opens a transaction of its own, which mariadb_txn_free ends. */
 #define END "INSERT INTO commit_id (id, state, stamp) VALUES (%lld,%d,%lld);RELEASE SAVEPOINT p;COMMIT;" \
-	"SELECT state FROM commit_id WHERE id = %lld"
+	"SELECT state FROM commit_id WHERE id = %lld AND state = %d"
 enum { END_COMMIT = 2, END_STATEMENTS = 4 };
 
 static void begin(struct mariadb_txn *t, struct mariadb_runner *m, bool writes)
@@ -93,7 +93,8 @@ static int end_of(const struct mariadb_txn *t, int r, size_t done)
 	return done == END_COMMIT && t->fault == FAULT_CONFLICT ? META_AGAIN : OPEN_END;
 }
 
-/* COMMIT was answered with OK: if there was anything to commit by then, the commit id is there. */
+/* COMMIT was answered with OK: if there was anything to commit by then, our row of the commit id is there. Where it was a fence and
+   the transaction it is for got there first, that one's row is. */
 static int look_back(MYSQL_RES *rows)
 {
 	bool there = mysql_fetch_row(rows) != NULL;
@@ -110,7 +111,7 @@ static int commit(struct mariadb_txn *t, int64_t id, enum state state)
 	size_t done;
 	bool sent;
 	mariadb_txn_forget(t);
-	snprintf(sql, sizeof sql, END, (long long)id, state, (long long)clock_now(), (long long)id);
+	snprintf(sql, sizeof sql, END, (long long)id, state, (long long)clock_now(), (long long)id, state);
 	int r = mariadb_txn_send(t, span_of(sql), END_STATEMENTS, &last, &done, &sent);
 	if (!sent)
 		return r == ERR_CONFLICT ? META_AGAIN : r;

@@ -53,12 +53,16 @@ static const struct known {
 	{ ER_INDEX_CORRUPT, FAULT_OTHER, ERR_CORRUPT, NULL },
 };
 
+/* What else the client library fails with (no memory for an answer, say) leaves answers unread: of no use any more. */
+static const struct known unread = { 0, FAULT_LOST, ERR_CONFLICT, NULL };
+
 static const struct known *look_up(unsigned error)
 {
+	bool own = (error >= CR_MIN_ERROR && error <= CR_MAX_ERROR) || (error >= CER_MIN_ERROR && error <= CER_MAX_ERROR);
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
 		if (known[i].error == error)
 			return &known[i];
-	return NULL;
+	return own ? &unread : NULL;
 }
 
 enum mariadb_fault mariadb_fault(unsigned error)
@@ -113,10 +117,11 @@ static void set_options(MYSQL *db, const struct mariadb_url *u, const struct mar
 	mysql_options(db, MYSQL_OPT_WRITE_TIMEOUT, &p->answer);
 	mysql_options(db, MYSQL_OPT_MAX_ALLOWED_PACKET, &packet);
 	mysql_options(db, MYSQL_OPT_LOCAL_INFILE, &no);
+	/* From 3.4 on the library insists on TLS unless it is told not to verify. */
+	mysql_options(db, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, *u->ca ? &yes : &no);
 	if (*u->ca) {
 		mysql_options(db, MYSQL_OPT_SSL_CA, u->ca);
 		mysql_options(db, MYSQL_OPT_SSL_ENFORCE, &yes);
-		mysql_options(db, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &yes);
 	}
 }
 

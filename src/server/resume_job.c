@@ -64,11 +64,13 @@ static void *resume_main(void *ctx)
 {
 	struct resume_job *j = ctx;
 	bool shared = meta_shared(service_store(j->service)->meta);
+	char why[600];
 	int last = OK;
 	do {
 		int e = resume_run(j->service, &(struct resume_request){ say_resumed, say_failed, j });
 		if (e && e != ERR_STOPPED && e != last)
-			log_line(LOG_ERROR, "resume", "error=%s detail=\"%s\"", fail_name(e), fail_detail());
+			log_line(LOG_ERROR, "resume", "error=%s why=%s", fail_name(e),
+			         log_quote(why, sizeof why, span_of(fail_detail())));
 		last = e;
 	} while (shared && wait_some(j));
 	return NULL;

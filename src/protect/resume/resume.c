@@ -28,11 +28,10 @@ static int resume_one(struct service *s, struct changeset *c, const struct resum
 {
 	struct store *store = service_store(s);
 	struct arena arena = { 0 };
-	bool again = false;
 	int e = changeset_take(store, c);
 	if (!e)
 		e = changeset_read(store->meta, c, &arena);
-	bool elsewhere = e == ERR_CONFLICT || e == ERR_NOT_FOUND;
+	bool elsewhere = e == ERR_CONFLICT || e == ERR_NOT_FOUND, again = true;
 	if (!e) {
 		e = go_on(s, c, q);
 		again = e == ERR_STOPPED || e == ERR_UNAVAILABLE || e == ERR_FULL;

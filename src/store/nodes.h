@@ -53,10 +53,10 @@ struct node_info {
 };
 /* struct node_info each, by id, as the last beat saw them. */
 int nodes_list(struct nodes *n, struct buffer *out);
-/* Does that start of the node still run, as far as anybody can tell? */
 /* No transaction that still runs on any node that lives gives a stamp at or before this, us since 1970. */
 int64_t nodes_horizon(struct nodes *n);
 bool nodes_dead(struct nodes *n, int64_t id); /* no start of it lives, as of the last beat */
+/* Does that start of the node still run, as far as anybody can tell? */
 bool nodes_alive(struct nodes *n, int64_t id, int64_t epoch);
 
 #endif

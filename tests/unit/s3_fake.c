@@ -121,7 +121,7 @@ static void put_time(char *out, size_t n, int64_t at)
 
 static int64_t now_of(const struct s3_fake *f)
 {
-	return clock_now() + (f->lie == S3_OTHER_CLOCK ? 1200 * SECOND_US : 0);
+	return clock_now() + (f->lie == S3_OTHER_CLOCK ? 1200 : f->lie == S3_OLD_CLOCK ? -2 * 86400 : 0) * SECOND_US;
 }
 
 static void refuse(struct reply *a, int status, const char *code, const char *more)
@@ -147,7 +147,7 @@ static struct object *make(struct s3_fake *f, const char *key)
 		o = &f->objects[f->n_objects++];
 		*o = (struct object){ .key = strdup(key) };
 	}
-	o->changed = clock_now();
+	o->changed = now_of(f);
 	buffer_reset(&o->bytes);
 	return o;
 }
@@ -376,13 +376,14 @@ static void object_request(struct s3_fake *f, const struct request *r, const cha
 /* What every server looks at. */
 static bool admits(struct s3_fake *f, const struct request *r, enum s3_lie lie, struct reply *a)
 {
-	char sha[SHA256_HEX], stamp[SIGV4_STAMP];
+	char sha[SHA256_HEX], least[SIGV4_STAMP], most[SIGV4_STAMP];
 	struct span date = header(r, "x-amz-date");
 	sigv4_sha256(r->body, sha);
-	sigv4_stamp(now_of(f) - 900 * SECOND_US, stamp);
+	sigv4_stamp(now_of(f) - 900 * SECOND_US, least);
+	sigv4_stamp(now_of(f) + 900 * SECOND_US, most);
 	if (!date.p || !header(r, "authorization").p || date.n != 16)
 		refuse(a, 403, "AccessDenied", "");
-	else if (memcmp(date.p, stamp, 16) < 0)
+	else if (memcmp(date.p, least, 16) < 0 || memcmp(date.p, most, 16) > 0)
 		refuse(a, 403, "RequestTimeTooSkewed", "");
 	else if (!span_eq(header(r, "x-amz-content-sha256"), span_of(sha)))
 		refuse(a, 400, "XAmzContentSHA256Mismatch", "");

@@ -21,6 +21,7 @@ enum s3_lie {
 	S3_LOST_ANSWER,  /* done, but the connection ends */
 	S3_HANG_UP,      /* not done, and the connection ends */
 	S3_OTHER_CLOCK,  /* 20 minutes ahead */
+	S3_OLD_CLOCK,    /* two days behind */
 	S3_REDIRECT,
 	S3_NO_BUCKET,
 	S3_DENIED,

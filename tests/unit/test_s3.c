@@ -331,6 +331,18 @@ static void lasting_faults(void **state)
 	place_end(&p);
 }
 
+/* What was put just now is young, whatever the server's clock says. */
+static void old_clock(void **state)
+{
+	struct place p;
+	place_new(&p, NULL);
+	s3_fake_lie(p.fake, S3_OLD_CLOCK, "", 0, 0);
+	assert_int_equal(place_open(&p), OK);
+	assert_int_equal(put(&p, mint_id(&p.mint), "body", 4), OK);
+	lists(&p, 1);
+	place_end(&p);
+}
+
 static int64_t timed_read(struct place *p, int64_t pack, int result)
 {
 	char back[10];
@@ -829,7 +841,7 @@ int main(void)
 	setenv("AWS_SECRET_ACCESS_KEY", "secret", 0);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(round_trips), cmocka_unit_test(wrong_stores), cmocka_unit_test(wrong_urls), cmocka_unit_test(keys),
-		cmocka_unit_test(passing_faults), cmocka_unit_test(lasting_faults), cmocka_unit_test(unfinished),
+		cmocka_unit_test(passing_faults), cmocka_unit_test(lasting_faults), cmocka_unit_test(old_clock), cmocka_unit_test(unfinished),
 		cmocka_unit_test(several_endpoints), cmocka_unit_test(mirror), cmocka_unit_test(cached), cmocka_unit_test(threads), cmocka_unit_test(cached_threads), cmocka_unit_test(long_lists),
 		cmocka_unit_test(facade_faults), cmocka_unit_test(facade_reads), cmocka_unit_test(damage_and_mirror), cmocka_unit_test(marks),
 		cmocka_unit_test(away), cmocka_unit_test(opened_away), cmocka_unit_test(real_server),

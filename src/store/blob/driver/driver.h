@@ -70,7 +70,7 @@ struct blob_driver {
 	/* Only of what keeps a store's bytes elsewhere, else NULL: the next read of this pack asks the store itself. */
 	void (*forget)(struct blob_backend *b, int64_t pack);
 	/* All packs with their sizes, of every node, by id; stops when fn returns non-zero, and returns that. changed: when it
-	   was last written, us since 1970 by the store's clock. */
+	   was last written, us since 1970; by our clock, where the store says what its own shows. */
 	int (*list)(struct blob_backend *b, pack_fn *fn, void *ctx);
 	/* OK: the pack is not there, and will not be after a power cut; also when it was not. Reads under way may still end
 	   well. Not for a pack that is being written. */

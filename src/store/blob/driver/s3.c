@@ -343,6 +343,7 @@ struct found_pack {
 struct listing {
 	struct s3_backend *s;
 	struct buffer found; /* struct found_pack */
+	int64_t skew;        /* the server's clock less ours */
 };
 
 static struct span below_prefix(const struct s3_backend *s, struct span key)
@@ -354,12 +355,13 @@ static struct span below_prefix(const struct s3_backend *s, struct span key)
 static int list_one(void *ctx, const struct s3_listed *o)
 {
 	struct listing *l = ctx;
-	struct found_pack f = { .size = o->size, .changed = o->changed };
+	struct found_pack f = { .size = o->size, .changed = o->changed - l->skew };
 	if (key_get(below_prefix(l->s, o->key), &f.pack))
 		buffer_put(&l->found, &f, sizeof f);
 	return buffer_ok(&l->found) ? OK : fail_with(ERR_UNAVAILABLE, "out of memory");
 }
 
+/* Its times become those of our clock: by a server's that is a day behind, what was put just now would be old enough to go. */
 static int list_page(struct listing *l, struct s3_page *page)
 {
 	struct s3_call x = { .method = "GET", .query = { { SPAN("list-type"), SPAN("2") }, { SPAN("prefix"), span_of(l->s->config.prefix) } },
@@ -369,6 +371,7 @@ static int list_page(struct listing *l, struct s3_page *page)
 	if (*token)
 		x.query[x.n_query++] = (struct sigv4_pair){ SPAN("continuation-token"), span_of(token) };
 	int r = s3_run(l->s->client, &x);
+	l->skew = s3_call_skew(&x);
 	if (!r)
 		r = s3_list_read(buffer_span(&x.http.answer), list_one, l, page);
 	if (!r && page->more && !strcmp(page->token, token))

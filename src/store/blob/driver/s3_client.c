@@ -191,16 +191,20 @@ static void pause_before(int try)
 	nanosleep(&(struct timespec){ ms / 1000, ms % 1000 * 1000000L }, NULL);
 }
 
-/* The server's clock, by the Date of its answer. */
-static void take_clock(struct s3_client *c, const struct s3_call *x)
+int64_t s3_call_skew(const struct s3_call *x)
 {
 	struct span date = http_call_header(&x->http, "date");
 	char text[40];
 	struct tm tm = { 0 };
 	snprintf(text, sizeof text, "%.*s", SPAN_ARG(date.p ? date : SPAN("")));
-	if (!strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &tm))
+	return strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &tm) ? timegm(&tm) * SECOND_US - clock_now() : 0;
+}
+
+static void take_clock(struct s3_client *c, const struct s3_call *x)
+{
+	int64_t skew = s3_call_skew(x);
+	if (!skew)
 		return;
-	int64_t skew = timegm(&tm) * SECOND_US - clock_now();
 	atomic_store(&c->skew, skew);
 	log_line(LOG_WARN, "s3-clock", "store=\"%s\" detail=\"its clock is %+lld s off ours: see to both; requests go by its clock\"",
 		c->where, (long long)(skew / SECOND_US));

@@ -49,6 +49,8 @@ const char *s3_client_where(const struct s3_client *c);
    ERR_CORRUPT: the range asked for lies behind the object's end (416). ERR_UNAVAILABLE: the rest; what was asked for may have been
    done. */
 int s3_run(struct s3_client *c, struct s3_call *x);
+/* The server's clock less ours, as its last answer says, us; 0 where it does not say. */
+int64_t s3_call_skew(const struct s3_call *x);
 void s3_call_free(struct s3_call *x);
 
 #endif

@@ -277,7 +277,9 @@ static void passing_faults(void **state)
 		{ S3_ERROR_IN_200, "PUT", 0, 2 }, { S3_ERROR_IN_200, "POST", 0, 2 }, { S3_ERROR_IN_200, "POST", 1, 2 },
 		{ S3_HANG_UP, "", 0, 2 }, { S3_HANG_UP, "PUT", 1, 2 }, { S3_HANG_UP, "POST", 1, 1 }, { S3_GARBAGE, "", 0, 2 },
 		{ S3_LOST_ANSWER, "PUT", 0, 1 }, { S3_LOST_ANSWER, "PUT", 1, 1 }, { S3_LOST_ANSWER, "POST", 1, 1 },
-		{ S3_LOST_ANSWER, "GET", 0, 1 }, { S3_OTHER_CLOCK, "", 0, 0 },
+		{ S3_LOST_ANSWER, "GET", 0, 1 },
+		{ S3_BAD_XML, "PUT", 0, 1 }, { S3_BAD_XML, "PUT", 1, 1 }, { S3_BAD_XML, "POST", 1, 1 }, /* a good status, and nothing done */
+		{ S3_OTHER_CLOCK, "", 0, 0 },
 	};
 	struct place p;
 	char *b = bytes_of(9 << 20, 1);

@@ -139,17 +139,23 @@ static int begin_upload(struct s3_pack *p)
 	return r;
 }
 
+/* A server that has taken bytes names them: a good status alone may be of somebody on the way. */
+static int check_etag(struct s3_call *x)
+{
+	return http_call_header(&x->http, "etag").n ? OK : fail_with(ERR_UNAVAILABLE, "object %s: taken without an ETag", x->key);
+}
+
 static int put_part(struct s3_pack *p, int number, struct span bytes, char etag[static ETAG])
 {
-	struct s3_call x = { .method = "PUT", .key = p->key, .body = bytes };
+	struct s3_call x = { .method = "PUT", .key = p->key, .body = bytes, .check = check_etag };
 	char text[12];
 	snprintf(text, sizeof text, "%d", number);
 	add_query(&x, SPAN("partNumber"), span_of(text));
 	add_query(&x, SPAN("uploadId"), span_of(p->upload));
 	int r = s3_run(p->client, &x);
 	struct span got = r ? (struct span){ NULL, 0 } : http_call_header(&x.http, "etag");
-	if (!r && (!got.n || got.n >= ETAG || memchr(got.p, '<', got.n) || memchr(got.p, '&', got.n)))
-		r = fail_with(ERR_CORRUPT, "S3: a part without an ETag");
+	if (!r && (got.n >= ETAG || memchr(got.p, '<', got.n) || memchr(got.p, '&', got.n)))
+		r = fail_with(ERR_CORRUPT, "S3: a part with an ETag that is none");
 	if (!r)
 		snprintf(etag, ETAG, "%.*s", SPAN_ARG(got));
 	s3_call_free(&x);
@@ -218,10 +224,18 @@ int s3_pack_upload(struct s3_pack *p)
 	return OK;
 }
 
+/* The good status comes before the work is done; only what follows says that it was. */
+static int check_completed(struct s3_call *x)
+{
+	char key[S3_TOKEN];
+	int r = s3_text_read(buffer_span(&x->http.answer), "CompleteMultipartUploadResult/Key", key, sizeof key);
+	return r ? fail_with(ERR_UNAVAILABLE, "object %s: nothing says that its upload was completed", x->key) : OK;
+}
+
 static int send_list_of_parts(struct s3_pack *p)
 {
 	struct buffer body = { 0 };
-	struct s3_call x = { .method = "POST", .key = p->key };
+	struct s3_call x = { .method = "POST", .key = p->key, .check = check_completed };
 	buffer_puts(&body, "<CompleteMultipartUpload>");
 	for (int i = 0; i < p->n_parts; i++)
 		buffer_printf(&body, "<Part><PartNumber>%d</PartNumber><ETag>%s</ETag></Part>", i + 1, p->etags[i]);
@@ -250,7 +264,7 @@ static int complete_upload(struct s3_pack *p)
 
 static int put_whole(struct s3_pack *p)
 {
-	struct s3_call x = { .method = "PUT", .key = p->key,
+	struct s3_call x = { .method = "PUT", .key = p->key, .check = check_etag,
 		.headers = { { SPAN("if-none-match"), SPAN("*") }, { SPAN(MARK_HEADER), span_of(p->mark) } }, .n_headers = 2 };
 	int r = map(p, &x.body);
 	if (r)

@@ -382,6 +382,34 @@ static void away(void **state)
 	s3_fake_stop(second);
 }
 
+static void *put_in_vain(void *arg)
+{
+	struct place *p = arg;
+	assert_int_equal(put(p, mint_id(&p->mint), "x", 1), ERR_UNAVAILABLE);
+	return NULL;
+}
+
+/* What fails for a part of the requests, as where some of a store's disks are away, does not end the others. */
+static void half_away(void **state)
+{
+	struct place p;
+	pthread_t writer;
+	char *b = bytes_of(5000, 1);
+	place_new(&p, NULL);
+	assert_int_equal(place_open(&p), OK);
+	int64_t pack = mint_id(&p.mint);
+	assert_int_equal(put(&p, pack, b, 5000), OK);
+	s3_fake_lie(p.fake, S3_INTERNAL, "PUT", 0, -1);
+	assert_int_equal(pthread_create(&writer, NULL, put_in_vain, &p), 0);
+	while (pthread_tryjoin_np(writer, NULL)) {
+		holds(&p, pack, b, 5000);
+		usleep(10000);
+	}
+	holds(&p, pack, b, 5000);
+	free(b);
+	place_end(&p);
+}
+
 /* Opened while it is away: proved before the first write. */
 static void opened_away(void **state)
 {
@@ -846,7 +874,7 @@ int main(void)
 		cmocka_unit_test(passing_faults), cmocka_unit_test(lasting_faults), cmocka_unit_test(old_clock), cmocka_unit_test(unfinished),
 		cmocka_unit_test(several_endpoints), cmocka_unit_test(mirror), cmocka_unit_test(cached), cmocka_unit_test(threads), cmocka_unit_test(cached_threads), cmocka_unit_test(long_lists),
 		cmocka_unit_test(facade_faults), cmocka_unit_test(facade_reads), cmocka_unit_test(damage_and_mirror), cmocka_unit_test(marks),
-		cmocka_unit_test(away), cmocka_unit_test(opened_away), cmocka_unit_test(real_server),
+		cmocka_unit_test(away), cmocka_unit_test(half_away), cmocka_unit_test(opened_away), cmocka_unit_test(real_server),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

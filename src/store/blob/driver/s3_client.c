@@ -35,6 +35,7 @@ struct s3_client {
 	atomic_int endpoint;           /* that answered last */
 	_Atomic int64_t skew;          /* the server's clock less ours, us */
 	_Atomic int64_t down_until;    /* clock_mono(); 0: it answers */
+	_Atomic int64_t answered;      /* clock_mono() of the last request that was */
 	pthread_mutex_t lock;
 	char why[300]; /* it is down */
 };
@@ -343,6 +344,7 @@ static int may_try(struct s3_client *c, bool *probe)
 
 static void note_up(struct s3_client *c, int endpoint)
 {
+	atomic_store_explicit(&c->answered, clock_mono(), memory_order_relaxed);
 	if (atomic_load_explicit(&c->endpoint, memory_order_relaxed) != endpoint)
 		atomic_store(&c->endpoint, endpoint);
 	if (!atomic_load_explicit(&c->down_until, memory_order_relaxed) || !atomic_exchange(&c->down_until, 0))
@@ -351,9 +353,12 @@ static void note_up(struct s3_client *c, int endpoint)
 	log_line(LOG_INFO, "s3-up", "store=\"%s\"", c->where);
 }
 
-static void note_down(struct s3_client *c)
+/* One object that cannot be had, or one kind of request, is no reason to refuse all others. */
+static void note_down(struct s3_client *c, int64_t began)
 {
 	char quoted[400];
+	if (atomic_load_explicit(&c->answered, memory_order_relaxed) > began)
+		return;
 	pthread_mutex_lock(&c->lock);
 	snprintf(c->why, sizeof c->why, "%s", fail_detail());
 	pthread_mutex_unlock(&c->lock);
@@ -394,7 +399,7 @@ int s3_run(struct s3_client *c, struct s3_call *x)
 	if (r <= 0)
 		note_up(c, endpoint);
 	else if (!x->once)
-		note_down(c);
+		note_down(c, began);
 	return r <= 0 ? r : ERR_UNAVAILABLE;
 }
 

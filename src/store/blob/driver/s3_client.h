@@ -2,8 +2,8 @@
  *
  * A request is tried again, at another endpoint if there are several and signed anew, when no answer came, when it came in part,
  * and for answers that say so (5xx, SlowDown, a clock that is off: the server's is taken then). When all endpoints have failed for
- * long enough, requests fail at once for a while, so that threads are free for what needs no bodies; one of them tries again now and
- * then. */
+ * long enough, and no other request was answered meanwhile, requests fail at once for a while, so that threads are free for what needs
+ * no bodies; one of them tries again now and then. */
 #ifndef S3_CLIENT_H
 #define S3_CLIENT_H
 

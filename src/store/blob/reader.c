@@ -9,6 +9,7 @@ struct blob_reader {
 	struct blob_store *store;
 	struct blob_location at;
 	bool alone; /* what is damaged is not read elsewhere */
+	bool fresh; /* what was kept of the pack here was forgotten */
 	bool other; /* bytes come out of the store's other copy */
 	struct record_header header;
 	unsigned char *stored; /* what was read: a record of one chunk, or the chunk at hand */
@@ -70,19 +71,35 @@ static int reader_start(struct blob_reader *r)
 	return store_read_record(r->store, &r->at, r->other, r->stored, &r->header);
 }
 
-/* Damage is no reason to fail where the store has another copy: e, or OK when the record, and the chunk if there is to be one, were
-   read out of that. */
+static int read_again(struct blob_reader *r, const uint64_t *index)
+{
+	int e = reader_start(r);
+	return e || !index ? e : chunk_load(r, *index);
+}
+
+/* The bytes may have been damaged on their way here, and kept so. */
+static int turn_to_store(struct blob_reader *r, int e, const uint64_t *index)
+{
+	if (r->fresh || !driver_of(r->store)->forget)
+		return e;
+	r->fresh = true;
+	store_forget(r->store, r->at.pack);
+	return read_again(r, index);
+}
+
+/* Damage is no reason to fail where the store itself, or another copy of it, has the bytes: e, or OK when the record, and the chunk if
+   there is to be one, were read out of that. */
 static int turn_to_other(struct blob_reader *r, int e, const uint64_t *index)
 {
 	char why[256];
 	if (e != ERR_CORRUPT || r->alone || r->other || !r->at.pack)
 		return e;
+	e = turn_to_store(r, e, index);
+	if (e != ERR_CORRUPT)
+		return e;
 	snprintf(why, sizeof why, "%s", fail_detail());
 	r->other = true;
-	int again = reader_start(r);
-	if (!again && index)
-		again = chunk_load(r, *index);
-	if (!again)
+	if (!read_again(r, index))
 		return OK;
 	fail_set_detail(why);
 	return e;

@@ -215,13 +215,6 @@ static int scan_header(struct walk *w)
 	return rec.result ? w->fn(w->ctx, &rec) : OK;
 }
 
-/* What is looked at is the store, not what is kept of it here; nor is that to be filled with what nobody else reads. */
-static void forget(struct blob_store *s, int64_t pack)
-{
-	if (driver_of(s)->forget)
-		driver_of(s)->forget(s->backend, pack);
-}
-
 /* A pack_fn. */
 static int scan_pack(void *ctx, int64_t pack, int64_t size, int64_t changed)
 {
@@ -234,14 +227,14 @@ static int scan_pack(void *ctx, int64_t pack, int64_t size, int64_t changed)
 	bool open = s->open.id == pack && s->open.file;
 	w->end = s->open.synced;
 	pthread_mutex_unlock(&s->lock);
-	forget(s, pack);
+	store_forget(s, pack); /* what is looked at is the store; nor is what nobody else reads to be kept */
 	if (!open)
 		r = pack_end(w, size, &sealed);
 	if (!r)
 		r = scan_header(w);
 	if (!r)
 		r = walk_pack(w);
-	forget(s, pack);
+	store_forget(s, pack);
 	return r == ERR_NOT_FOUND ? OK : r; /* removed since it was listed */
 }
 

@@ -42,6 +42,13 @@ static inline const struct blob_driver *driver_of(const struct blob_store *s)
 	return s->backend->driver;
 }
 
+/* The next read of the pack asks the store itself, whatever is kept of it here. */
+static inline void store_forget(struct blob_store *s, int64_t pack)
+{
+	if (driver_of(s)->forget)
+		driver_of(s)->forget(s->backend, pack);
+}
+
 /* A pack under an id that was never used. */
 int store_create_pack(struct blob_store *s, int64_t *id, struct blob_pack **out);
 /* costs: how many syncs of the system it amounts to, for the statistics. */

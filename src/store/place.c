@@ -14,6 +14,19 @@ struct known {
 	char mark[BLOB_MARK]; /* "" for none */
 };
 
+static int look_for_mark(struct meta_txn *t, void *arg)
+{
+	struct known *k = arg;
+	struct meta_rows r;
+	*k->mark = 0;
+	int e = meta_one(t, &r, META_FACT_GET, "s", SPAN("bodies"));
+	if (e)
+		return e == ERR_NOT_FOUND ? OK : e;
+	snprintf(k->mark, sizeof k->mark, "%.*s", SPAN_ARG(meta_span(&r, 0)));
+	meta_done(&r);
+	return OK;
+}
+
 static int look(struct meta_txn *t, void *arg)
 {
 	struct known *k = arg;
@@ -28,14 +41,7 @@ static int look(struct meta_txn *t, void *arg)
 		k->joined = true;
 		meta_done(&r);
 	}
-	if (e && e != ERR_NOT_FOUND)
-		return e;
-	e = meta_one(t, &r, META_FACT_GET, "s", SPAN("bodies"));
-	if (e)
-		return e == ERR_NOT_FOUND ? OK : e;
-	snprintf(k->mark, sizeof k->mark, "%.*s", SPAN_ARG(meta_span(&r, 0)));
-	meta_done(&r);
-	return OK;
+	return e && e != ERR_NOT_FOUND ? e : look_for_mark(t, k);
 }
 
 /* Metadata that never saw a node beside bodies was lost, or is another's: nobody would ever find these bodies again. */
@@ -103,4 +109,18 @@ int place_check(const struct place *p, struct meta *m, const struct blob_options
 		r = compare(p, o, &k);
 	/* These bodies have no mark; or they cannot be reached now, and were the right ones before. */
 	return r == ERR_CANNOT || (r == ERR_UNAVAILABLE && k.joined) ? OK : r;
+}
+
+int place_confirm(struct meta *m, struct blob_store *b)
+{
+	struct known k;
+	char mark[BLOB_MARK] = "not there";
+	int r = meta_read(m, look_for_mark, &k);
+	if (r || !*k.mark)
+		return r;
+	r = blob_own_mark(b, mark);
+	if (r == ERR_NOT_FOUND || (!r && strcmp(mark, k.mark)))
+		return fail_with(ERR_INVALID, "the bodies are another store's, of which nothing is removed: their mark is %s, that of this store is %s",
+			mark, k.mark);
+	return r == ERR_CANNOT ? OK : r;
 }

@@ -15,5 +15,8 @@ struct place {
 
 /* ERR_INVALID: they do not belong together; the detail says what to do. */
 int place_check(const struct place *p, struct meta *m, const struct blob_options *o);
+/* Before bodies are removed: do the open stores belong together? When the node started, bodies that could not be reached were not
+   asked. ERR_INVALID: they do not. */
+int place_confirm(struct meta *m, struct blob_store *b);
 
 #endif

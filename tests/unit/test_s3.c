@@ -829,6 +829,12 @@ static void marks(void **state)
 	s3_fake_lie(p.fake, S3_DENIED, "", 0, -1);
 	assert_int_equal(blob_mark(p.url, &o, NULL, out), ERR_UNAVAILABLE);
 	s3_fake_lie(p.fake, S3_HONEST, "", 0, 0);
+	struct blob_store *s;
+	p.cache = 1 << 20;
+	store_open_at(&p, p.url, &s);
+	assert_int_equal(blob_own_mark(s, out), OK);
+	assert_string_equal(out, "first");
+	blob_close(&s);
 	assert_int_equal(place_open(&p), OK);
 	lists(&p, 0); /* a mark is no pack */
 	place_end(&p);

@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "instant.h"
 #include "nodes.h"
+#include "place.h"
 #include "purge_private.h"
 #include "system.h"
 
@@ -310,7 +311,10 @@ static int sweep_packs(struct run *r)
 	int e = purge_read(r, read_doomed_packs, &wait);
 	if (e || !(wait || r->q->dry_run || r->report.counts.bodies || !r->p->swept || r->now > r->p->swept + SWEEP_US))
 		return e;
-	e = purge_packs(r);
+	struct store *s = service_store(r->s);
+	e = r->q->dry_run ? OK : place_confirm(s->meta, s->blob);
+	if (!e)
+		e = purge_packs(r);
 	if (!e && !r->q->dry_run)
 		r->p->swept = r->now;
 	return e;

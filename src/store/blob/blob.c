@@ -389,15 +389,25 @@ bool blob_is_far(const char *url)
 	return blob_driver_far(url);
 }
 
+static int mark_of(struct blob_backend *b, const char *put, char out[static BLOB_MARK])
+{
+	return b->driver->mark ? b->driver->mark(b, put, out, BLOB_MARK) : ERR_CANNOT;
+}
+
 int blob_mark(const char *url, const struct blob_options *o, const char *put, char out[static BLOB_MARK])
 {
 	struct blob_backend *b;
 	int r = backend_look(url, o, &b);
 	if (r)
 		return r;
-	r = b->driver->mark ? b->driver->mark(b, put, out, BLOB_MARK) : ERR_CANNOT;
+	r = mark_of(b, put, out);
 	b->driver->close(b);
 	return r;
+}
+
+int blob_own_mark(struct blob_store *s, char out[static BLOB_MARK])
+{
+	return mark_of(s->backend, NULL, out);
 }
 
 int blob_open(const char *url, const struct blob_options *o, struct blob_store **out)

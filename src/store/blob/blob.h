@@ -59,6 +59,8 @@ bool blob_is_far(const char *url);
    there is none (NULL: nothing). ERR_NOT_FOUND: there is none. ERR_CANNOT: such a store has no mark. */
 enum { BLOB_MARK = 80 };
 int blob_mark(const char *url, const struct blob_options *o, const char *put, char out[static BLOB_MARK]);
+/* That of an open store. */
+int blob_own_mark(struct blob_store *s, char out[static BLOB_MARK]);
 
 /* A new stage. Bodies up to BLOB_OWN_FILE stay in memory until flushed; larger ones stream into a file as they come. */
 int blob_stage_new(struct blob_store *s, struct blob_stage **out);

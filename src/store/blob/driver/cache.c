@@ -310,6 +310,11 @@ static int cache_prune(struct blob_backend *b, const char *to)
 	return cache_of(b)->below->driver->prune(cache_of(b)->below, to);
 }
 
+static int cache_mark(struct blob_backend *b, const char *put, char *out, size_t n)
+{
+	return cache_of(b)->below->driver->mark(cache_of(b)->below, put, out, n);
+}
+
 static int cache_repair(struct blob_backend *b, pack_inspect_fn *fn, void *ctx)
 {
 	return cache_of(b)->below->driver->repair(cache_of(b)->below, fn, ctx);
@@ -330,7 +335,7 @@ static void cache_close(struct blob_backend *b)
 static const struct blob_driver blob_driver_cache = {
 	.scheme = "cache", .close = cache_close, .create = cache_create, .write = cache_write, .sync = cache_sync, .done = cache_done,
 	.read = cache_read, .read_other = cache_read_other, .forget = cache_forget, .list = cache_list, .remove = cache_remove, .copy = cache_copy, .prune = cache_prune,
-	.repair = cache_repair,
+	.mark = cache_mark, .repair = cache_repair,
 };
 
 static int make_file(struct cache *c, const char *dir)

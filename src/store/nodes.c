@@ -343,7 +343,7 @@ int nodes_list(struct nodes *n, struct buffer *out)
 bool nodes_alive(struct nodes *n, int64_t id, int64_t epoch)
 {
 	if (id == n->id || !meta_shared(n->meta))
-		return id == n->id && epoch == n->epoch;
+		return id == n->id && epoch >= n->epoch;
 	pthread_mutex_lock(&n->lock);
 	const struct peer *p = find(n, id);
 	bool alive = !p || epoch > p->info.epoch || (epoch == p->info.epoch && is_alive(n, p));

@@ -106,6 +106,8 @@ static void restarted_at_once(void **state)
 	assert_true(__real_clock_mono() - start < 2 * SECOND_US);
 	assert_int_equal(nodes_self(second), nodes_self(first));
 	assert_int_equal(nodes_epoch(second), 2);
+	assert_true(nodes_alive(first, nodes_self(second), 2)); /* and takes nothing from it before it ends */
+	assert_false(nodes_alive(second, nodes_self(first), 1));
 	assert_int_equal(beat(first), ERR_CONFLICT); /* it was not */
 	assert_int_equal(beat(second), OK);
 	assert_int_equal(beat(other), OK);

@@ -74,7 +74,6 @@ static int load(struct follow *f)
 		return e;
 	f->slot = f->stored;
 	f->whole = f->swept = 0;
-	f->n_done = 0;
 	f->loaded = true;
 	return OK;
 }
@@ -107,17 +106,16 @@ static int write_positions(struct meta_txn *t, void *arg)
 static int store_positions(struct follow *f)
 {
 	int e = meta_run(f->meta, write_positions, f, NULL);
-	if (e)
-		return e;
-	f->stored = f->slot;
-	f->n_done = 0;
-	return OK;
+	f->n_done = 0; /* what could not be stored is taken again */
+	if (!e)
+		f->stored = f->slot;
+	return e;
 }
 
 /* The slot alone is no reason to write all the time: after a crash more is read again, that is all. */
 static int settle(struct follow *f)
 {
-	return f->n_done || (f->slot != f->stored && (!f->stored || f->slot - f->stored > SLOTS_KEPT)) ? store_positions(f) : OK;
+	return f->slot != f->stored && (!f->stored || f->slot - f->stored > SLOTS_KEPT) ? store_positions(f) : OK;
 }
 
 /* ---- The rows of an account */

@@ -18,6 +18,7 @@
 #include "folder.h"
 #include "link.h"
 #include "link_key.h"
+#include "meta_failing.h"
 #include "nodes.h"
 #include "service.h"
 #include "store.h"
@@ -145,12 +146,15 @@ struct world {
 	struct service *s, *other; /* they share nothing but the store */
 };
 
-static int setup(void **state)
+/* driver: stands before the URL of the database. */
+static int set_up(void **state, const char *driver)
 {
 	struct world *w = calloc(1, sizeof *w);
+	char url[1100];
 	strcpy(w->dir, "/tmp/perdura-follow-XXXXXX");
 	assert_non_null(mkdtemp(w->dir));
-	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = test_meta_url(w->dir),
+	snprintf(url, sizeof url, "%s%s", driver, test_meta_url(w->dir));
+	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = url,
 		.blob_url = test_blob_url(w->dir) };
 	assert_int_equal(store_open(&o, &w->store), OK);
 	assert_int_equal(service_open(w->store, &w->s), OK);
@@ -163,6 +167,16 @@ static int setup(void **state)
 	}
 	*state = w;
 	return 0;
+}
+
+static int setup(void **state)
+{
+	return set_up(state, "");
+}
+
+static int setup_failing(void **state)
+{
+	return set_up(state, "failing:");
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
@@ -511,6 +525,33 @@ static void what_is_refused_comes_again(void **state)
 	follow_close(&f);
 }
 
+/* A database that can be read but not written, for long: what was taken comes again, and takes no more memory each time. */
+static void positions_that_cannot_be_stored(void **state)
+{
+	enum { STEPS = 300 };
+	struct world *w = *state;
+	struct taken k = { 0 };
+	struct follow_stats s;
+	struct follow *f = open_follower(w, &k);
+	assert_int_equal(step(f), OK);
+	int64_t last[ACCOUNTS + 1];
+	memcpy(last, k.last, sizeof last);
+	for (int i = 1; i <= ACCOUNTS; i++)
+		change(w->s, i);
+	meta_failing_set(w->store->meta, &(struct meta_failing_plan){ META_FAILING_COMMIT, 1, 0, ERR_FULL, false });
+	for (int i = 0; i < STEPS; i++) {
+		assert_int_equal(step(f), ERR_FULL);
+		memcpy(k.last, last, sizeof last);
+	}
+	meta_failing_set(w->store->meta, &(struct meta_failing_plan){ META_FAILING_NONE, 0, 0, OK, false });
+	follow_stats(f, &s);
+	assert_int_equal(s.failures, STEPS);
+	assert_int_equal(step(f), OK);
+	check_all(w, &k);
+	assert_int_equal(misses(f), 0);
+	follow_close(&f);
+}
+
 /* The account's last change becomes one that was begun so long ago, and is seen only now. */
 static void was_begun(struct world *w, int64_t account, int64_t us)
 {
@@ -672,6 +713,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(addresses_nobody_could_send_to, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_follower_takes_every_change_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_refused_comes_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(positions_that_cannot_be_stored, setup_failing, teardown),
 		cmocka_unit_test_setup_teardown(commits_become_visible_in_any_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_slot_stays_open_for_who_may_still_commit, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_sweep_finds_and_counts_what_was_missed, setup, teardown),

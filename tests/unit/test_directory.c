@@ -382,6 +382,25 @@ static void same_account_by_many_names(void **state)
 	assert_int_equal(used(w, b), 2 * SIZE);
 }
 
+/* Each of them is numbered after the one before it, however the folder was spelled. */
+static void one_delivery_twice_into_inbox(void **state)
+{
+	static const struct span ways[][2] = { { { "INBOX", 5 }, { "", 0 } }, { { "inbox/none", 10 }, { "", 0 } },
+		{ { "none", 4 }, { "", 0 } }, { { "", 0 }, { "INBOX", 5 } } };
+	struct world *w = *state;
+	int64_t a = add(w, "a@one.test");
+	for (size_t i = 0; i < COUNT(ways); i++) {
+		struct recipient r[] = { { .account = a, .address = SPAN("a+x"), .folder = ways[i][0] },
+			{ .account = a, .address = SPAN("a"), .folder = ways[i][1] } };
+		struct incoming *in = message(w, (int)i + 1);
+		assert_int_equal(deliver(w->s, in, SPAN("s@s"), r, 2, &tester), OK);
+		incoming_free(&in);
+		assert_int_equal(r[0].result, OK);
+		assert_int_equal(r[1].result, OK);
+		assert_int_equal(r[0].uid + r[1].uid, 4 * i + 3);
+	}
+}
+
 struct crowd {
 	struct world *w;
 	int64_t account;
@@ -616,6 +635,7 @@ int main(void)
 		WITH_STORE(copies_and_moves),
 		WITH_STORE(imports),
 		WITH_STORE(same_account_by_many_names),
+		WITH_STORE(one_delivery_twice_into_inbox),
 		WITH_STORE(parallel_deliveries_never_cross_it),
 		WITH_STORE(domains),
 		WITH_STORE(routes),

@@ -164,22 +164,12 @@ int domain_ensure(struct change *c, struct span address)
 	return e == ERR_NOT_FOUND ? change_item_add(c, SYSTEM_DOMAINS, 0, domain, 0, (struct span){ 0 }, &uid) : e;
 }
 
-/* Characters, for SUBSTR() of SQL. */
-static int64_t characters(struct span s)
-{
-	int64_t n = 0;
-	for (size_t i = 0; i < s.n; i++)
-		n += ((unsigned char)s.p[i] & 0xc0) != 0x80;
-	return n;
-}
-
 static int refuse_used(struct meta_txn *t, int64_t collection, struct span domain, const char *what)
 {
 	char end[ADDRESS_MAX + 1];
 	struct meta_rows r;
 	snprintf(end, sizeof end, "@%.*s", SPAN_ARG(domain));
-	int e = meta_one(t, &r, META_NAME_END_ANY, "iiis", (int64_t)SYSTEM_ACCOUNT, collection, -characters(span_of(end)),
-	                 span_of(end));
+	int e = meta_one(t, &r, META_NAME_END_ANY, "iiss", (int64_t)SYSTEM_ACCOUNT, collection, span_of(end), span_of(end));
 	if (e)
 		return e == ERR_NOT_FOUND ? OK : e;
 	e = fail_with(ERR_CANNOT, "the %s %.*s is in %.*s: remove it first", what, SPAN_ARG(meta_span(&r, 0)), SPAN_ARG(domain));

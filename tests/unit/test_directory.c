@@ -474,6 +474,10 @@ static void domains(void **state)
 	assert_int_equal(account_remove(w->s, a, &tester), OK);
 	assert_int_equal(domain_remove(w->s, SPAN("a.test"), &tester), OK);
 	domains_are(w, "b.test sub.a_b.test ");
+	int64_t u = add(w, "x@b\xc3\xbc" "cher.test"); /* of more bytes than characters */
+	assert_int_equal(domain_remove(w->s, SPAN("b\xc3\xbc" "cher.test"), &tester), ERR_CANNOT);
+	assert_int_equal(account_remove(w->s, u, &tester), OK);
+	assert_int_equal(domain_remove(w->s, SPAN("b\xc3\xbc" "cher.test"), &tester), OK);
 }
 
 /* ---- Where mail goes */

@@ -183,11 +183,6 @@ uint32_t view_uid(const struct view *v, uint32_t number)
 	return number && number <= v->map->n ? v->map->uid[number - 1] : 0;
 }
 
-uint32_t view_number_from(const struct view *v, uint32_t uid)
-{
-	return uidmap_lower(v->map, uid) + 1;
-}
-
 uint32_t view_number(const struct view *v, uint32_t uid)
 {
 	uint32_t i = uidmap_lower(v->map, uid);

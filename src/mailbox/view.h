@@ -33,8 +33,6 @@ const struct view_info *view_info(const struct view *v);
 uint32_t view_count(const struct view *v);
 uint32_t view_uid(const struct view *v, uint32_t number);
 uint32_t view_number(const struct view *v, uint32_t uid);
-/* The number of the first message with a UID >= uid; view_count + 1 when there is none. */
-uint32_t view_number_from(const struct view *v, uint32_t uid);
 uint32_t view_recent(const struct view *v);
 /* Number of the first message without \Seen, or 0. */
 int view_first_unseen(struct view *v, uint32_t *number);

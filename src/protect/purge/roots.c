@@ -15,7 +15,6 @@
 #include "snapshot_private.h"
 #include "varint.h"
 
-
 static void hold_back(struct roots *k, int64_t change, const char *why)
 {
 	if (change >= k->limit)

@@ -71,11 +71,6 @@ void s3_client_free(struct s3_client **ps)
 	free(s);
 }
 
-const struct s3_config *s3_client_config(const struct s3_client *c)
-{
-	return c->config;
-}
-
 const char *s3_client_where(const struct s3_client *c)
 {
 	return c->where;

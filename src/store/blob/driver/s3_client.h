@@ -40,7 +40,6 @@ struct s3_call {
 /* c and place outlive it. */
 int s3_client_new(const struct s3_config *c, const struct s3_place *place, struct metrics *m, struct s3_client **out);
 void s3_client_free(struct s3_client **c);
-const struct s3_config *s3_client_config(const struct s3_client *c);
 /* "BUCKET at URL", for lines that say what is wrong. */
 const char *s3_client_where(const struct s3_client *c);
 

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <xxhash.h>
@@ -14,7 +15,7 @@
 #include "fail.h"
 #include "metric.h"
 
-enum { SLOTS_LEAST = 2 * CACHE_AHEAD, STREAMS = 64, NONE = -1 };
+enum { SLOTS_LEAST = 2 * CACHE_AHEAD, DISK_SHARE = 4, STREAMS = 64, NONE = -1 };
 enum { FROM_CACHE, FROM_STORE };
 
 /* A block of the file. In use: in its chain, and in the list by use. Being filled: in neither. */
@@ -352,9 +353,20 @@ static int make_file(struct cache *c, const char *dir)
 	return c->fd < 0 ? fail_errno("open", path) : OK;
 }
 
+/* What is only kept to be faster must not fill the disk, which would end the taking of mail. */
+static int64_t most_blocks(const struct cache *c, int64_t bytes)
+{
+	struct statvfs v;
+	int64_t most = fstatvfs(c->fd, &v) || !v.f_blocks ? INT64_MAX : (int64_t)(v.f_blocks * v.f_frsize / DISK_SHARE);
+	return (bytes < most ? bytes : most) / CACHE_BLOCK;
+}
+
 static int cache_set_up(struct cache *c, const struct blob_driver_options *o)
 {
-	int64_t n = o->cache_bytes / CACHE_BLOCK;
+	int r = make_file(c, o->dir);
+	if (r)
+		return r;
+	int64_t n = most_blocks(c, o->cache_bytes);
 	n = n < SLOTS_LEAST ? SLOTS_LEAST : n > INT_MAX / 2 ? INT_MAX / 2 : n;
 	c->n_slots = (int)n;
 	c->slots = calloc((size_t)n, sizeof *c->slots);
@@ -364,7 +376,7 @@ static int cache_set_up(struct cache *c, const struct blob_driver_options *o)
 	for (int i = 0; i < c->n_slots; i++)
 		c->chains[i] = NONE;
 	c->newest = c->oldest = NONE;
-	return make_file(c, o->dir);
+	return OK;
 }
 
 int blob_cache_wrap(const struct blob_driver_options *o, struct blob_backend **b)

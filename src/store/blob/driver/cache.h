@@ -9,7 +9,8 @@
 
 enum { CACHE_BLOCK = 64 * 1024, CACHE_AHEAD = 16 };
 
-/* Wraps *b, which must have fetch; takes it also when that fails. o->cache_bytes: how much is kept, at least some blocks. */
+/* Wraps *b, which must have fetch; takes it also when that fails. o->cache_bytes: how much is kept, at least some blocks,
+   at most a quarter of what the disk holds. */
 int blob_cache_wrap(const struct blob_driver_options *o, struct blob_backend **b);
 
 #endif

@@ -44,7 +44,7 @@ static void say_failed(void *ctx, const struct changeset *c, int error, bool aga
 	char why[600];
 	log_line(LOG_ERROR, "resume", "account=%lld operation=%s changeset=%lld error=%s why=%s todo=\"%s\"", (long long)c->account,
 	         operation(c), (long long)c->id, fail_name(error), log_quote(why, sizeof why, span_of(fail_detail())),
-	         again ? "mend that; it goes on at the next start, and holds purge of the account until then"
+	         again ? "mend that; it goes on then (on SQLite at the next start), and holds purge of the account until then"
 	               : "it ended in the middle: see what it did with perdura history, and ask for it again or undo it");
 }
 
@@ -64,15 +64,17 @@ static void *resume_main(void *ctx)
 {
 	struct resume_job *j = ctx;
 	bool shared = meta_shared(service_store(j->service)->meta);
+	struct buffer left = { 0 };
 	char why[600];
 	int last = OK;
 	do {
-		int e = resume_run(j->service, &(struct resume_request){ say_resumed, say_failed, j });
+		int e = resume_run(j->service, &(struct resume_request){ say_resumed, say_failed, j, &left });
 		if (e && e != ERR_STOPPED && e != last)
 			log_line(LOG_ERROR, "resume", "error=%s why=%s", fail_name(e),
 			         log_quote(why, sizeof why, span_of(fail_detail())));
 		last = e;
 	} while (shared && wait_some(j));
+	buffer_free(&left);
 	return NULL;
 }
 

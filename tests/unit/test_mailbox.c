@@ -529,6 +529,48 @@ static void large_operations_are_resumed(void **state)
 	}
 }
 
+static void note_left(void *ctx, const struct changeset *c, int error, bool again)
+{
+	assert_int_equal(error, ERR_UNAVAILABLE);
+	assert_true(again);
+	*(int *)ctx += 1;
+}
+
+/* The store does not answer while one is gone on with: the next run has it, and it is told once. */
+static void left_operations_are_tried_again(void **state)
+{
+	struct world *w = *state;
+	struct copy_result c;
+	struct buffer left = { 0 };
+	int told = 0;
+	const struct resume_request q = { .failed = note_left, .ctx = &told, .left = &left };
+	for (int i = 0; i < 1300; i++)
+		put(w, "INBOX", "same", 0);
+	close_world(w);
+	open_failing(w);
+	struct view *v = look(w, "INBOX");
+	meta_failing_set(w->store->meta, &(struct meta_failing_plan){ META_FAILING_COMMIT, 2, 0, ERR_UNAVAILABLE, false });
+	assert_int_equal(view_copy(v, range(1, 1300), SPAN("Trash"), true, &tester, &c), ERR_UNAVAILABLE);
+	free(c.from);
+	free(c.to);
+	view_close(&v);
+	close_world(w);
+	open_failing(w);
+	for (int i = 0; i < 2; i++) {
+		meta_failing_set(w->store->meta, &(struct meta_failing_plan){ META_FAILING_COMMIT, 2, 0, ERR_UNAVAILABLE, false });
+		assert_int_equal(resume_run(w->s, &q), OK); /* the take is committed, what follows is not */
+		assert_int_equal(told, 1);
+		assert_int_equal(messages_in(w, "INBOX"), 1000);
+	}
+	meta_failing_set(w->store->meta, &(struct meta_failing_plan){ 0 });
+	assert_int_equal(resume_run(w->s, &(struct resume_request){ .failed = cannot_resume }), OK); /* it may be under way */
+	assert_int_equal(messages_in(w, "INBOX"), 1000);
+	assert_int_equal(resume_run(w->s, &q), OK);
+	assert_int_equal(messages_in(w, "INBOX"), 0);
+	assert_int_equal(messages_in(w, "Trash"), 1300);
+	buffer_free(&left);
+}
+
 struct adding {
 	struct store *store;
 	struct changeset c;
@@ -738,7 +780,7 @@ int main(void)
 		TEST(deliveries_are_stored_once), TEST(bytes_come_back), TEST(two_views_agree), TEST(the_past_can_be_seen),
 		TEST(folders), TEST(move_and_reopen),
 		TEST(expunged_messages_come_back), TEST(deleted_folders_come_back_as_themselves), TEST(taken_names_are_joined),
-		TEST(renamed_and_moved_come_back), TEST(large_operations_are_resumed), TEST(damaged_plans_are_dropped), TEST(taken_over_is_fenced),
+		TEST(renamed_and_moved_come_back), TEST(large_operations_are_resumed), TEST(left_operations_are_tried_again), TEST(damaged_plans_are_dropped), TEST(taken_over_is_fenced),
 		TEST(failed_copies_leave_nothing), TEST(a_body_moves_while_it_is_read),
 	};
 	return cmocka_run_group_tests_name("mailbox", tests, NULL, NULL);

@@ -1,6 +1,7 @@
 #include "resume.h"
 
 #include "fail.h"
+#include "nodes.h"
 #include "restore_all.h"
 #include "store.h"
 #include "system.h"
@@ -24,6 +25,25 @@ static int go_on(struct service *s, const struct changeset *c, const struct resu
 	return e == ERR_NOT_FOUND ? OK : e; /* its folder is gone, and so is what was to be done */
 }
 
+/* Did this start make it its own in an earlier run, and could not go on? */
+static bool was_left(const struct resume_request *q, const struct changeset *c)
+{
+	const struct changeset *l = q->left ? (const struct changeset *)(const void *)q->left->p : NULL;
+	for (size_t i = 0; l && i < q->left->n / sizeof *l; i++)
+		if (l[i].account == c->account && l[i].id == c->id && l[i].owner == c->owner && l[i].epoch == c->epoch)
+			return true;
+	return false;
+}
+
+/* Under our name: it may be ours also where the take was told to have failed. What cannot be remembered is left to the next start. */
+static void leave(struct store *s, const struct resume_request *q, const struct changeset *c)
+{
+	struct changeset ours = { .account = c->account, .id = c->id, .kind = c->kind, .owner = nodes_self(s->nodes),
+		                  .epoch = nodes_epoch(s->nodes) };
+	if (q->left && !was_left(q, &ours))
+		buffer_put(q->left, &ours, sizeof ours);
+}
+
 static int resume_one(struct service *s, struct changeset *c, const struct resume_request *q)
 {
 	struct store *store = service_store(s);
@@ -31,14 +51,16 @@ static int resume_one(struct service *s, struct changeset *c, const struct resum
 	int e = changeset_take(store, c);
 	if (!e)
 		e = changeset_read(store->meta, c, &arena);
-	bool elsewhere = e == ERR_CONFLICT || e == ERR_NOT_FOUND, again = true;
+	bool elsewhere = e == ERR_CONFLICT || e == ERR_NOT_FOUND, again = true, told = was_left(q, c);
 	if (!e) {
 		e = go_on(s, c, q);
 		again = e == ERR_STOPPED || e == ERR_UNAVAILABLE || e == ERR_FULL;
 		if (!again)
 			e = changeset_end(store, c->account, c->id, e);
 	}
-	if (e && !elsewhere && e != ERR_STOPPED && q->failed)
+	if (e && again && !elsewhere)
+		leave(store, q, c);
+	if (e && !elsewhere && e != ERR_STOPPED && q->failed && !(told && again))
 		q->failed(q->ctx, c, e, again);
 	arena_free(&arena);
 	return elsewhere ? OK : e;
@@ -52,7 +74,7 @@ int resume_run(struct service *s, const struct resume_request *q)
 	struct changeset *list = (struct changeset *)(void *)rows.p;
 	for (int bulk = 1; bulk >= 0; bulk--)
 		for (size_t i = rows.n / sizeof *list; !e && i--;)
-			if (is_bulk(&list[i]) == bulk && !changeset_owned(store, &list[i]))
+			if (is_bulk(&list[i]) == bulk && (was_left(q, &list[i]) || !changeset_owned(store, &list[i])))
 				e = resume_one(s, &list[i], q) == ERR_STOPPED ? ERR_STOPPED : OK;
 	buffer_free(&rows);
 	return e;

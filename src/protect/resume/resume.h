@@ -4,7 +4,7 @@
  *
  * Each is tried, and one that fails does not stand in the way of the others. Its plan is dropped, for nothing was
  * answered and what it had done stands in the account's history; only where the store or the disk is in the way it
- * stays for the next start. */
+ * stays, for the next run or start. */
 #ifndef RESUME_H
 #define RESUME_H
 
@@ -16,6 +16,9 @@ struct resume_request {
 	void (*say)(void *ctx, const char *line);
 	void (*failed)(void *ctx, const struct changeset *c, int error, bool again);
 	void *ctx;
+	/* What stayed, struct changeset each, and is tried by the next run that is given the same buffer; of that no failure is told
+	   again while it stays. NULL: the next start tries it. */
+	struct buffer *left;
 };
 
 /* A failure of its own: it could not be read what there is, or ERR_STOPPED. */

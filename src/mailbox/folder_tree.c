@@ -48,29 +48,13 @@ static int query_rows(struct meta_txn *t, int64_t account, int64_t at, struct me
 	return meta_query(t, r, META_COLLECTION_ALL, "i", account);
 }
 
-static int read_head(struct meta_txn *t, struct tree_load *l)
-{
-	struct meta_rows r;
-	int e = meta_one(t, &r, META_HEAD_GET, "i", l->account);
-	if (e)
-		return e;
-	l->out->change = meta_int(&r, 2);
-	meta_done(&r);
-	return OK;
-}
-
 static int read_rows(struct meta_txn *t, void *arg)
 {
 	struct tree_load *l = arg;
 	struct meta_rows r;
 	arena_reset(&l->out->arena);
 	buffer_reset(&l->rows);
-	meta_expect(t, META_HEAD_GET, "i", l->account);
-	tree_expect_rows(t, l->account, l->at);
-	int e = read_head(t, l);
-	if (e)
-		return e;
-	e = query_rows(t, l->account, l->at, &r);
+	int e = query_rows(t, l->account, l->at, &r);
 	if (e)
 		return e;
 	while ((e = meta_next(&r)) > 0)
@@ -203,18 +187,15 @@ static int read_path(struct meta_txn *t, struct tree_load *l, struct span path)
 	struct span component;
 	struct meta_rows r;
 	int64_t parent = 0;
-	meta_expect(t, META_HEAD_GET, "i", l->account);
-	tree_expect_path(t, l->account, path);
-	int e = read_head(t, l);
-	while (!e && mailbox_name_next(&path, &component)) {
-		e = tree_step(t, l->account, parent, component, &r);
+	while (mailbox_name_next(&path, &component)) {
+		int e = tree_step(t, l->account, parent, component, &r);
 		if (e)
 			return e == ERR_NOT_FOUND ? OK : e;
 		take_row(l, &r);
 		parent = meta_int(&r, 0);
 		meta_done(&r);
 	}
-	return e;
+	return OK;
 }
 
 int tree_load_path(struct meta_txn *t, int64_t account, struct span path, struct tree *out)
@@ -236,16 +217,41 @@ struct tree_request {
 	struct span path;
 };
 
+static int read_change(struct meta_txn *t, int64_t account, int64_t *change)
+{
+	struct head h;
+	int e = change_head(t, account, &h);
+	if (!e)
+		*change = h.change;
+	return e;
+}
+
 static int load_in_read(struct meta_txn *t, void *arg)
 {
 	struct tree_request *q = arg;
-	return tree_load(t, q->account, q->at, q->out);
+	int64_t change;
+	meta_expect(t, META_HEAD_GET, "i", q->account);
+	tree_expect_rows(t, q->account, q->at);
+	int e = read_change(t, q->account, &change);
+	if (!e)
+		e = tree_load(t, q->account, q->at, q->out);
+	if (!e)
+		q->out->change = change;
+	return e;
 }
 
 static int load_path_in_read(struct meta_txn *t, void *arg)
 {
 	struct tree_request *q = arg;
-	return tree_load_path(t, q->account, q->path, q->out);
+	int64_t change;
+	meta_expect(t, META_HEAD_GET, "i", q->account);
+	tree_expect_path(t, q->account, q->path);
+	int e = read_change(t, q->account, &change);
+	if (!e)
+		e = tree_load_path(t, q->account, q->path, q->out);
+	if (!e)
+		q->out->change = change;
+	return e;
 }
 
 int tree_read_path(struct service *s, int64_t account, struct span path, struct tree *out)

@@ -5,7 +5,7 @@
 #include "folder.h"
 #include "meta.h"
 
-/* tree_read for a transaction that is open already. */
+/* tree_read for a transaction that is open already, which names what it asks for and knows at which change. */
 int tree_load(struct meta_txn *t, int64_t account, int64_t at, struct tree *out);
 /* Of what lives now, only the folders on the way down to path, as far as they are there: enough to tree_find() it and what
    it lies in, however many folders the account has. */

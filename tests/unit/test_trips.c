@@ -313,7 +313,7 @@ static void folders(void **state)
 	tree_free(&tree);
 	begin(w);
 	assert_int_equal(folder_create(w->s, w->account[0], SPAN("another"), &tester), OK);
-	end(w, "CREATE", 4);
+	end(w, "CREATE", 3);
 }
 
 /* --- A thousand messages --- */

@@ -1,12 +1,10 @@
 #include "follow_job.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "fail.h"
 #include "follow.h"
+#include "job.h"
 #include "log.h"
 #include "service.h"
 
@@ -17,20 +15,13 @@ struct follow_job {
 	struct follow *const *followers;
 	size_t n;
 	struct listener_all *listening;
-	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	atomic_bool news, stop;
+	struct job *job;
 };
 
 static void tell(void *ctx, const struct touched *t, bool ours)
 {
 	struct follow_job *j = ctx;
-	if (atomic_exchange(&j->news, true))
-		return;
-	pthread_mutex_lock(&j->lock);
-	pthread_cond_signal(&j->wake);
-	pthread_mutex_unlock(&j->lock);
+	job_wake(j->job);
 }
 
 static void step(struct follow *f)
@@ -47,50 +38,27 @@ static void step(struct follow *f)
 		         (unsigned long long)(after.misses - before.misses));
 }
 
-static void wait_until(struct follow_job *j, int64_t at, bool news)
+static void step_all(struct job *job, void *arg)
 {
-	struct timespec t = { at / SECOND_US, at % SECOND_US * 1000 };
-	pthread_mutex_lock(&j->lock);
-	while (!atomic_load(&j->stop) && !(news && atomic_load(&j->news)) && clock_mono() < at)
-		pthread_cond_timedwait(&j->wake, &j->lock, &t);
-	pthread_mutex_unlock(&j->lock);
+	struct follow_job *j = arg;
+	int64_t began = clock_mono();
+	for (size_t i = 0; i < j->n; i++)
+		step(j->followers[i]);
+	int64_t took = clock_mono() - began;
+	job_rest(job, took > GATHER_US ? took : GATHER_US);
+	int64_t left = began + FOLLOW_EVERY_US - clock_mono();
+	job_next(job, left > 0 ? left : 0);
 }
 
-static void *follow_job_main(void *ctx)
-{
-	struct follow_job *j = ctx;
-	while (!atomic_load(&j->stop)) {
-		int64_t began = clock_mono();
-		atomic_store(&j->news, false);
-		for (size_t i = 0; i < j->n; i++)
-			step(j->followers[i]);
-		int64_t took = clock_mono() - began;
-		wait_until(j, began + took + (took > GATHER_US ? took : GATHER_US), false);
-		wait_until(j, began + FOLLOW_EVERY_US, true);
-	}
-	return NULL;
-}
-
+/* The first step comes when it is heard what changes. */
 static int start(struct follow_job *j)
 {
-	pthread_condattr_t a;
-	pthread_mutex_init(&j->lock, NULL);
-	pthread_condattr_init(&a);
-	pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
-	pthread_cond_init(&j->wake, &a);
-	pthread_condattr_destroy(&a);
-	int e = service_listen(j->service, tell, j, &j->listening);
-	if (!e && pthread_create(&j->thread, NULL, follow_job_main, j))
-		e = fail_with(ERR_UNAVAILABLE, "no thread");
+	int e = job_start(FOLLOW_EVERY_US, FOLLOW_EVERY_US, step_all, j, &j->job);
+	if (!e)
+		e = service_listen(j->service, tell, j, &j->listening);
+	if (!e)
+		job_wake(j->job);
 	return e;
-}
-
-static void destroy(struct follow_job *j)
-{
-	service_unlisten(j->service, &j->listening);
-	pthread_cond_destroy(&j->wake);
-	pthread_mutex_destroy(&j->lock);
-	free(j);
 }
 
 int follow_job_start(struct service *s, struct follow *const *followers, size_t n, struct follow_job **out)
@@ -101,7 +69,7 @@ int follow_job_start(struct service *s, struct follow *const *followers, size_t 
 	*j = (struct follow_job){ .service = s, .followers = followers, .n = n };
 	int e = start(j);
 	if (e)
-		destroy(j);
+		follow_job_stop(&j);
 	else
 		*out = j;
 	return e;
@@ -113,10 +81,7 @@ void follow_job_stop(struct follow_job **pj)
 	*pj = NULL;
 	if (!j)
 		return;
-	pthread_mutex_lock(&j->lock);
-	atomic_store(&j->stop, true);
-	pthread_cond_signal(&j->wake);
-	pthread_mutex_unlock(&j->lock);
-	pthread_join(j->thread, NULL);
-	destroy(j);
+	service_unlisten(j->service, &j->listening);
+	job_stop(&j->job);
+	free(j);
 }

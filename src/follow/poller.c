@@ -1,11 +1,10 @@
 #include "poller.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "fail.h"
+#include "job.h"
 #include "link.h"
 #include "log.h"
 #include "metric.h"
@@ -15,13 +14,11 @@
 
 struct poller {
 	struct poller_options o;
-	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	bool stop; /* under the lock */
+	int64_t at; /* the next look's time, clock_mono() */
 	bool failing;
 	struct buffer nodes; /* struct node_info each */
 	atomic_uint_fast64_t missed;
+	struct job *job;
 };
 
 /* Who lives, and says where it listens. */
@@ -57,55 +54,28 @@ static void look(struct poller *p)
 		find_peers(p);
 }
 
-/* False: it is over. */
-static bool wait_until(struct poller *p, int64_t at)
+static void look_again(struct job *j, void *arg)
 {
-	struct timespec t = { at / SECOND_US, at % SECOND_US * 1000 };
-	pthread_mutex_lock(&p->lock);
-	while (!p->stop && clock_mono() < at)
-		pthread_cond_timedwait(&p->wake, &p->lock, &t);
-	bool stop = p->stop;
-	pthread_mutex_unlock(&p->lock);
-	return !stop;
-}
-
-static void *poller_main(void *ctx)
-{
-	struct poller *p = ctx;
-	int64_t at = clock_mono();
-	do {
-		look(p);
-		at = at + p->o.every > clock_mono() ? at + p->o.every : clock_mono();
-	} while (wait_until(p, at));
-	return NULL;
-}
-
-static void destroy(struct poller *p)
-{
-	pthread_cond_destroy(&p->wake);
-	pthread_mutex_destroy(&p->lock);
-	buffer_free(&p->nodes);
-	free(p);
+	struct poller *p = arg;
+	look(p);
+	int64_t now = clock_mono();
+	p->at = p->at + p->o.every > now ? p->at + p->o.every : now;
+	job_next(j, p->at - now);
 }
 
 int poller_start(const struct poller_options *o, struct poller **out)
 {
 	struct poller *p = calloc(1, sizeof *p);
-	pthread_condattr_t a;
 	if (!p)
 		return fail_with(ERR_UNAVAILABLE, "no memory");
 	p->o = *o;
-	pthread_mutex_init(&p->lock, NULL);
-	pthread_condattr_init(&a);
-	pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
-	pthread_cond_init(&p->wake, &a);
-	pthread_condattr_destroy(&a);
-	if (pthread_create(&p->thread, NULL, poller_main, p)) {
-		destroy(p);
-		return fail_with(ERR_UNAVAILABLE, "no thread");
-	}
-	*out = p;
-	return OK;
+	p->at = clock_mono();
+	int e = job_start(0, o->every, look_again, p, &p->job);
+	if (e)
+		free(p);
+	else
+		*out = p;
+	return e;
 }
 
 void poller_stop(struct poller **pp)
@@ -114,12 +84,9 @@ void poller_stop(struct poller **pp)
 	*pp = NULL;
 	if (!p)
 		return;
-	pthread_mutex_lock(&p->lock);
-	p->stop = true;
-	pthread_cond_signal(&p->wake);
-	pthread_mutex_unlock(&p->lock);
-	pthread_join(p->thread, NULL);
-	destroy(p);
+	job_stop(&p->job);
+	buffer_free(&p->nodes);
+	free(p);
 }
 
 uint64_t poller_missed(const struct poller *p)

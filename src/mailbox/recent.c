@@ -2,9 +2,10 @@
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "clock.h"
 #include "fail.h"
+#include "job.h"
 #include "service_private.h"
 
 enum { MARKS_MAX = 4096 };
@@ -15,10 +16,8 @@ struct mark {
 
 struct recent_marks {
 	struct service *s;
-	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	pthread_t writer;
-	bool stop, running;
+	struct job *writer;
+	pthread_mutex_t lock; /* all below */
 	struct mark marks[MARKS_MAX]; /* waiting to be written */
 	size_t n;
 };
@@ -76,38 +75,23 @@ static void flush(struct recent_marks *m)
 	free(b.marks);
 }
 
-static void *writer(void *arg)
+static void write_some(struct job *j, void *arg)
 {
 	struct recent_marks *m = arg;
 	pthread_mutex_lock(&m->lock);
-	while (!m->stop) {
-		struct timespec t;
-		clock_gettime(CLOCK_MONOTONIC, &t);
-		t.tv_sec++;
-		while (!m->stop && pthread_cond_timedwait(&m->wake, &m->lock, &t) == 0)
-			;
-		flush(m);
-	}
 	flush(m);
 	pthread_mutex_unlock(&m->lock);
-	return NULL;
 }
 
 int recent_marks_new(struct service *s, struct recent_marks **out)
 {
 	struct recent_marks *m = calloc(1, sizeof *m);
-	pthread_condattr_t a;
 	if (!m)
 		return fail_with(ERR_UNAVAILABLE, "no memory");
 	m->s = s;
 	pthread_mutex_init(&m->lock, NULL);
-	pthread_condattr_init(&a);
-	pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
-	pthread_cond_init(&m->wake, &a);
-	pthread_condattr_destroy(&a);
-	m->running = pthread_create(&m->writer, NULL, writer, m) == 0;
 	*out = m;
-	return m->running ? OK : fail_with(ERR_UNAVAILABLE, "no thread for \\Recent marks");
+	return job_start(SECOND_US, SECOND_US, write_some, m, &m->writer);
 }
 
 void recent_marks_free(struct recent_marks **mp)
@@ -116,13 +100,8 @@ void recent_marks_free(struct recent_marks **mp)
 	*mp = NULL;
 	if (!m)
 		return;
-	pthread_mutex_lock(&m->lock);
-	m->stop = true;
-	pthread_cond_signal(&m->wake);
-	pthread_mutex_unlock(&m->lock);
-	if (m->running)
-		pthread_join(m->writer, NULL);
-	pthread_cond_destroy(&m->wake);
+	job_stop(&m->writer);
+	write_some(NULL, m);
 	pthread_mutex_destroy(&m->lock);
 	free(m);
 }

@@ -9,10 +9,11 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "fail.h"
+#include "job.h"
 #include "log.h"
 
 enum { PART = 16 }; /* of the disk: the most that is held */
@@ -21,10 +22,8 @@ struct ballast {
 	char dir[PATH_MAX], path[PATH_MAX];
 	int64_t bytes;
 	atomic_bool *full;
-	pthread_t watcher;
-	bool running, stop;
-	pthread_mutex_t lock; /* all below, and stop */
-	pthread_cond_t wake;
+	struct job *watcher;
+	pthread_mutex_t lock; /* all below */
 	bool exists;  /* the file, filled or empty */
 	bool refused; /* it was said that it cannot be filled */
 	int64_t held; /* bytes */
@@ -102,21 +101,12 @@ static void look(struct ballast *b)
 		set_full(b, b->exists || b->free < (atomic_load(b->full) ? 2 * low : low));
 }
 
-static void *watch(void *arg)
+static void watch(struct job *j, void *arg)
 {
 	struct ballast *b = arg;
 	pthread_mutex_lock(&b->lock);
-	while (!b->stop) {
-		struct timespec t;
-		clock_gettime(CLOCK_MONOTONIC, &t);
-		t.tv_sec++;
-		while (!b->stop && pthread_cond_timedwait(&b->wake, &b->lock, &t) == 0)
-			;
-		if (!b->stop)
-			look(b);
-	}
+	look(b);
 	pthread_mutex_unlock(&b->lock);
-	return NULL;
 }
 
 /* What an earlier start left; the blocks are asked for again, as a copy of the folder may have come without them. */
@@ -131,7 +121,6 @@ static void take_over(struct ballast *b)
 static int start(struct ballast *b, const char *dir, int64_t bytes)
 {
 	struct statvfs v;
-	pthread_condattr_t a;
 	if (snprintf(b->dir, sizeof b->dir, "%s", dir) >= PATH_MAX ||
 	    snprintf(b->path, sizeof b->path, "%s/ballast", dir) >= PATH_MAX)
 		return fail_with(ERR_INVALID, "%s: name too long", dir);
@@ -145,12 +134,7 @@ static int start(struct ballast *b, const char *dir, int64_t bytes)
 	b->bytes = bytes < most ? bytes : most;
 	take_over(b);
 	look(b);
-	pthread_condattr_init(&a);
-	pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
-	pthread_cond_init(&b->wake, &a);
-	pthread_condattr_destroy(&a);
-	b->running = pthread_create(&b->watcher, NULL, watch, b) == 0;
-	return b->running ? OK : fail_with(ERR_UNAVAILABLE, "no thread for the ballast");
+	return job_start(SECOND_US, SECOND_US, watch, b, &b->watcher);
 }
 
 int ballast_open(const char *dir, int64_t bytes, atomic_bool *full, struct ballast **out)
@@ -174,13 +158,7 @@ void ballast_close(struct ballast **pb)
 	*pb = NULL;
 	if (!b)
 		return;
-	if (b->running) {
-		pthread_mutex_lock(&b->lock);
-		b->stop = true;
-		pthread_cond_signal(&b->wake);
-		pthread_mutex_unlock(&b->lock);
-		pthread_join(b->watcher, NULL);
-	}
+	job_stop(&b->watcher);
 	pthread_mutex_destroy(&b->lock);
 	free(b);
 }

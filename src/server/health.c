@@ -1,13 +1,12 @@
 #include "health.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/statvfs.h>
-#include <time.h>
 
 #include "clock.h"
 #include "fail.h"
+#include "job.h"
 #include "log.h"
 #include "loop.h"
 #include "notify.h"
@@ -23,10 +22,7 @@ static const char ok[] = "ok", stopping[] = "stopping", hung[] = "the store does
 
 struct health {
 	struct health_options opt;
-	pthread_t thread;
-	pthread_mutex_t lock; /* stop */
-	pthread_cond_t changed;
-	bool stop;
+	struct job *job;
 	_Atomic(const char *) reason;
 	_Atomic int64_t at; /* clock_mono() time of the last try's end */
 	atomic_bool leaving;
@@ -71,64 +67,40 @@ static void say(const char *before, const char *now)
 		log_line(now == ok ? LOG_INFO : LOG_ERROR, "health", "state=\"%s\"", now);
 }
 
-/* False when it is time to go. */
-static bool pause_for(struct health *h, int64_t us)
-{
-	int64_t at = clock_mono() + us;
-	struct timespec until = { .tv_sec = at / SECOND_US, .tv_nsec = at % SECOND_US * 1000 };
-	pthread_mutex_lock(&h->lock);
-	while (!h->stop && pthread_cond_timedwait(&h->changed, &h->lock, &until) == 0)
-		;
-	bool go_on = !h->stop;
-	pthread_mutex_unlock(&h->lock);
-	return go_on;
-}
-
 static int64_t period(void)
 {
 	int64_t watchdog = notify_watchdog() / 3;
 	return watchdog && watchdog < PERIOD_US ? watchdog : PERIOD_US;
 }
 
-static void *watch(void *arg)
+static void look(struct job *j, void *arg)
 {
 	struct health *h = arg;
-	int64_t us = period();
-	const char *last = ok;
-	loop_beat(h->opt.loop);
-	while (pause_for(h, us)) {
-		bool served = loop_beat(h->opt.loop);
-		const char *now = try_all(h, served);
-		h->reason = now;
-		h->at = clock_mono();
-		say(last, now);
-		last = now;
-		if (served)
-			notify_manager("WATCHDOG=1");
-	}
-	return NULL;
+	bool served = loop_beat(h->opt.loop);
+	const char *last = h->reason, *now = try_all(h, served);
+	h->reason = now;
+	h->at = clock_mono();
+	say(last, now);
+	if (served)
+		notify_manager("WATCHDOG=1");
 }
 
 int health_start(const struct health_options *o, struct health **out)
 {
-	pthread_condattr_t attr;
 	struct health *h = calloc(1, sizeof *h);
 	if (!h)
 		return fail_with(ERR_UNAVAILABLE, "health: no memory");
 	h->opt = *o;
 	h->reason = ok;
 	h->at = clock_mono();
-	pthread_mutex_init(&h->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&h->changed, &attr);
-	pthread_condattr_destroy(&attr);
-	if (pthread_create(&h->thread, NULL, watch, h)) {
+	loop_beat(o->loop);
+	int64_t us = period();
+	int e = job_start(us, us, look, h, &h->job);
+	if (e)
 		free(h);
-		return fail_with(ERR_UNAVAILABLE, "health: no thread");
-	}
-	*out = h;
-	return OK;
+	else
+		*out = h;
+	return e;
 }
 
 void health_stop(struct health **ph)
@@ -137,13 +109,7 @@ void health_stop(struct health **ph)
 	*ph = NULL;
 	if (!h)
 		return;
-	pthread_mutex_lock(&h->lock);
-	h->stop = true;
-	pthread_cond_signal(&h->changed);
-	pthread_mutex_unlock(&h->lock);
-	pthread_join(h->thread, NULL);
-	pthread_cond_destroy(&h->changed);
-	pthread_mutex_destroy(&h->lock);
+	job_stop(&h->job);
 	free(h);
 }
 

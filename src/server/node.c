@@ -310,8 +310,8 @@ static int open_all(struct node *n)
 	if ((r = tls_new(&n->tls)) || (r = load_certificates(n, &n->config)) || (r = node_metrics_new(n)) ||
 	    (r = open_stores(n)) || (r = open_listeners(n)) || (r = open_notices(n)) || (r = open_health(n)) ||
 	    (r = loop_start(n->loop)) || (r = open_admin(n)) ||
-	    (r = job_start(n->config.purge_every, purge_job, n->purge, &n->purge_job)) ||
-	    (r = job_start(packer_every(&n->config), packer_job, n->packer, &n->packer_job)) ||
+	    (r = job_start(n->config.purge_every, n->config.purge_every, purge_job, n->purge, &n->purge_job)) ||
+	    (r = job_start(packer_every(&n->config), packer_every(&n->config), packer_job, n->packer, &n->packer_job)) ||
 	    (r = audit_start(n->service, n->config.log_audit, &n->audit)))
 		return r;
 	r = resume_job_start(n->service, &n->resume_job);

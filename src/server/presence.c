@@ -1,13 +1,12 @@
 #include "presence.h"
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "fail.h"
+#include "job.h"
 #include "log.h"
 #include "nodes.h"
 #include "pin.h"
@@ -17,10 +16,8 @@
 struct presence {
 	struct presence_options opt;
 	struct store *store;
-	pthread_t thread;
-	pthread_mutex_t lock; /* stop */
-	pthread_cond_t wake;
-	bool stop, failing;
+	bool failing;
+	struct job *job; /* NULL: the database is this node's alone */
 };
 
 /* The nearest that the clock may be to the database's; 0: it may be right. */
@@ -68,36 +65,10 @@ static void note_failure(struct presence *p, int e)
 	p->failing = e;
 }
 
-/* False when it is time to go. */
-static bool pause_for(struct presence *p, int64_t us)
-{
-	int64_t at = clock_mono() + us;
-	struct timespec until = { at / SECOND_US, at % SECOND_US * 1000 };
-	pthread_mutex_lock(&p->lock);
-	while (!p->stop && pthread_cond_timedwait(&p->wake, &p->lock, &until) == 0)
-		;
-	bool go_on = !p->stop;
-	pthread_mutex_unlock(&p->lock);
-	return go_on;
-}
-
-static void *beat_on(void *arg)
+static void beat_again(struct job *j, void *arg)
 {
 	struct presence *p = arg;
-	while (pause_for(p, NODES_BEAT_US))
-		note_failure(p, beat(p));
-	return NULL;
-}
-
-static int start_thread(struct presence *p)
-{
-	pthread_condattr_t a;
-	pthread_mutex_init(&p->lock, NULL);
-	pthread_condattr_init(&a);
-	pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
-	pthread_cond_init(&p->wake, &a);
-	pthread_condattr_destroy(&a);
-	return pthread_create(&p->thread, NULL, beat_on, p) ? fail_with(ERR_UNAVAILABLE, "no thread") : OK;
+	note_failure(p, beat(p));
 }
 
 int presence_start(const struct presence_options *o, struct presence **out)
@@ -108,12 +79,8 @@ int presence_start(const struct presence_options *o, struct presence **out)
 	p->opt = *o;
 	p->store = service_store(o->service);
 	int e = beat(p);
-	if (!e && !meta_shared(p->store->meta)) {
-		free(p);
-		return OK;
-	}
-	if (!e)
-		e = start_thread(p);
+	if (!e && meta_shared(p->store->meta))
+		e = job_start(NODES_BEAT_US, NODES_BEAT_US, beat_again, p, &p->job);
 	if (e)
 		free(p);
 	else
@@ -127,12 +94,6 @@ void presence_stop(struct presence **pp)
 	*pp = NULL;
 	if (!p)
 		return;
-	pthread_mutex_lock(&p->lock);
-	p->stop = true;
-	pthread_cond_signal(&p->wake);
-	pthread_mutex_unlock(&p->lock);
-	pthread_join(p->thread, NULL);
-	pthread_cond_destroy(&p->wake);
-	pthread_mutex_destroy(&p->lock);
+	job_stop(&p->job);
 	free(p);
 }

@@ -1,12 +1,11 @@
 #include "resume_job.h"
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "clock.h"
 #include "fail.h"
+#include "job.h"
 #include "log.h"
 #include "resume.h"
 #include "store.h"
@@ -15,10 +14,9 @@
 
 struct resume_job {
 	struct service *service;
-	pthread_t thread;
-	pthread_mutex_t lock; /* stop */
-	pthread_cond_t wake;
-	bool stop;
+	struct buffer left; /* resume_run's, from one run to the next */
+	int last;           /* what the last run ended with: a failure is said once */
+	struct job *job;
 };
 
 static void say_resumed(void *ctx, const char *line)
@@ -48,54 +46,30 @@ static void say_failed(void *ctx, const struct changeset *c, int error, bool aga
 	               : "it ended in the middle: see what it did with perdura history, and ask for it again or undo it");
 }
 
-static bool wait_some(struct resume_job *j)
+static void resume_some(struct job *job, void *arg)
 {
-	int64_t at = clock_mono() + EVERY_US;
-	struct timespec until = { at / SECOND_US, at % SECOND_US * 1000 };
-	pthread_mutex_lock(&j->lock);
-	while (!j->stop && pthread_cond_timedwait(&j->wake, &j->lock, &until) == 0)
-		;
-	bool go_on = !j->stop;
-	pthread_mutex_unlock(&j->lock);
-	return go_on;
-}
-
-static void *resume_main(void *ctx)
-{
-	struct resume_job *j = ctx;
-	bool shared = meta_shared(service_store(j->service)->meta);
-	struct buffer left = { 0 };
+	struct resume_job *j = arg;
 	char why[600];
-	int last = OK;
-	do {
-		int e = resume_run(j->service, &(struct resume_request){ say_resumed, say_failed, j, &left });
-		if (e && e != ERR_STOPPED && e != last)
-			log_line(LOG_ERROR, "resume", "error=%s why=%s", fail_name(e),
-			         log_quote(why, sizeof why, span_of(fail_detail())));
-		last = e;
-	} while (shared && wait_some(j));
-	buffer_free(&left);
-	return NULL;
+	int e = resume_run(j->service, &(struct resume_request){ say_resumed, say_failed, j, &j->left });
+	if (e && e != ERR_STOPPED && e != j->last)
+		log_line(LOG_ERROR, "resume", "error=%s why=%s", fail_name(e), log_quote(why, sizeof why, span_of(fail_detail())));
+	j->last = e;
+	if (!meta_shared(service_store(j->service)->meta))
+		job_next(job, -1);
 }
 
 int resume_job_start(struct service *s, struct resume_job **out)
 {
 	struct resume_job *j = calloc(1, sizeof *j);
-	pthread_condattr_t a;
 	if (!j)
 		return fail_with(ERR_UNAVAILABLE, "no memory");
 	j->service = s;
-	pthread_mutex_init(&j->lock, NULL);
-	pthread_condattr_init(&a);
-	pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
-	pthread_cond_init(&j->wake, &a);
-	pthread_condattr_destroy(&a);
-	if (pthread_create(&j->thread, NULL, resume_main, j)) {
+	int e = job_start(0, EVERY_US, resume_some, j, &j->job);
+	if (e)
 		free(j);
-		return fail_with(ERR_UNAVAILABLE, "no thread");
-	}
-	*out = j;
-	return OK;
+	else
+		*out = j;
+	return e;
 }
 
 void resume_job_stop(struct resume_job **pj)
@@ -104,12 +78,7 @@ void resume_job_stop(struct resume_job **pj)
 	*pj = NULL;
 	if (!j)
 		return;
-	pthread_mutex_lock(&j->lock);
-	j->stop = true;
-	pthread_cond_signal(&j->wake);
-	pthread_mutex_unlock(&j->lock);
-	pthread_join(j->thread, NULL);
-	pthread_cond_destroy(&j->wake);
-	pthread_mutex_destroy(&j->lock);
+	job_stop(&j->job);
+	buffer_free(&j->left);
 	free(j);
 }

@@ -1,13 +1,16 @@
 #include "unit.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "arena.h"
 #include "buffer.h"
+#include "clock.h"
 #include "durable_file.h"
 #include "fail.h"
+#include "job.h"
 #include "log.h"
 #include "span.h"
 #include "varint.h"
@@ -107,11 +110,81 @@ static void durable_files(void **state)
 	unlink(path);
 }
 
+struct runs {
+	atomic_int begun, ended;
+	int64_t rest, next; /* 0: not asked for */
+};
+
+static void run(struct job *j, void *arg)
+{
+	struct runs *r = arg;
+	atomic_fetch_add(&r->begun, 1);
+	if (r->rest)
+		job_rest(j, r->rest);
+	if (r->next)
+		job_next(j, r->next);
+	atomic_fetch_add(&r->ended, 1);
+}
+
+/* Whether there were so many runs, after 10 s at most. */
+static bool reached(atomic_int *runs, int n)
+{
+	for (int i = 0; i < 2000 && atomic_load(runs) < n; i++)
+		usleep(5000);
+	return atomic_load(runs) == n;
+}
+
+static void jobs(void **state)
+{
+	static const int64_t hour = 3600 * SECOND_US;
+	static const struct {
+		int64_t first, every, rest, next;
+		int wakes, ran; /* runs after so many times woken */
+	} cases[] = {
+		{ hour, hour, 0, 0, 0, 0 }, { 0, hour, 0, 0, 0, 1 }, { hour, hour, 0, 0, 3, 3 }, { 0, hour, 0, 0, 2, 3 },
+		{ 0, 0, 0, hour, 0, 1 }, { 0, 0, 0, hour, 1, 2 }, /* the run says when the next one comes */
+		{ 0, 0, 0, -1, 0, 1 }, { 0, 0, 0, -1, 1, 1 },     /* or that none does */
+		{ 0, hour, hour, 0, 1, 0 },                       /* rests until it is stopped, woken or not */
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct runs r = { .rest = cases[i].rest, .next = cases[i].next };
+		struct job *j;
+		assert_int_equal(job_start(cases[i].first, cases[i].every, run, &r, &j), OK);
+		int before = cases[i].first ? 0 : 1;
+		assert_true(reached(cases[i].rest ? &r.begun : &r.ended, before));
+		for (int k = 0; k < cases[i].wakes; k++) {
+			job_wake(j);
+			if (!cases[i].rest && cases[i].next >= 0)
+				assert_true(reached(&r.ended, before + k + 1));
+		}
+		assert_int_equal(atomic_load(&r.ended), cases[i].ran);
+		job_stop(&j);
+		assert_null(j);
+		assert_int_equal(atomic_load(&r.ended), cases[i].rest ? 1 : cases[i].ran);
+	}
+	struct job *none = NULL;
+	job_stop(&none);
+}
+
+static void jobs_run_every_so_often(void **state)
+{
+	struct runs r = { 0 };
+	struct job *j;
+	int64_t began = clock_mono();
+	assert_int_equal(job_start(20000, 20000, run, &r, &j), OK);
+	while (atomic_load(&r.begun) < 5 && clock_mono() < began + 10 * SECOND_US)
+		usleep(1000);
+	job_stop(&j);
+	assert_true(atomic_load(&r.ended) >= 5);
+	assert_true(clock_mono() - began >= 5 * 20000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(spans), cmocka_unit_test(buffers), cmocka_unit_test(arenas), cmocka_unit_test(varints),
 		cmocka_unit_test(quoting), cmocka_unit_test(durable_files),
+		cmocka_unit_test(jobs), cmocka_unit_test(jobs_run_every_so_often),
 	};
 	return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "facts.h"
 #include "fail.h"
 #include "mariadb_proxy.h"
 #include "mariadb_pool.h"
@@ -109,13 +110,6 @@ static struct fixture *world(void **state)
 
 /* --- Transactions --- */
 
-struct fact {
-	const char *name;
-	char value[64];
-	int result;
-	int runs;
-};
-
 static int fact_add(struct meta_txn *t, void *arg)
 {
 	struct fact *f = arg;
@@ -131,35 +125,14 @@ static int fact_try(struct meta_txn *t, void *arg)
 	return r == ERR_EXISTS ? OK : r;
 }
 
-static int fact_get(struct meta_txn *t, void *arg)
-{
-	struct fact *f = arg;
-	struct meta_rows r;
-	int code = meta_one(t, &r, META_FACT_GET, "s", span_of(f->name));
-	if (code)
-		return code;
-	snprintf(f->value, sizeof f->value, "%.*s", SPAN_ARG(meta_span(&r, 0)));
-	meta_done(&r);
-	return OK;
-}
-
-static void assert_fact(struct fixture *f, const char *name, const char *value)
-{
-	struct fact fact = { .name = name };
-	int r = meta_read(f->m, fact_get, &fact);
-	assert_int_equal(r, value ? OK : ERR_NOT_FOUND);
-	if (value)
-		assert_string_equal(fact.value, value);
-}
-
 static void test_write_and_read(void **state)
 {
 	struct fixture *f = world(state);
 	struct fact a = { .name = "a", .value = "it's \\ \"one\"\n" };
 	assert_int_equal(meta_run(f->m, fact_add, &a, NULL), OK);
-	assert_fact(f, "a", a.value);
-	assert_fact(f, "A", NULL); /* bytes are compared */
-	assert_fact(f, "a ", NULL);
+	assert_fact(f->m, "a", a.value);
+	assert_fact(f->m, "A", NULL); /* bytes are compared */
+	assert_fact(f->m, "a ", NULL);
 	assert_int_equal(number(f, "SELECT COUNT(*) FROM commit_id WHERE state = 0"), 1);
 	assert_int_equal(meta_run(f->m, fact_add, &a, NULL), ERR_EXISTS);
 	assert_int_equal(meta_run(f->m, fact_try, &a, NULL), OK);
@@ -437,7 +410,6 @@ static int add_head(struct meta_txn *t, void *arg)
 		INT64_C(0), INT64_C(0), INT64_C(0), INT64_C(0), INT64_C(7));
 }
 
-/* One hot row, written by threads of two stores that stand on different nodes: all of each transaction or none, each once. */
 static void test_hot_row(void **state)
 {
 	struct fixture *f = world(state);
@@ -642,7 +614,7 @@ static void test_expected(void **state)
 	uint64_t before = metric_value(f, "perdura_meta_round_trips_total");
 	assert_int_equal(meta_run(f->m, expects, &a, NULL), OK);
 	assert_int_equal(metric_value(f, "perdura_meta_round_trips_total") - before, 3);
-	assert_fact(f, "a", "x");
+	assert_fact(f->m, "a", "x");
 }
 
 static int taken_later(struct meta_txn *t, void *arg)
@@ -656,48 +628,9 @@ static int taken_later(struct meta_txn *t, void *arg)
 	return e == ERR_EXISTS ? meta_do(t, META_FACT_ADD, "ss", SPAN("c"), SPAN("?")), OK : e;
 }
 
-struct musts {
-	struct meta_must must;
-	bool asks; /* something behind it */
-	int runs;
-};
-
-/* Nobody has that lease: no row is changed. */
-static int must_change(struct meta_txn *t, void *arg)
-{
-	struct musts *m = arg;
-	struct meta_rows r;
-	m->runs++;
-	int e = meta_do(t, META_FACT_ADD, "ss", SPAN("must"), SPAN("x"));
-	if (!e)
-		e = meta_must(t, m->must, META_LEASE_HOLD, "sii", SPAN("nobody's"), INT64_C(1), INT64_C(1));
-	if (e || !m->asks)
-		return e;
-	e = meta_one(t, &r, META_FACT_GET, "s", SPAN("schema"));
-	if (!e)
-		meta_done(&r);
-	return e;
-}
-
-/* With another number of rows than it must change nothing is committed, and a conflict is the caller's. */
 static void test_must(void **state)
 {
-	struct fixture *f = world(state);
-	static const struct {
-		int64_t rows;
-		bool asks;
-		int failure;
-	} cases[] = {
-		{ 1, false, ERR_CONFLICT }, { 1, true, ERR_CONFLICT }, { 2, false, ERR_CORRUPT }, { 2, true, ERR_CORRUPT }, { 0, true, OK },
-	};
-	for (size_t i = 0; i < COUNT(cases); i++) {
-		struct musts m = { .must = { cases[i].rows, cases[i].failure, "not so many" }, .asks = cases[i].asks };
-		assert_int_equal(meta_run(f->m, must_change, &m, NULL), cases[i].failure);
-		assert_int_equal(m.runs, 1);
-		if (cases[i].failure)
-			assert_string_equal(fail_detail(), "not so many");
-		assert_fact(f, "must", cases[i].failure ? NULL : "x");
-	}
+	assert_musts(world(state)->m);
 }
 
 enum { MANY = 300 };
@@ -775,7 +708,7 @@ static void test_a_late_failure_spoils(void **state)
 	struct fact a = { 0 };
 	assert_int_equal(meta_run(f->m, taken_later, &a, NULL), ERR_EXISTS);
 	assert_int_equal(a.runs, 1);
-	assert_fact(f, "c", NULL);
+	assert_fact(f->m, "c", NULL);
 }
 
 static int writes_although_reading(struct meta_txn *t, void *arg)
@@ -788,7 +721,7 @@ static void test_reading_cannot_write(void **state)
 {
 	struct fixture *f = world(state);
 	assert_int_not_equal(meta_read(f->m, writes_although_reading, NULL), OK);
-	assert_fact(f, "a", NULL);
+	assert_fact(f->m, "a", NULL);
 }
 
 struct bytes {

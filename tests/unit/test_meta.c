@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "facts.h"
 #include "fail.h"
 #include "meta.h"
 #include "meta_failing.h"
@@ -55,41 +56,11 @@ static int teardown(void **state)
 
 /* --- Transactions used by many tests --- */
 
-struct fact {
-	const char *name;
-	char value[64]; /* in or out */
-	int result;     /* what the function returns at its end */
-};
-
 static int fact_add(struct meta_txn *t, void *arg)
 {
 	struct fact *f = arg;
 	int r = meta_try(t, META_FACT_ADD, "ss", span_of(f->name), span_of(f->value));
 	return r ? r : f->result;
-}
-
-static int fact_get(struct meta_txn *t, void *arg)
-{
-	struct fact *f = arg;
-	struct meta_rows r;
-	int code = meta_one(t, &r, META_FACT_GET, "s", span_of(f->name));
-	if (code)
-		return code;
-	snprintf(f->value, sizeof f->value, "%.*s", SPAN_ARG(meta_span(&r, 0)));
-	meta_done(&r);
-	return OK;
-}
-
-static void assert_fact(struct meta *m, const char *name, const char *value)
-{
-	struct fact f = { .name = name };
-	int r = meta_read(m, fact_get, &f);
-	if (!value) {
-		assert_int_equal(r, ERR_NOT_FOUND);
-	} else {
-		assert_int_equal(r, OK);
-		assert_string_equal(f.value, value);
-	}
 }
 
 struct position {
@@ -255,48 +226,10 @@ static int adds_and_goes_on(struct meta_txn *t, void *arg)
 	return r == OK || r == ERR_EXISTS ? fact_add(t, &other) : r;
 }
 
-struct musts {
-	struct meta_must must;
-	bool asks; /* something behind it */
-	int runs;
-};
-
-/* Nobody has that lease: no row is changed. */
-static int must_change(struct meta_txn *t, void *arg)
-{
-	struct musts *m = arg;
-	struct meta_rows r;
-	m->runs++;
-	int e = meta_do(t, META_FACT_ADD, "ss", SPAN("must"), SPAN("x"));
-	if (!e)
-		e = meta_must(t, m->must, META_LEASE_HOLD, "sii", SPAN("nobody's"), INT64_C(1), INT64_C(1));
-	if (e || !m->asks)
-		return e;
-	e = meta_one(t, &r, META_FACT_GET, "s", SPAN("schema"));
-	if (!e)
-		meta_done(&r);
-	return e;
-}
-
-/* With another number of rows than it must change nothing is committed, and a conflict is the caller's. */
 static void test_must(void **state)
 {
 	struct fixture *f = *state;
-	static const struct {
-		int64_t rows;
-		bool asks;
-		int failure;
-	} cases[] = {
-		{ 1, false, ERR_CONFLICT }, { 1, true, ERR_CONFLICT }, { 2, false, ERR_CORRUPT }, { 2, true, ERR_CORRUPT }, { 0, true, OK },
-	};
-	for (size_t i = 0; i < COUNT(cases); i++) {
-		struct musts m = { .must = { cases[i].rows, cases[i].failure, "not so many" }, .asks = cases[i].asks };
-		assert_int_equal(meta_run(f->m, must_change, &m, NULL), cases[i].failure);
-		assert_int_equal(m.runs, 1);
-		if (cases[i].failure)
-			assert_string_equal(fail_detail(), "not so many");
-		assert_fact(f->m, "must", cases[i].failure ? NULL : "x");
-	}
+	assert_musts(f->m);
 }
 
 /* A taken key is an answer of meta_try, and spoils the transaction when it was meta_do. */

@@ -410,12 +410,10 @@ static int add_head(struct meta_txn *t, void *arg)
 		INT64_C(0), INT64_C(0), INT64_C(0), INT64_C(0), INT64_C(7));
 }
 
-static void test_hot_row(void **state)
+/* One on the first database node, one on the last, in place of the world's own. */
+static void open_two(struct fixture *f, struct meta *store[2])
 {
-	struct fixture *f = world(state);
-	struct mariadb_url *u = &f->parsed;
-	struct writer w[WRITERS] = { 0 };
-	struct meta *store[2];
+	const struct mariadb_url *u = &f->parsed;
 	for (size_t i = 0; i < 2; i++) {
 		char url[700];
 		const struct mariadb_address *a = &u->address[i * (u->hosts - 1)];
@@ -426,6 +424,15 @@ static void test_hot_row(void **state)
 		f->m = NULL;
 		meta_node(store[i], (int64_t)i + 1);
 	}
+}
+
+/* One hot row, written by threads of two stores that stand on different nodes: all of each transaction or none, each once. */
+static void test_hot_row(void **state)
+{
+	struct fixture *f = world(state);
+	struct writer w[WRITERS] = { 0 };
+	struct meta *store[2];
+	open_two(f, store);
 	assert_int_equal(meta_run(store[0], add_head, NULL, NULL), OK);
 	for (size_t i = 0; i < WRITERS; i++) {
 		w[i].m = store[i % 2];
@@ -522,23 +529,13 @@ static int add_body(struct meta_txn *t, void *arg)
 static void test_link_or_condemn(void **state)
 {
 	struct fixture *f = world(state);
-	struct mariadb_url *u = &f->parsed;
 	struct meta *store[2];
 	pthread_barrier_t both;
 	pthread_t thread;
 	pthread_barrier_init(&both, NULL, 2);
-	for (size_t i = 0; i < 2; i++) {
-		char url[700];
-		const struct mariadb_address *a = &u->address[i * (u->hosts - 1)];
-		snprintf(url, sizeof url, "mariadb://%s:%s@%s:%u/%s", u->user, u->password, a->host, a->port, u->database);
-		meta_close(&f->m);
-		assert_int_equal(open_store(f, url), OK);
-		store[i] = f->m;
-		f->m = NULL;
-		meta_node(store[i], (int64_t)i + 1);
-	}
+	open_two(f, store);
 	for (int64_t body = 1; body <= 20; body++) {
-		bool apart = body % 2 && u->hosts > 1;
+		bool apart = body % 2 && f->parsed.hosts > 1;
 		struct race l = { .m = store[apart], .body = body, .late = apart, .both = &both }, c = l;
 		c.m = store[0];
 		assert_int_equal(meta_run(store[0], add_body, &body, NULL), OK);

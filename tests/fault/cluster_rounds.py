@@ -12,8 +12,9 @@ from imap_client import Closed, Imap
 from ledger import Ledger, compare
 from lmtp_client import Lmtp, message
 from node import PASSWORD, PERDURA, Node
+from proxy import Proxy
 from rounds import Rounds
-from servers import GALERA_NODES, Proxy
+from servers import GALERA_NODES
 
 ADA, BOB, CAROL = ACCOUNTS = tuple(f'{n}@example.org' for n in ('ada', 'bob', 'carol'))
 PROBE = 'probe@example.org'  # to see whether a node serves

@@ -7,9 +7,7 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
-import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -65,88 +63,6 @@ class Disk:
 
     def unmount(self):
         subprocess.run(['umount', '-l', str(self.at)], capture_output=True)
-
-
-class Proxy:
-    """A way to a server that can be cut, or hold all that is said."""
-
-    def __init__(self, host, port):
-        self.to = host, int(port)
-        self.listener = socket.create_server(('127.0.0.1', 0), backlog=200)
-        self.port = self.listener.getsockname()[1]
-        self.flows, self.is_cut = threading.Event(), False
-        self.flows.set()
-        self.lock, self.sockets = threading.Lock(), set()
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                client = self.listener.accept()[0]
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
-
-    def serve(self, client):
-        self.flows.wait()
-        try:
-            if self.is_cut:
-                raise OSError
-            server = socket.create_connection(self.to, 10)
-        except OSError:
-            client.close()
-            return
-        server.settimeout(None)
-        with self.lock:
-            self.sockets |= {client, server}
-        for s in (client, server):
-            s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        threading.Thread(target=self.copy, args=(client, server), daemon=True).start()
-        self.copy(server, client)
-
-    def copy(self, a, b):
-        try:
-            while data := a.recv(65536):
-                self.flows.wait()
-                if self.is_cut:
-                    break
-                b.sendall(data)
-        except OSError:
-            pass
-        with self.lock:
-            self.sockets -= {a, b}
-        for s in (a, b):
-            try:
-                s.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-            if s is a:
-                s.close()
-
-    def cut(self):
-        self.is_cut = True
-        with self.lock:
-            for s in self.sockets:
-                try:
-                    s.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
-
-    def hold(self):
-        self.flows.clear()
-
-    def heal(self, late=False):
-        """late: what was held arrives now; else its connections are gone."""
-        if not self.flows.is_set() and not late:
-            self.cut()
-        self.is_cut = self.is_cut and not late
-        self.flows.set()
-        self.is_cut = False
-
-    def close(self):
-        self.cut()
-        self.flows.set()
-        self.listener.close()
 
 
 def _command(pid):

@@ -3,13 +3,12 @@ seconds, and all is as it was when the server is back. Wants a real server (PERD
 import concurrent.futures
 import random
 import re
-import socket
-import threading
 import time
 
 import pytest
 from lmtp_client import Lmtp, message
 from node import PopulatedNode, wait_until
+from proxy import Proxy
 from stores import BLOB
 
 pytestmark = pytest.mark.skipif(not (BLOB or '').startswith('s3:'), reason='PERDURA_TEST_BLOB names no S3 store')
@@ -18,56 +17,10 @@ LARGE = 400_000
 USER = 'cut@example.org'
 
 
-class Cut:
-    """A way to the server that can be cut."""
-
-    def __init__(self, host, port):
-        self.to = host, port
-        self.mode = 'open'
-        self.open = []
-        self.listener = socket.create_server(('127.0.0.1', 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def cut(self, mode):
-        """'refused': nobody listens any more; 'ended': connections end at once; 'silent': they are open and nothing comes."""
-        self.mode = mode
-        if mode != 'silent':
-            for s in self.open:
-                try:
-                    s.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
-            self.open = []
-
-    def _listen(self):
-        while True:
-            s, _ = self.listener.accept()
-            if self.mode in ('refused', 'ended'):
-                if self.mode == 'refused':
-                    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b'\1\0\0\0\0\0\0\0')
-                s.close()
-                continue
-            t = socket.create_connection(self.to)
-            self.open += [s, t]
-            for a, b in ((s, t), (t, s)):
-                threading.Thread(target=self._pump, args=(a, b), daemon=True).start()
-
-    def _pump(self, a, b):
-        try:
-            while data := a.recv(65536):
-                while self.mode == 'silent':
-                    time.sleep(0.05)
-                b.sendall(data)
-            b.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
-
-
 @pytest.fixture(scope='module')
 def cut_node(tmp_path_factory):
     host, port = re.search(r'endpoint=http://([^:]*):(\d+)', BLOB).groups()
-    way = Cut(host, int(port))
+    way = Proxy(host, port)
     node = PopulatedNode(tmp_path_factory.mktemp('cut'))
     node.settings['blob.url'] = re.sub(r'endpoint=[^&]*', f'endpoint=http://127.0.0.1:{way.port}', node.settings['blob.url'])
     node.settings['blob.cache'] = '0'
@@ -89,13 +42,16 @@ def fetch(node, what, number):
     return typ, data
 
 
-@pytest.mark.parametrize('mode', ['refused', 'ended', 'silent'])
+AWAY = {'refused': lambda way: way.cut(refuses=True), 'ended': lambda way: way.cut(), 'silent': lambda way: way.hold()}
+
+
+@pytest.mark.parametrize('mode', AWAY)
 def test_away(cut_node, mode):
     node, way = cut_node
     answer, msg = deliver(node, LARGE)
     assert answer.startswith('250')
     last = node.count(USER)
-    way.cut(mode)
+    AWAY[mode](way)
     began = time.monotonic()
     typ, data = fetch(node, 'BODY.PEEK[]', last)
     assert (typ, data[0][:13]) == ('NO', b'[UNAVAILABLE]'), (typ, data)
@@ -113,7 +69,7 @@ def test_away(cut_node, mode):
     assert deliver(node, LARGE)[0].startswith('451')
     assert fetch(node, 'BODY.PEEK[]', last + 1)[1][0][1] == small
     assert node.count(USER) == last + 1
-    way.cut('open')
+    way.heal(late=True)
     wait_until(lambda: fetch(node, 'BODY.PEEK[]', last)[0] == 'OK', seconds=20)
     assert fetch(node, 'BODY.PEEK[]', last)[1][0][1] == msg
     assert deliver(node, LARGE)[0].startswith('250')
@@ -123,11 +79,11 @@ def test_away(cut_node, mode):
 def test_started_while_away(cut_node):
     node, way = cut_node
     last = node.count(USER)
-    way.cut('refused')
+    way.cut(refuses=True)
     node.stop()
     node.start()
     assert fetch(node, 'ENVELOPE', last)[0] == 'OK'
     assert deliver(node, 2000)[0].startswith('250')
     assert deliver(node, LARGE)[0].startswith('451')
-    way.cut('open')
+    way.heal(late=True)
     wait_until(lambda: deliver(node, LARGE)[0].startswith('250'), seconds=20)

@@ -2,64 +2,31 @@
 import pathlib
 import shutil
 import smtplib
-import socket
 import ssl
 import tempfile
-import threading
 import time
 
 import pytest
 from node import PASSWORD, PATIENCE, PopulatedNode, wait_until
 from postfix import Postfix, why_not
+from proxy import Proxy
 
 if why_not():
     pytest.skip(why_not(), allow_module_level=True)
 
 
-class LossyProxy:
+class LossyProxy(Proxy):
     """Between Postfix and a node's LMTP port; on demand it loses the answer to a message: it cuts the connection when the
     answer has come from the node."""
 
     def __init__(self, to):
-        self.to, self.lose = to, 0
-        self.listener = socket.create_server(('127.0.0.1', 0))
-        self.address = 'inet:127.0.0.1:%d' % self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
+        super().__init__(*to)
+        self.lose, self.address = 0, f'inet:127.0.0.1:{self.port}'
 
-    def accept(self):
-        while True:
-            try:
-                client = self.listener.accept()[0]
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
-
-    def serve(self, client):
-        try:
-            server = socket.create_connection(self.to, PATIENCE)
-        except OSError:
-            client.close()
-            return
-        threading.Thread(target=self.copy, args=(client, server, False), daemon=True).start()
-        self.copy(server, client, True)
-
-    def copy(self, a, b, answers):
-        try:
-            while data := a.recv(65536):
-                if answers and self.lose and b' Saved (' in data:
-                    self.lose -= 1
-                    break
-                b.sendall(data)
-        except OSError:
-            pass
-        for s in (a, b):
-            try:
-                s.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-
-    def close(self):
-        self.listener.close()
+    def passes(self, data, from_server):
+        lost = from_server and self.lose and b' Saved (' in data
+        self.lose -= bool(lost)
+        return not lost
 
 
 @pytest.fixture(scope='module')

@@ -34,7 +34,7 @@ struct world {
 static int setup(void **state)
 {
 	struct world *w = calloc(1, sizeof *w);
-	strcpy(w->dir, "/tmp/test_lease.XXXXXX");
+	strcpy(w->dir, "/tmp/test_lease-XXXXXX");
 	assert_non_null(mkdtemp(w->dir));
 	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = test_meta_url(w->dir),
 		.blob_url = test_blob_url(w->dir) };

@@ -433,9 +433,11 @@ static void at_sessions(void **state)
 	struct view *v = look(w, "#at/monday/INBOX");
 	assert_int_equal(snapshot_remove(w->s, SPAN("monday"), &tester), OK);
 	purge(w);
-	assert_int_equal(view_read(v, 1, UINT32_MAX, 100, true, &a, &e, &n), OK); /* it was let in */
-	assert_int_equal(n, 5);
-	assert_int_equal(view_sync(v, true, &d), OK);
+	if (!test_meta_shared()) { /* another node could not know of the session: there it ends with the snapshot */
+		assert_int_equal(view_read(v, 1, UINT32_MAX, 100, true, &a, &e, &n), OK); /* it was let in */
+		assert_int_equal(n, 5);
+		assert_int_equal(view_sync(v, true, &d), OK);
+	}
 	waited = 2 * HOUR_US;
 	purge(w);
 	waited = 0;

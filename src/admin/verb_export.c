@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "arena.h"
+#include "ahead.h"
 #include "export_item.h"
 #include "fail.h"
 #include "flags.h"
@@ -22,6 +22,7 @@ struct work {
 	struct tree tree; /* the folders of then */
 	struct span folder; /* this one and those below; empty: all */
 	struct arena arena, uids; /* of the request; of a folder */
+	struct ahead ahead;
 	char address[320];
 	uint64_t folders, sent, there, bytes, unreadable;
 	uint64_t done, total; /* messages */
@@ -60,10 +61,13 @@ static void send_head(struct work *w, const struct entry *e, uint64_t size)
 	buffer_free(&flags);
 }
 
-static int send_message(struct work *w, const struct folder *f, const struct entry *entry)
+/* The n - 1 entries behind it are next. */
+static int send_message(struct work *w, const struct folder *f, struct entry *entry, size_t n)
 {
 	struct message *m;
-	int e = message_open_entry(w->r->node->service, entry, &m);
+	int e = ahead_read(w->r->node->service, &w->ahead, entry, n);
+	if (!e)
+		e = message_open_entry(w->r->node->service, entry, &m);
 	if (!e) {
 		send_head(w, entry, message_size(m));
 		e = send_bytes(w, m);
@@ -81,7 +85,7 @@ static int send_message(struct work *w, const struct folder *f, const struct ent
 
 /* ---- One folder */
 
-static int send_entries(struct work *w, const struct folder *f, const struct entry *list, size_t n,
+static int send_entries(struct work *w, const struct folder *f, struct entry *list, size_t n,
                         const struct imap_set *there)
 {
 	int e = OK;
@@ -91,7 +95,7 @@ static int send_entries(struct work *w, const struct folder *f, const struct ent
 		if (imap_set_contains(there, list[i].uid))
 			w->there++;
 		else
-			e = send_message(w, f, &list[i]);
+			e = send_message(w, f, &list[i], n - i);
 		request_progress(w->r, ++w->done, w->total, "messages");
 	}
 	return e;
@@ -237,6 +241,7 @@ int verb_export(struct request *r)
 		e = send_all(&w);
 	status = e ? request_failed(r, e, "export") : report(&w);
 	tree_free(&w.tree);
+	ahead_drop(&w.ahead);
 	arena_free(&w.arena);
 	arena_free(&w.uids);
 	return status;

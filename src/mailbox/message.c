@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "ahead.h"
 #include "blob.h"
 #include "change.h"
 #include "clock.h"
@@ -577,12 +578,13 @@ static int find_copy(struct meta_txn *t, void *arg)
 	return e < 0 ? e : found ? OK : ERR_NOT_FOUND;
 }
 
-static int open_at(struct message *m)
+/* row: the record, where it is at hand. */
+static int open_record(struct message *m, struct span row)
 {
 	const struct message_place *p = &m->place;
 	struct blob_location at = { p->pack, p->pack_at, p->stored };
 	blob_reader_close(&m->reader);
-	int e = blob_reader_open(m->s->store->blob, &at, &m->reader);
+	int e = row.n ? blob_reader_open_row(m->s->store->blob, &at, row, &m->reader) : blob_reader_open(m->s->store->blob, &at, &m->reader);
 	/* rows have no checksum of their own: a damaged one must not lead to somebody else's message */
 	bool right = !e && blob_reader_size(m->reader) == (uint64_t)p->size && p->email_size == p->size &&
 	             !memcmp(blob_reader_sha256(m->reader), p->sha256, sizeof p->sha256);
@@ -590,6 +592,11 @@ static int open_at(struct message *m)
 		return e;
 	blob_reader_close(&m->reader);
 	return fail_with(ERR_CORRUPT, "email %lld: the record there is another message", (long long)m->email);
+}
+
+static int open_at(struct message *m)
+{
+	return open_record(m, (struct span){ 0 });
 }
 
 /* At where the body lies by now. */
@@ -600,9 +607,9 @@ static int find_reader(struct message *m)
 }
 
 /* A miss may only mean that the body moved to a pack, or to another one, since: look again before calling it lost. */
-static int open_reader(struct message *m)
+static int open_reader(struct message *m, struct span row)
 {
-	int e = m->place.body ? open_at(m) : ERR_NOT_FOUND;
+	int e = m->place.body ? open_record(m, row) : ERR_NOT_FOUND;
 	if (e == ERR_NOT_FOUND || e == ERR_CORRUPT)
 		e = find_reader(m);
 	if (e == ERR_NOT_FOUND && m->place.stored)
@@ -626,7 +633,7 @@ static int open_copy(struct message *m)
 	return e == ERR_NOT_FOUND ? fail_with(ERR_CORRUPT, "%s", why) : e;
 }
 
-static int open_message(struct service *s, int64_t email, const struct message_place *place, struct message **out)
+static int open_message(struct service *s, int64_t email, const struct message_place *place, struct span row, struct message **out)
 {
 	struct message *m = calloc(1, sizeof *m);
 	if (!m)
@@ -634,7 +641,7 @@ static int open_message(struct service *s, int64_t email, const struct message_p
 	*m = (struct message){ .s = s, .email = email };
 	if (place)
 		m->place = *place;
-	int e = open_reader(m);
+	int e = open_reader(m, row);
 	if (e == ERR_CORRUPT)
 		e = open_copy(m);
 	if (e)
@@ -646,12 +653,13 @@ static int open_message(struct service *s, int64_t email, const struct message_p
 
 int message_open(struct service *s, int64_t email, struct message **out)
 {
-	return open_message(s, email, NULL, out);
+	return open_message(s, email, NULL, (struct span){ 0 }, out);
 }
 
 int message_open_entry(struct service *s, const struct entry *e, struct message **out)
 {
-	return open_message(s, e->email, e->place, out);
+	struct span row = e->place ? ahead_find(e->ahead, e->place->body) : (struct span){ 0 };
+	return open_message(s, e->email, e->place, row, out);
 }
 
 uint64_t message_size(const struct message *m)
@@ -663,7 +671,7 @@ int message_at(struct message *m, uint64_t offset, struct span *out)
 {
 	int e = m->reader ? blob_reader_at(m->reader, offset, out) : ERR_NOT_FOUND;
 	if (e == ERR_NOT_FOUND) { /* the pack was removed since the message was opened */
-		e = open_reader(m);
+		e = open_reader(m, (struct span){ 0 });
 		e = e ? e : blob_reader_at(m->reader, offset, out);
 	}
 	while (e == ERR_CORRUPT && (e = open_copy(m)) == OK)

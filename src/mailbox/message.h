@@ -45,7 +45,7 @@ int append(struct service *s, int64_t account, struct span path, struct incoming
 struct message;
 struct entry;
 int message_open(struct service *s, int64_t email, struct message **out);
-/* Of an entry, which may know where its bytes lie. */
+/* Of an entry, which may know where its bytes lie, or have them at hand (ahead.h). */
 int message_open_entry(struct service *s, const struct entry *e, struct message **out);
 uint64_t message_size(const struct message *m);
 /* The bytes from offset on, as many as are at hand; empty at the end. Valid until the next call. */

@@ -85,7 +85,7 @@ int search_header(struct service *s, const struct entry *e, struct span field, s
 /* The place in the message: a part, and how far its text was looked at. */
 struct text_search {
 	struct service *service;
-	struct entry entry;      /* its email and place */
+	struct entry entry;      /* its email, place and ahead */
 	struct message *message; /* NULL in a pause */
 	struct mime_summary view;
 	struct span rest;        /* of view.parts */
@@ -175,7 +175,7 @@ int text_search_open(struct service *s, const struct entry *e, struct span needl
 		return err;
 	}
 	t->service = s;
-	t->entry = (struct entry){ .email = e->email, .place = e->place };
+	t->entry = (struct entry){ .email = e->email, .place = e->place, .ahead = e->ahead };
 	t->rest = t->view.parts;
 	t->needle = needle;
 	t->with_header = with_header;

@@ -83,6 +83,7 @@ struct entry {
 	uint64_t size;           /* RFC822.SIZE */
 	struct span summary;     /* mime_summary.h; only when asked for */
 	const struct message_place *place; /* message.h; only when asked for */
+	const struct ahead *ahead; /* ahead.h; bytes that were read already, perhaps of this one */
 };
 
 enum view_depth { VIEW_ENTRIES, VIEW_SUMMARIES, VIEW_PLACES /* and summaries */ };

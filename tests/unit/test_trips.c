@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "account.h"
+#include "ahead.h"
 #include "directory.h"
 #include "fail.h"
 #include "flags.h"
@@ -82,12 +83,12 @@ static int note_account(void *ctx, const struct account_info *i)
 	return 0;
 }
 
-static void open_world(struct world *w)
+static void open_world(struct world *w, const char *blob_url)
 {
 	char url[1024];
 	snprintf(url, sizeof url, "failing:%s", test_meta_url(w->dir));
 	assert_int_equal(metrics_new(&w->metrics), OK);
-	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = url, .blob_url = "file:blobs", .metrics = w->metrics };
+	struct store_options o = { .dir = w->dir, .node_name = "n1", .meta_url = url, .blob_url = blob_url, .metrics = w->metrics };
 	assert_int_equal(store_open(&o, &w->store), OK);
 	assert_int_equal(service_open(w->store, &w->s), OK);
 	struct identity_options io = { .meta = w->store->meta, .domain = SPAN("example.org"), .cache_minutes = 5 };
@@ -111,15 +112,26 @@ static void add_accounts(struct world *w)
 	directory_changed(w->identity);
 }
 
-static int setup(void **state)
+static int set_up(void **state, const char *blob_url)
 {
 	struct world *w = calloc(1, sizeof *w);
 	strcpy(w->dir, "/tmp/perdura-trips-XXXXXX");
 	assert_non_null(mkdtemp(w->dir));
-	open_world(w);
+	open_world(w, blob_url);
 	add_accounts(w);
 	*state = w;
 	return 0;
+}
+
+static int setup(void **state)
+{
+	return set_up(state, "file:blobs");
+}
+
+/* Small bodies are rows of the database. */
+static int setup_rows(void **state)
+{
+	return set_up(state, "file:blobs?whole=1");
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
@@ -321,6 +333,7 @@ static void folders(void **state)
 static void read_all(struct world *w, struct view *v, bool bodies)
 {
 	struct arena a = { 0 };
+	struct ahead ahead = { 0 };
 	struct entry *e;
 	size_t n;
 	uint32_t from = 1;
@@ -332,12 +345,14 @@ static void read_all(struct world *w, struct view *v, bool bodies)
 		for (size_t i = 0; i < n; i++) {
 			struct message *m;
 			if (bodies) {
+				assert_int_equal(ahead_read(w->s, &ahead, &e[i], n - i), OK);
 				assert_int_equal(message_open_entry(w->s, &e[i], &m), OK);
 				message_close(&m);
 			}
 			from = e[i].uid + 1;
 		}
 	} while (n == 200);
+	ahead_drop(&ahead);
 	arena_free(&a);
 }
 
@@ -435,6 +450,17 @@ static void a_thousand(void **state)
 	assert_int_equal(report.messages, MANY);
 }
 
+static void a_thousand_in_rows(void **state)
+{
+	struct world *w = *state;
+	fill(w, "INBOX", MANY);
+	struct view *v = look(w, "INBOX");
+	begin(w);
+	read_all(w, v, true);
+	end(w, "FETCH of 1,000 bodies in rows", 15);
+	view_close(&v);
+}
+
 static int next_event(void *ctx, const struct history_event *e)
 {
 	return 0;
@@ -460,6 +486,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(accounts, setup, teardown),
 		cmocka_unit_test_setup_teardown(folders, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_thousand, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_thousand_in_rows, setup_rows, teardown),
 		cmocka_unit_test_setup_teardown(the_history_of_a_thousand, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,6 +17,7 @@ struct fetch {
 	struct imap_range *changed; /* with CHANGEDSINCE: the memory of uids */
 	struct entries walk;
 	struct arena memory; /* of the batch */
+	struct ahead ahead;  /* likewise */
 	struct entry *batch;
 	size_t n, i;         /* entries of the batch, and the one under way */
 	int64_t seen_change; /* the change that set \Seen in this batch */
@@ -30,13 +31,16 @@ struct fetch {
 
 static void let_go(struct command *c)
 {
-	section_source_close(&((struct fetch *)c->job)->source);
+	struct fetch *f = c->job;
+	section_source_close(&f->source);
+	ahead_drop(&f->ahead);
 }
 
 static void end_fetch(struct command *c)
 {
 	struct fetch *f = c->job;
 	section_source_close(&f->source);
+	ahead_drop(&f->ahead);
 	arena_free(&f->memory);
 	free(f->changed);
 }
@@ -155,9 +159,9 @@ static void put_simple(struct command *c, struct fetch *f, const struct imap_fet
 }
 
 /* Everything that may fail is done before the first byte of the entry is written. */
-static int begin_entry(struct command *c, struct fetch *f, const struct entry *e)
+static int begin_entry(struct command *c, struct fetch *f, struct entry *e)
 {
-	f->source = (struct section_source){ .service = c->session->node->service, .entry = e };
+	f->source = (struct section_source){ .service = c->session->node->service, .entry = e, .n = f->n - f->i, .ahead = &f->ahead };
 	int rc = f->walk.depth >= VIEW_SUMMARIES ? mime_summary_open(e->summary, &f->source.summary) : OK;
 	for (size_t i = 0; !rc && i < f->what.n; i++)
 		if (fetch_item_has_bytes(&f->what.items[i]))
@@ -238,7 +242,7 @@ static int pass_over(struct fetch *f, int rc)
 
 static enum imap_step put_entry(struct command *c, struct fetch *f)
 {
-	const struct entry *e = &f->batch[f->i];
+	struct entry *e = &f->batch[f->i];
 	int rc = f->begun ? OK : begin_entry(c, f, e);
 	if (rc && pass_over(f, rc) != OK)
 		return reply_failure(c, rc);

@@ -1,5 +1,6 @@
 /* SEARCH (and ESEARCH, RFC 4731): message numbers or UIDs of what matches. Long ones run in slices, so that they hold no
    worker for long. */
+#include "ahead.h"
 #include "clock.h"
 #include "entries.h"
 #include "fail.h"
@@ -16,6 +17,7 @@ struct search {
 	struct imap_range all;
 	struct entries walk;
 	struct arena memory, summary;
+	struct ahead ahead;     /* of the batch */
 	struct entry *batch;
 	size_t n, i;
 	bool open;              /* the message was begun */
@@ -32,6 +34,7 @@ static void end_search(struct command *c)
 {
 	struct search *s = c->job;
 	search_subject_end(&s->subject);
+	ahead_drop(&s->ahead);
 	arena_free(&s->memory);
 	arena_free(&s->summary);
 	buffer_free(&s->found);
@@ -72,8 +75,18 @@ static int read_summary(struct search *s, struct search_subject *m)
 	return mime_summary_open(m->entry.summary, &m->summary);
 }
 
+/* Its bytes will decide. They are read with those of the messages behind it, where all those were asked for. */
+static int read_bytes(struct search *s, struct search_subject *m, struct entry *e)
+{
+	if (s->walk.depth != VIEW_PLACES)
+		return OK;
+	int rc = ahead_read(m->service, &s->ahead, e, s->n - s->i);
+	m->entry.ahead = e->ahead;
+	return rc;
+}
+
 /* Round by round. A message that its entry and summary cannot decide is SEARCH_LATER as long as its bytes are looked at. */
-static int decide(struct command *c, struct search *s, const struct entry *e, enum search_answer *answer)
+static int decide(struct command *c, struct search *s, struct entry *e, enum search_answer *answer)
 {
 	struct search_subject *m = &s->subject;
 	if (s->open) {
@@ -90,8 +103,10 @@ static int decide(struct command *c, struct search *s, const struct entry *e, en
 	m->round = ROUND_SUMMARY;
 	*answer = search_match(s->root, m);
 	if (*answer == SEARCH_LATER)
+		rc = read_bytes(s, m, e);
+	if (!rc && *answer == SEARCH_LATER)
 		*answer = search_match_message(s->root, m, c->slice_ends);
-	return m->failure;
+	return rc ? rc : m->failure;
 }
 
 static int pass_over(struct command *c, const struct entry *e, int rc)
@@ -106,7 +121,7 @@ static int pass_over(struct command *c, const struct entry *e, int rc)
 }
 
 /* A damaged message does not match, and the log knows it. */
-static int look_at(struct command *c, struct search *s, const struct entry *e)
+static int look_at(struct command *c, struct search *s, struct entry *e)
 {
 	enum search_answer answer;
 	int rc = decide(c, s, e, &answer);

@@ -61,7 +61,9 @@ static int open_message(struct section_source *s)
 {
 	if (s->message)
 		return OK;
-	int rc = message_open_entry(s->service, s->entry, &s->message);
+	int rc = ahead_read(s->service, s->ahead, s->entry, s->n);
+	if (!rc)
+		rc = message_open_entry(s->service, s->entry, &s->message);
 	if (rc == ERR_NOT_FOUND)
 		return fail_with(ERR_CORRUPT, "email %lld has no body", (long long)s->entry->email);
 	if (!rc && message_size(s->message) != s->entry->size)

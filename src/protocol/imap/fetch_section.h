@@ -3,6 +3,7 @@
 #ifndef FETCH_SECTION_H
 #define FETCH_SECTION_H
 
+#include "ahead.h"
 #include "command.h"
 #include "imap_fetch.h"
 #include "message.h"
@@ -10,7 +11,9 @@
 
 struct section_source {
 	struct service *service;
-	const struct entry *entry;
+	struct entry *entry;
+	size_t n;              /* of the batch, from that one on */
+	struct ahead *ahead;   /* of the batch */
 	struct mime_summary summary;
 	struct message *message; /* opened when bytes of it are needed */
 };

@@ -92,6 +92,8 @@ void blob_settle(struct blob_store *s, struct blob_stage *const *stages, size_t 
 /* Reading. Every byte handed out was verified against its checksum: ERR_CORRUPT otherwise, ERR_UNAVAILABLE when the
    store does not answer, ERR_NOT_FOUND only when the store says that there is no such pack. */
 int blob_reader_open(struct blob_store *s, const struct blob_location *at, struct blob_reader **out);
+/* Of a row that the caller has at hand; `record` is not needed any more when it returns. */
+int blob_reader_open_row(struct blob_store *s, const struct blob_location *at, struct span record, struct blob_reader **out);
 uint64_t blob_reader_size(const struct blob_reader *r);
 const unsigned char *blob_reader_sha256(const struct blob_reader *r); /* as the record claims */
 /* The bytes from offset on, as many as lie in one chunk (empty at the end). Valid until the next call. */

@@ -29,12 +29,21 @@ static int read_at(struct blob_reader *r, void *to, size_t n, uint64_t offset)
 }
 
 /* A row is small. */
+static int check_row(const struct blob_location *at)
+{
+	if (!at->pack && at->offset > 0 && at->stored >= RECORD_HEADER && at->stored <= (int64_t)record_padded(RECORD_SMALL))
+		return OK;
+	return fail_with(ERR_CORRUPT, "no record can be a row of %lld bytes", (long long)at->stored);
+}
+
 static int read_row(struct blob_store *s, const struct blob_location *at, unsigned char *to, struct record_header *h)
 {
 	size_t end;
-	if (!s->rows.read || at->offset <= 0 || at->stored < RECORD_HEADER || at->stored > (int64_t)record_padded(RECORD_SMALL))
-		return fail_with(ERR_CORRUPT, "no record can be a row of %lld bytes", (long long)at->stored);
-	int e = s->rows.read(s->rows.ctx, at->offset, to, (size_t)at->stored);
+	int e = check_row(at);
+	if (!e && !s->rows.read)
+		e = fail_with(ERR_CORRUPT, "no record of this store is a row");
+	if (!e)
+		e = s->rows.read(s->rows.ctx, at->offset, to, (size_t)at->stored);
 	return e ? e : record_verify(at, span_from(to, (size_t)at->stored), h, &end);
 }
 
@@ -64,11 +73,17 @@ int store_read_record(struct blob_store *s, const struct blob_location *at, bool
 	return OK;
 }
 
-static int reader_start(struct blob_reader *r)
+static int take_buffer(struct blob_reader *r)
 {
 	if (!r->stored && !(r->stored = pool_take(&r->store->pool)))
 		return fail_with(ERR_UNAVAILABLE, "out of memory");
-	return store_read_record(r->store, &r->at, r->other, r->stored, &r->header);
+	return OK;
+}
+
+static int reader_start(struct blob_reader *r)
+{
+	int e = take_buffer(r);
+	return e ? e : store_read_record(r->store, &r->at, r->other, r->stored, &r->header);
 }
 
 static int read_again(struct blob_reader *r, const uint64_t *index)
@@ -105,6 +120,25 @@ static int turn_to_other(struct blob_reader *r, int e, const uint64_t *index)
 	return e;
 }
 
+static struct blob_reader *reader_new(struct blob_store *s, const struct blob_location *at)
+{
+	struct blob_reader *r = calloc(1, sizeof *r);
+	if (r) {
+		r->store = s;
+		r->at = *at;
+	}
+	return r;
+}
+
+static int hand_out(struct blob_reader *r, int e, struct blob_reader **out)
+{
+	if (e)
+		blob_reader_close(&r);
+	else
+		*out = r;
+	return e;
+}
+
 int blob_reader_open(struct blob_store *s, const struct blob_location *at, struct blob_reader **out)
 {
 	return store_reader_open(s, at, false, out);
@@ -112,18 +146,33 @@ int blob_reader_open(struct blob_store *s, const struct blob_location *at, struc
 
 int store_reader_open(struct blob_store *s, const struct blob_location *at, bool alone, struct blob_reader **out)
 {
-	struct blob_reader *r = calloc(1, sizeof *r);
+	struct blob_reader *r = reader_new(s, at);
 	if (!r)
 		return fail_with(ERR_UNAVAILABLE, "out of memory");
-	r->store = s;
-	r->at = *at;
 	r->alone = alone;
-	int e = turn_to_other(r, reader_start(r), NULL);
+	return hand_out(r, turn_to_other(r, reader_start(r), NULL), out);
+}
+
+static int take_record(struct blob_reader *r, struct span record)
+{
+	size_t end;
+	int e = check_row(&r->at);
+	if (!e && record.n != (size_t)r->at.stored)
+		e = fail_with(ERR_CORRUPT, "staged body %lld has %zu bytes", (long long)r->at.offset, record.n);
+	if (!e)
+		e = take_buffer(r);
 	if (e)
-		blob_reader_close(&r);
-	else
-		*out = r;
-	return e;
+		return e;
+	memcpy(r->stored, record.p, record.n);
+	return record_verify(&r->at, span_from(r->stored, record.n), &r->header, &end);
+}
+
+int blob_reader_open_row(struct blob_store *s, const struct blob_location *at, struct span record, struct blob_reader **out)
+{
+	struct blob_reader *r = reader_new(s, at);
+	if (!r)
+		return fail_with(ERR_UNAVAILABLE, "out of memory");
+	return hand_out(r, take_record(r, record), out);
 }
 
 void blob_reader_close(struct blob_reader **rp)

@@ -5,6 +5,7 @@
 #include "unit.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "fail.h"
 #include "meta.h"
@@ -26,6 +27,22 @@ static inline int fact_get(struct meta_txn *t, void *arg)
 	snprintf(f->value, sizeof f->value, "%.*s", SPAN_ARG(meta_span(&r, 0)));
 	meta_done(&r);
 	return OK;
+}
+
+/* A number under a name; 0: it was never set. */
+static inline int tally_get(struct meta_txn *t, const char *name, int64_t *value)
+{
+	struct fact f = { .name = name };
+	int code = fact_get(t, &f);
+	*value = code ? 0 : strtoll(f.value, NULL, 10);
+	return code == ERR_NOT_FOUND ? OK : code;
+}
+
+static inline int tally_set(struct meta_txn *t, const char *name, int64_t value)
+{
+	char text[24];
+	snprintf(text, sizeof text, "%lld", (long long)value);
+	return meta_do(t, META_FACT_SET, "ss", span_of(name), span_of(text));
 }
 
 /* value NULL: there is none. */

@@ -166,15 +166,10 @@ struct counter {
 static int count_up(struct meta_txn *t, void *arg)
 {
 	struct counter *c = arg;
-	struct meta_rows r;
 	c->runs++;
-	int e = meta_one(t, &r, META_POSITION_GET, "si", SPAN("counter"), INT64_C(1));
-	c->value = e ? 1 : meta_int(&r, 0) + 1;
+	int e = tally_get(t, "counter", &c->value);
 	if (!e)
-		meta_done(&r);
-	if (e && e != ERR_NOT_FOUND)
-		return e;
-	e = meta_do(t, META_POSITION_SET, "sii", SPAN("counter"), INT64_C(1), c->value);
+		e = tally_set(t, "counter", ++c->value);
 	if (!e)
 		e = meta_try(t, META_DIRTY_ADD, "ii", c->value, INT64_C(1));
 	return e ? e : meta_do(t, META_DIRTY_ADD, "ii", c->value, INT64_C(2));
@@ -226,7 +221,7 @@ static void run_outcome(struct fixture *f, struct proxy *p, const struct outcome
 		fail_msg("%s: %s, %d runs, %d spoiled: %s", what, fail_name(r), c.runs, proxy_spoiled(p), fail_detail());
 	proxy_set(p, (struct proxy_plan){ 0 });
 	++*value;
-	if (number(f, "SELECT change_no FROM position WHERE follower = 'counter'") != *value || c.value != *value)
+	if (number(f, "SELECT value FROM facts WHERE name = 'counter'") != *value || c.value != *value)
 		fail_msg("%s: counted %lld, should be %lld", what, (long long)c.value, (long long)*value);
 	if (number(f, "SELECT COUNT(*) FROM dirty") != 2 * *value
 		|| number(f, "SELECT COUNT(*) FROM commit_id WHERE state = 1") != fences + o->fences
@@ -257,7 +252,7 @@ static void test_a_lie(void **state)
 	open_behind(f, &p, 1);
 	proxy_set(p, (struct proxy_plan){ PROXY_COMMIT, PROXY_ERROR_AFTER, 1213, 0, 1 });
 	assert_int_equal(meta_run(f->m, count_up, &c, NULL), ERR_UNAVAILABLE);
-	assert_int_equal(number(f, "SELECT change_no FROM position WHERE follower = 'counter'"), 1);
+	assert_int_equal(number(f, "SELECT value FROM facts WHERE name = 'counter'"), 1);
 	meta_close(&f->m);
 	proxy_stop(&p);
 }
@@ -638,9 +633,9 @@ static int many(struct meta_txn *t, void *arg)
 	struct meta_rows r;
 	int e = OK;
 	for (int64_t i = 0; i < MANY; i++)
-		meta_expect(t, META_POSITION_GET, "si", SPAN("many"), i);
+		meta_expect(t, META_CHANGESET_GET, "ii", INT64_C(1), i);
 	for (int64_t i = 0; !e && i < MANY; i++)
-		e = meta_one(t, &r, META_POSITION_GET, "si", SPAN("many"), i) == ERR_NOT_FOUND ? OK : ERR_EXISTS;
+		e = meta_one(t, &r, META_CHANGESET_GET, "ii", INT64_C(1), i) == ERR_NOT_FOUND ? OK : ERR_EXISTS;
 	for (int64_t i = 0; !e && i < MANY; i++)
 		e = meta_do(t, META_DIRTY_ADD, "ii", i / 2, i);
 	for (int64_t i = 0; !e && i < MANY; i++)
@@ -733,7 +728,9 @@ static int put_bytes(struct meta_txn *t, void *arg)
 {
 	struct bytes *b = arg;
 	int e = meta_do(t, META_FACT_SET, "sb", SPAN("bytes"), b->text);
-	return e ? e : meta_do(t, META_POSITION_SET, "sii", SPAN("bytes"), b->number, b->number);
+	if (!e)
+		e = meta_do(t, META_FOLLOWER_ADD, "si", SPAN("bytes"), INT64_C(0));
+	return e ? e : meta_do(t, META_FOLLOWER_SLOT, "is", b->number, SPAN("bytes"));
 }
 
 static int get_bytes(struct meta_txn *t, void *arg)
@@ -747,7 +744,7 @@ static int get_bytes(struct meta_txn *t, void *arg)
 	b->n = s.n;
 	memcpy(b->back, s.p, s.n);
 	meta_done(&r);
-	e = meta_one(t, &r, META_POSITION_GET, "si", SPAN("bytes"), b->number);
+	e = meta_one(t, &r, META_FOLLOWER_GET, "s", SPAN("bytes"));
 	if (e)
 		return e;
 	b->number_back = meta_int(&r, 0);

@@ -63,31 +63,31 @@ static int fact_add(struct meta_txn *t, void *arg)
 	return r ? r : f->result;
 }
 
-struct position {
-	const char *follower;
-	int64_t account, by, value;
+/* A number that transactions add to. */
+struct tally {
+	const char *of;
+	int64_t number, by, value;
 };
 
-static int position_get(struct meta_txn *t, void *arg)
+static const char *tally_name(const struct tally *p, char to[static 64])
 {
-	struct position *p = arg;
-	struct meta_rows r;
-	p->value = 0;
-	int code = meta_one(t, &r, META_POSITION_GET, "si", span_of(p->follower), p->account);
-	if (code)
-		return code == ERR_NOT_FOUND ? OK : code;
-	p->value = meta_int(&r, 0);
-	meta_done(&r);
-	return OK;
+	snprintf(to, 64, "%s %lld", p->of, (long long)p->number);
+	return to;
 }
 
-static int position_add(struct meta_txn *t, void *arg)
+static int tally_look(struct meta_txn *t, void *arg)
 {
-	struct position *p = arg;
-	int r = position_get(t, p);
-	if (!r)
-		r = meta_do(t, META_POSITION_SET, "sii", span_of(p->follower), p->account, p->value + p->by);
-	return r;
+	struct tally *p = arg;
+	char name[64];
+	return tally_get(t, tally_name(p, name), &p->value);
+}
+
+static int tally_add(struct meta_txn *t, void *arg)
+{
+	struct tally *p = arg;
+	char name[64];
+	int r = tally_look(t, p);
+	return r ? r : tally_set(t, tally_name(p, name), p->value + p->by);
 }
 
 /* --- Values --- */
@@ -132,16 +132,28 @@ static void test_values(void **state)
 	assert_int_equal(meta_run(f->m, value_roundtrip, &null, NULL), ERR_INVALID);
 }
 
+static int integer_roundtrip(struct meta_txn *t, void *arg)
+{
+	const int64_t *n = arg;
+	struct meta_rows r;
+	int code = meta_do(t, META_FOLLOWER_ADD, "si", SPAN("n"), INT64_C(0));
+	if (!code)
+		code = meta_do(t, META_FOLLOWER_SLOT, "is", *n, SPAN("n"));
+	if (!code)
+		code = meta_one(t, &r, META_FOLLOWER_GET, "s", SPAN("n"));
+	if (code)
+		return code;
+	assert_true(meta_int(&r, 0) == *n);
+	meta_done(&r);
+	return OK;
+}
+
 static void test_integers(void **state)
 {
 	struct fixture *f = *state;
-	const int64_t n[] = { 0, 1, -1, INT32_MAX, INT64_MAX, INT64_MIN };
-	for (size_t i = 0; i < COUNT(n); i++) {
-		struct position p = { .follower = "n", .account = (int64_t)i, .by = n[i] };
-		assert_int_equal(meta_run(f->m, position_add, &p, NULL), OK);
-		assert_int_equal(meta_read(f->m, position_get, &p), OK);
-		assert_true(p.value == n[i]);
-	}
+	int64_t n[] = { 0, 1, -1, INT32_MAX, INT64_MAX, INT64_MIN };
+	for (size_t i = 0; i < COUNT(n); i++)
+		assert_int_equal(meta_run(f->m, integer_roundtrip, &n[i], NULL), OK);
 }
 
 static int dirty_days(struct meta_txn *t, void *arg)
@@ -153,12 +165,14 @@ static int dirty_days(struct meta_txn *t, void *arg)
 			assert_int_equal(meta_try(t, META_DIRTY_ADD, "ii", slot, slot * 7), OK);
 			assert_int_equal(meta_changed(t), twice ? 0 : 1);
 		}
-	assert_int_equal(meta_query(t, &r, META_DIRTY_RANGE, "ii", (int64_t)2, (int64_t)6), OK);
+	assert_int_equal(meta_query(t, &r, META_PURGE_DIRTY, "ii", (int64_t)4, (int64_t)100), OK);
 	for (*seen = 0; meta_next(&r) == 1; ++*seen)
 		assert_int_equal(meta_int(&r, 1), meta_int(&r, 0) * 7);
 	meta_done(&r);
-	assert_int_equal(meta_try(t, META_DIRTY_DROP, "i", (int64_t)5), OK);
-	assert_int_equal(meta_changed(t), 5);
+	for (int twice = 0; twice < 2; twice++) {
+		assert_int_equal(meta_try(t, META_PURGE_DIRTY_DROP, "ii", (int64_t)5, (int64_t)35), OK);
+		assert_int_equal(meta_changed(t), twice ? 0 : 1);
+	}
 	return OK;
 }
 
@@ -397,10 +411,10 @@ static void *add_many(void *arg)
 {
 	struct worker *w = arg;
 	for (int i = 0; i < ROUNDS; i++) {
-		struct position mine = { .follower = "own", .account = w->number, .by = 1 };
-		struct position all = { .follower = "all", .account = 0, .by = 1 };
+		struct tally mine = { .of = "own", .number = w->number, .by = 1 };
+		struct tally all = { .of = "all", .number = 0, .by = 1 };
 		meta_announce(w->m);
-		w->failures += meta_run(w->m, position_add, i % 2 ? &mine : &all, NULL) != OK;
+		w->failures += meta_run(w->m, tally_add, i % 2 ? &mine : &all, NULL) != OK;
 	}
 	return NULL;
 }
@@ -415,13 +429,13 @@ static void test_threads(void **state)
 	}
 	for (int i = 0; i < THREADS; i++) {
 		pthread_join(w[i].thread, NULL);
-		struct position p = { .follower = "own", .account = i };
-		assert_int_equal(meta_read(f->m, position_get, &p), OK);
+		struct tally p = { .of = "own", .number = i };
+		assert_int_equal(meta_read(f->m, tally_look, &p), OK);
 		assert_int_equal(p.value, ROUNDS / 2);
 		assert_int_equal(w[i].failures, 0);
 	}
-	struct position p = { .follower = "all" };
-	assert_int_equal(meta_read(f->m, position_get, &p), OK);
+	struct tally p = { .of = "all" };
+	assert_int_equal(meta_read(f->m, tally_look, &p), OK);
 	assert_int_equal(p.value, THREADS * ROUNDS / 2);
 	struct meta_stats s;
 	meta_stats(f->m, &s);
@@ -435,14 +449,14 @@ static void *add_and_fail(void *arg)
 {
 	struct worker *w = arg;
 	for (int i = 0; i < ROUNDS / 5; i++) {
-		struct position p = { .follower = "own", .account = w->number, .by = 1 };
+		struct tally p = { .of = "own", .number = w->number, .by = 1 };
 		char name[32];
 		snprintf(name, sizeof name, "%d-%d", (int)w->number, i);
 		struct fact f = { .name = name, .value = "x", .result = i % 3 ? ERR_DENIED : OK };
 		meta_announce(w->m);
 		w->failures += meta_run(w->m, fact_add, &f, NULL) != f.result;
 		meta_announce(w->m);
-		w->failures += meta_run(w->m, position_add, &p, NULL) != OK;
+		w->failures += meta_run(w->m, tally_add, &p, NULL) != OK;
 		w->failures += meta_read(w->m, fact_get, &f) != (i % 3 ? ERR_NOT_FOUND : OK);
 	}
 	return NULL;
@@ -458,8 +472,8 @@ static void test_failing_jobs_are_alone(void **state)
 	}
 	for (int i = 0; i < THREADS; i++) {
 		pthread_join(w[i].thread, NULL);
-		struct position p = { .follower = "own", .account = i };
-		assert_int_equal(meta_read(f->m, position_get, &p), OK);
+		struct tally p = { .of = "own", .number = i };
+		assert_int_equal(meta_read(f->m, tally_look, &p), OK);
 		assert_int_equal(p.value, ROUNDS / 5);
 		assert_int_equal(w[i].failures, 0);
 	}
@@ -468,17 +482,17 @@ static void test_failing_jobs_are_alone(void **state)
 /* Two accounts whose sum stays: readers must never see one changed without the other. */
 static int move_between(struct meta_txn *t, void *arg)
 {
-	struct position a = { .follower = "sum", .account = 1, .by = -1 }, b = { .follower = "sum", .account = 2, .by = 1 };
-	int r = position_add(t, &a);
-	return r ? r : position_add(t, &b);
+	struct tally a = { .of = "sum", .number = 1, .by = -1 }, b = { .of = "sum", .number = 2, .by = 1 };
+	int r = tally_add(t, &a);
+	return r ? r : tally_add(t, &b);
 }
 
 static int sum_of(struct meta_txn *t, void *arg)
 {
-	struct position a = { .follower = "sum", .account = 1 }, b = { .follower = "sum", .account = 2 };
-	int r = position_get(t, &a);
+	struct tally a = { .of = "sum", .number = 1 }, b = { .of = "sum", .number = 2 };
+	int r = tally_look(t, &a);
 	if (!r)
-		r = position_get(t, &b);
+		r = tally_look(t, &b);
 	*(int64_t *)arg = a.value + b.value;
 	return r;
 }
@@ -663,9 +677,9 @@ static int64_t time_runs(struct meta *m, int n)
 {
 	int64_t start = clock_mono();
 	for (int i = 0; i < n; i++) {
-		struct position p = { .follower = "t", .by = 1 };
+		struct tally p = { .of = "t", .by = 1 };
 		meta_announce(m);
-		assert_int_equal(meta_run(m, position_add, &p, NULL), OK);
+		assert_int_equal(meta_run(m, tally_add, &p, NULL), OK);
 	}
 	return clock_mono() - start;
 }
@@ -693,7 +707,7 @@ static void test_failing_at_each_statement(void **state)
 	static const int codes[] = { ERR_FULL, ERR_UNAVAILABLE, ERR_CORRUPT };
 	struct fixture *f = *state;
 	uint64_t statements, commits;
-	struct position p = { .follower = "sum", .account = 2 };
+	struct tally p = { .of = "sum", .number = 2 };
 	meta_close(&f->m);
 	f->m = open_url(f, "failing:sqlite:meta.db");
 	fail_at(f->m, META_FAILING_NONE, 0, 0, OK, false);
@@ -705,11 +719,11 @@ static void test_failing_at_each_statement(void **state)
 		for (uint64_t at = 1; at <= statements; at++) {
 			fail_at(f->m, META_FAILING_STATEMENT, at, 1, codes[c], false);
 			assert_int_equal(meta_run(f->m, move_between, NULL, NULL), codes[c]);
-			assert_int_equal(meta_read(f->m, position_get, &p), OK);
+			assert_int_equal(meta_read(f->m, tally_look, &p), OK);
 			assert_int_equal(p.value, 1);
 		}
 	assert_int_equal(meta_run(f->m, move_between, NULL, NULL), OK);
-	assert_int_equal(meta_read(f->m, position_get, &p), OK);
+	assert_int_equal(meta_read(f->m, tally_look, &p), OK);
 	assert_int_equal(p.value, 2);
 }
 
@@ -731,17 +745,17 @@ static void test_conflicts_are_run_again(void **state)
 {
 	struct fixture *f = *state;
 	uint64_t statements, commits;
-	struct position p = { .follower = "p", .by = 1 };
+	struct tally p = { .of = "p", .by = 1 };
 	meta_close(&f->m);
 	f->m = open_url(f, "failing:sqlite:meta.db");
 	fail_at(f->m, META_FAILING_COMMIT, 1, 3, ERR_CONFLICT, false);
-	assert_int_equal(meta_run(f->m, position_add, &p, NULL), OK);
+	assert_int_equal(meta_run(f->m, tally_add, &p, NULL), OK);
 	meta_failing_seen(f->m, &statements, &commits);
 	assert_int_equal(commits, 4);
 	fail_at(f->m, META_FAILING_STATEMENT, 1, 0, ERR_CONFLICT, false);
-	assert_int_equal(meta_run(f->m, position_add, &p, NULL), ERR_UNAVAILABLE);
+	assert_int_equal(meta_run(f->m, tally_add, &p, NULL), ERR_UNAVAILABLE);
 	fail_at(f->m, META_FAILING_NONE, 0, 0, OK, false);
-	assert_int_equal(meta_read(f->m, position_get, &p), OK);
+	assert_int_equal(meta_read(f->m, tally_look, &p), OK);
 	assert_int_equal(p.value, 1);
 }
 
@@ -808,8 +822,8 @@ static void test_verify(void **state)
 	f->m = open_url(f, "sqlite:meta.db");
 	assert_int_equal(meta_verify(f->m, count_line, &lines), ERR_CORRUPT);
 	assert_true(lines > 0);
-	struct position p = { .follower = "p", .by = 1 };
-	assert_int_equal(meta_run(f->m, position_add, &p, NULL), OK); /* what is whole goes on working */
+	struct tally p = { .of = "p", .by = 1 };
+	assert_int_equal(meta_run(f->m, tally_add, &p, NULL), OK); /* what is whole goes on working */
 }
 
 /* --- Power cuts --- */
@@ -842,9 +856,9 @@ static void *write_and_tell(void *arg)
 	for (int i = 0;; i = (i + 1) % 50) {
 		if (w->number == 0 && meta_run(w->m, rewrite_big, &i, NULL))
 			_exit(3);
-		struct position p = { .follower = "w", .account = w->number, .by = 1 };
+		struct tally p = { .of = "w", .number = w->number, .by = 1 };
 		meta_announce(w->m);
-		if (meta_run(w->m, position_add, &p, NULL))
+		if (meta_run(w->m, tally_add, &p, NULL))
 			_exit(3);
 		int64_t told[2] = { w->number, p.value + 1 };
 		if (write(w->pipe, told, sizeof told) != sizeof told)
@@ -900,8 +914,8 @@ static void cut_once(const struct fixture *f, unsigned round, int64_t *told)
 static void check_told(struct meta *m, int64_t *told)
 {
 	for (int i = 0; i < WRITERS; i++) {
-		struct position p = { .follower = "w", .account = i };
-		assert_int_equal(meta_read(m, position_get, &p), OK);
+		struct tally p = { .of = "w", .number = i };
+		assert_int_equal(meta_read(m, tally_look, &p), OK);
 		if (p.value != told[i] && p.value != told[i] + 1)
 			fail_msg("writer %d was told %lld, the store says %lld", i, (long long)told[i], (long long)p.value);
 		told[i] = p.value;
@@ -964,29 +978,29 @@ static int on_a_small_disk(const char *dir)
 {
 	struct meta_options o = { .dir = dir };
 	struct meta *m;
-	struct position p = { .follower = "p", .by = 1 };
+	struct tally p = { .of = "p", .by = 1 };
 	char ballast[128], cmd[200];
 	int lines = 0;
 	snprintf(ballast, sizeof ballast, "%s/ballast", dir);
 	snprintf(cmd, sizeof cmd, "head -c 12000000 /dev/zero > %s", ballast);
-	if (system(cmd) || meta_open("sqlite:meta.db", &o, &m) || meta_run(m, position_add, &p, NULL))
+	if (system(cmd) || meta_open("sqlite:meta.db", &o, &m) || meta_run(m, tally_add, &p, NULL))
 		return 10;
 	if (fill_until_failure(m, 1) != ERR_FULL)
 		return 11;
 	int n = 0;
 	if (meta_run(m, add_much, &n, NULL) != ERR_FULL)
 		return 12;
-	if (meta_read(m, position_get, &p) || p.value != 1)
+	if (meta_read(m, tally_look, &p) || p.value != 1)
 		return 13;
 	unlink(ballast);
-	if (meta_run(m, position_add, &p, NULL) || meta_run(m, add_much, &n, NULL))
+	if (meta_run(m, tally_add, &p, NULL) || meta_run(m, add_much, &n, NULL))
 		return 14;
-	if (meta_read(m, position_get, &p) || p.value != 2)
+	if (meta_read(m, tally_look, &p) || p.value != 2)
 		return 15;
 	if (meta_verify(m, count_line, &lines))
 		return 16;
 	meta_close(&m);
-	if (meta_open("sqlite:meta.db", &o, &m) || meta_read(m, position_get, &p) || p.value != 2)
+	if (meta_open("sqlite:meta.db", &o, &m) || meta_read(m, tally_look, &p) || p.value != 2)
 		return 17;
 	meta_close(&m);
 	return 0;
@@ -1060,7 +1074,7 @@ static int write_pair(struct meta_txn *t, const struct copying *c, int64_t k)
 	return r ? r : meta_do(t, META_FACT_SET, "ss", span_of(b), span_from(value, sizeof value));
 }
 
-/* Both facts of a pair always say the same; position 1 counts the transactions. */
+/* Both facts of a pair always say the same; a tally counts the transactions. */
 static int write_some(struct meta_txn *t, void *arg)
 {
 	struct copying *c = arg;
@@ -1069,7 +1083,7 @@ static int write_some(struct meta_txn *t, void *arg)
 		c->seed = c->seed * UINT64_C(6364136223846793005) + 1442695040888963407;
 		r = write_pair(t, c, (int64_t)(c->seed >> 33) % PAIRS);
 	}
-	return r ? r : meta_do(t, META_POSITION_SET, "sii", SPAN("copy"), INT64_C(1), c->count + 1);
+	return r ? r : tally_set(t, "copy 1", c->count + 1);
 }
 
 static void write_pairs(struct copying *c, int n)
@@ -1120,11 +1134,11 @@ static uint64_t checkpoints(struct meta *m)
 static void assert_copy(struct fixture *f, struct copying *c, int64_t at)
 {
 	struct meta *m = open_url(f, "sqlite:copy.db");
-	struct position p = { .follower = "copy", .account = 1 };
+	struct tally p = { .of = "copy", .number = 1 };
 	int64_t before = 0;
 	while (before < c->count && c->when[before] < at)
 		before++;
-	assert_int_equal(meta_read(m, position_get, &p), OK);
+	assert_int_equal(meta_read(m, tally_look, &p), OK);
 	assert_true(p.value >= before && p.value <= c->count);
 	c->broken = 0;
 	for (c->pairs = 0; c->pairs < PAIRS; c->pairs++)

@@ -87,8 +87,6 @@ static const struct shape {
 	{ META_FOLLOW_DIRTY, "snnnl" },
 	{ META_FOLLOW_HEADS, "snl" },
 	{ META_NAME_ITEM, "nns" },
-	{ META_POSITION_GET, "sn" },
-	{ META_POSITION_SET, "sni" },
 	{ META_DIRECTORY_BY_NAME, "nns" },
 	{ META_DIRECTORY_LOGIN, "nnns" },
 	{ META_COLLECTION_NAMED, "nnsn" },

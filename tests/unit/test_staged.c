@@ -702,13 +702,10 @@ static void damage_is_named(void **state)
 static void damaged_rows_stay(void **state)
 {
 	struct world *w = *state;
-	struct packer_stats s;
 	put_all(w, 0, 10, 500);
 	sql(w, "UPDATE staged SET record = substr(record, 1, 100) || x'00' || substr(record, 102) WHERE body = (SELECT MIN(body) FROM staged)");
 	assert_int_equal(pack_all(w).bodies, 9);
 	assert_int_equal(pack_all(w).packs, 0);
-	packer_stats(w->packer, &s);
-	assert_int_equal(s.damaged, 1);
 	assert_int_equal(sql(w, "SELECT COUNT(*) FROM staged"), 1);
 	for (unsigned i = 10; i < 13; i++) { /* nor does it make the others go one by one */
 		struct packer_report r;

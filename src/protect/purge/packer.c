@@ -30,7 +30,7 @@ struct run {
 	int (*cancelled)(void *ctx);
 	void *ctx;
 	struct packer_report report;
-	uint64_t damaged;
+	bool damaged; /* it had to leave rows that are no sound records: check tells of them */
 	int64_t beat; /* when the lease was renewed last, monotonic us */
 };
 
@@ -121,7 +121,7 @@ static int gather_row(struct packing *k, const struct row *row)
 	const struct blob_location from = { 0, row->body, (int64_t)row->n };
 	int e = blob_gather_add(k->gather, &from, span_sub(buffer_span(&k->bytes), row->from, row->n), &m.at);
 	if (e == ERR_CORRUPT) {
-		k->r->damaged++;
+		k->r->damaged = true;
 		return OK;
 	}
 	if (!e)
@@ -206,7 +206,7 @@ static int pack_one(struct run *r, bool *packed)
 	if (!k)
 		return fail_with(ERR_UNAVAILABLE, "no memory");
 	k->r = r;
-	r->damaged = 0;
+	r->damaged = false;
 	int e = blob_gather_new(r->p->o.store->blob, &k->gather);
 	if (!e)
 		e = gather_all(k);
@@ -271,7 +271,6 @@ static void note_stats(struct run *r, int e)
 	p->stats.packs += r->report.packs;
 	p->stats.bodies += r->report.bodies;
 	p->stats.bytes += r->report.bytes;
-	p->stats.damaged = r->damaged;
 	pthread_mutex_unlock(&p->lock);
 }
 

@@ -32,7 +32,6 @@ int packer_run(struct packer *p, bool all, int (*cancelled)(void *ctx), void *ct
 /* Over all runs since the start. */
 struct packer_stats {
 	uint64_t runs, failed, packs, bodies, bytes;
-	uint64_t damaged; /* rows that the last run had to leave, as they are no sound records: check tells of them */
 };
 void packer_stats(struct packer *p, struct packer_stats *out);
 

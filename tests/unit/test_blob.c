@@ -626,6 +626,38 @@ static void two_nodes(void **state)
 	place_end(&p);
 }
 
+/* As on a shared file system, an open file may know nothing of what another node wrote since: here it is a damaged copy, which the
+   right one takes the place of. */
+static void grown_elsewhere(void **state)
+{
+	struct place p = { 0 };
+	char path[PATH_MAX], aside[PATH_MAX + 8], cmd[PATH_MAX + 60];
+	place_new(&p, "file:blobs");
+	struct blob_location first = put(p.store, "x", 1), second = put(p.store, "yz", 2);
+	assert_int_equal(find_files(p.dir, ".pack", path), 1);
+	snprintf(aside, sizeof aside, "%s.aside", path);
+	snprintf(cmd, sizeof cmd, "f=%s; mv $f $f.aside && cp $f.aside $f", path);
+	for (int i = 0; i < 2; i++) {
+		struct mint mint;
+		struct blob_store *s = NULL;
+		struct blob_options o = { .dir = p.dir, .node_name = "n2", .mint = &mint };
+		mint_init(&mint, 2, 1 + i);
+		assert_int_equal(system(cmd), 0);
+		if (i)
+			flip(path, second.offset + second.stored - 8, 0xff);
+		else
+			assert_int_equal(truncate(path, second.offset), 0);
+		assert_int_equal(blob_open("file:blobs", &o, &s), OK);
+		assert_int_equal(check(s, &first, "x", 1), OK);
+		assert_int_equal(check(s, &second, "yz", 2), ERR_CORRUPT);
+		assert_int_equal(check(s, &first, "x", 1), OK);
+		assert_int_equal(rename(aside, path), 0);
+		assert_int_equal(check(s, &second, "yz", 2), OK);
+		blob_close(&s);
+	}
+	place_end(&p);
+}
+
 /* An epoch that was used before (metadata put back from a copy): no name is taken twice. */
 static void used_epoch(void **state)
 {
@@ -1175,7 +1207,8 @@ int main(void)
 		cmocka_unit_test(round_trips), cmocka_unit_test(ranges), cmocka_unit_test(groups), cmocka_unit_test(scans),
 		cmocka_unit_test(abandoned), cmocka_unit_test(many_packs), cmocka_unit_test(threads), cmocka_unit_test(faults),
 		cmocka_unit_test(faults_of_reading), cmocka_unit_test(damage), cmocka_unit_test(damage_is_found),
-		cmocka_unit_test(absent), cmocka_unit_test(two_nodes), cmocka_unit_test(used_epoch), cmocka_unit_test(torn_tails),
+		cmocka_unit_test(absent), cmocka_unit_test(two_nodes), cmocka_unit_test(grown_elsewhere), cmocka_unit_test(used_epoch),
+		cmocka_unit_test(torn_tails),
 		cmocka_unit_test(power_cuts), cmocka_unit_test(power_cuts_at_any_time),
 		cmocka_unit_test(lists), cmocka_unit_test(removal),
 		cmocka_unit_test(copies_of_the_store), cmocka_unit_test(removal_beside_readers), cmocka_unit_test(dropped_descriptors),

@@ -67,7 +67,7 @@ struct blob_driver {
 	/* Only of a store that may have a second copy of its packs, else NULL: as read, out of that, when the first was found damaged.
 	   ERR_CANNOT: there is none. */
 	int (*read_other)(struct blob_backend *b, int64_t pack, void *to, size_t n, int64_t offset);
-	/* Only of what keeps a store's bytes elsewhere, else NULL: the next read of this pack asks the store itself. */
+	/* Only of what keeps something of a store's packs elsewhere, else NULL: the next read of this pack asks the store itself. */
 	void (*forget)(struct blob_backend *b, int64_t pack);
 	/* All packs with their sizes, of every node, by id; stops when fn returns non-zero, and returns that. changed: when it
 	   was last written, us since 1970; by our clock, where the store says what its own shows. */

@@ -12,6 +12,7 @@
 #include "clock.h"
 #include "durable_file.h"
 #include "fail.h"
+#include "log.h"
 
 #include "mint.h"
 
@@ -26,6 +27,7 @@
  * packs all have their end has a file `sealed`, so that a start looks only at what the one before it left. */
 
 enum { IOV_MOST = 1024, FILE_MODE = 0640, DIR_MODE = 0750 };
+#define CLOCK_SLACK_US (60 * SECOND_US)
 
 struct file_backend {
 	struct blob_backend backend;
@@ -364,20 +366,35 @@ static int pack_open(struct file_backend *f, int64_t pack, int *fd)
 	return OK;
 }
 
+static int read_held(struct file_backend *f, int64_t pack, int fd, void *to, size_t n, int64_t offset)
+{
+	char name[40];
+	snprintf(name, sizeof name, "pack %llx", (unsigned long long)pack);
+	int r = file_read_at(fd, to, n, offset, name);
+	descriptors_release(&f->open, pack, fd);
+	return r;
+}
+
+static void file_forget(struct blob_backend *b, int64_t pack)
+{
+	descriptors_drop(&file_of(b)->open, pack);
+}
+
+/* On a shared file system an open file may know nothing of what another node has written since, or removed (NFS: close-to-open
+   consistency, ESTALE), so what fails is read again from a file that is opened now. */
 static int file_read(struct blob_backend *b, int64_t pack, void *to, size_t n, int64_t offset)
 {
 	struct file_backend *f = file_of(b);
-	char name[40];
-	int r = OK, fd = descriptors_take(&f->open, pack);
-	if (fd < 0) {
-		if ((r = pack_open(f, pack, &fd)))
-			return r;
-		descriptors_add(&f->open, pack, fd);
-	}
-	snprintf(name, sizeof name, "pack %llx", (unsigned long long)pack);
-	r = file_read_at(fd, to, n, offset, name);
-	descriptors_release(&f->open, pack, fd);
-	return r;
+	int fd = descriptors_take(&f->open, pack);
+	if (fd >= 0 && !read_held(f, pack, fd, to, n, offset))
+		return OK;
+	if (fd >= 0)
+		file_forget(b, pack);
+	int r = pack_open(f, pack, &fd);
+	if (r)
+		return r;
+	descriptors_add(&f->open, pack, fd);
+	return read_held(f, pack, fd, to, n, offset);
 }
 
 /* The epoch's folder stays, empty or not: it is what tells a pack that is gone from a disk that is not mounted. */
@@ -413,6 +430,7 @@ struct listing {
 	pack_inspect_fn *inspect;
 	void *ctx;
 	bool all_sealed;
+	int64_t ahead; /* the clock that times of files are told by, of ours, us */
 };
 
 static bool listed_pack(const struct listing *l, const char *name, int64_t *pack)
@@ -422,6 +440,11 @@ static bool listed_pack(const struct listing *l, const char *name, int64_t *pack
 		return false;
 	*pack = l->node << 51 | l->epoch << 31 | sequence;
 	return true;
+}
+
+static int64_t time_of(const struct stat *st)
+{
+	return st->st_mtim.tv_sec * SECOND_US + st->st_mtim.tv_nsec / 1000;
 }
 
 static int list_pack(void *ctx, const char *epoch, const char *name)
@@ -437,7 +460,7 @@ static int list_pack(void *ctx, const char *epoch, const char *name)
 		return r;
 	if (stat(path, &st))
 		return errno == ENOENT ? OK : fail_errno("stat", path);
-	return l->fn(l->ctx, pack, st.st_size, st.st_mtim.tv_sec * SECOND_US + st.st_mtim.tv_nsec / 1000);
+	return l->fn(l->ctx, pack, st.st_size, time_of(&st) - l->ahead);
 }
 
 static int list_epoch(void *ctx, const char *home, const char *name)
@@ -462,9 +485,24 @@ static int list_home(void *ctx, const char *root, const char *name)
 	return r ? r : each_name(home, list_epoch, l);
 }
 
+/* A server of files gives them times of its own clock: by one that is behind, what was written just now would be old enough to go.
+   Where nothing can be learned (a read-only disk), nothing can be removed either. */
+static int64_t clock_ahead(const struct file_backend *f)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	if (!f->node || path_put(path, "%s/number", f->home) || utimensat(AT_FDCWD, path, NULL, 0) || stat(path, &st))
+		return 0;
+	int64_t ahead = time_of(&st) - clock_now();
+	if (llabs(ahead) > CLOCK_SLACK_US)
+		log_line(LOG_WARN, "file-clock", "folder=\"%s\" detail=\"its server's clock is %+lld s off ours: see to both\"", f->root,
+			(long long)(ahead / SECOND_US));
+	return ahead;
+}
+
 static int file_list(struct blob_backend *b, pack_fn *fn, void *ctx)
 {
-	struct listing l = { .fn = fn, .ctx = ctx };
+	struct listing l = { .fn = fn, .ctx = ctx, .ahead = clock_ahead(file_of(b)) };
 	return each_name(file_of(b)->root, list_home, &l);
 }
 
@@ -569,6 +607,6 @@ static int file_prune(struct blob_backend *b, const char *to)
 
 const struct blob_driver blob_driver_file = {
 	.scheme = "file", .open = file_open, .close = file_close, .create = file_create, .write = file_write,
-	.sync = file_sync, .done = file_done, .read = file_read, .list = file_list,
+	.sync = file_sync, .done = file_done, .read = file_read, .forget = file_forget, .list = file_list,
 	.remove = file_remove, .copy = file_copy_packs, .prune = file_prune, .mark = file_mark, .repair = file_repair,
 };

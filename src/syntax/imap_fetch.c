@@ -19,6 +19,7 @@ static const struct name {
 	{ { "EMAILID", 7 }, FETCH_EMAILID, SECTION_ALL, true },
 	{ { "THREADID", 8 }, FETCH_THREADID, SECTION_ALL, true },
 	{ { "RFC822.SIZE", 11 }, FETCH_RFC822_SIZE, SECTION_ALL, true },
+	{ { "SAVEDATE", 8 }, FETCH_SAVEDATE, SECTION_ALL, true },
 	{ { "RFC822", 6 }, FETCH_RFC822, SECTION_ALL, false },
 	{ { "RFC822.HEADER", 13 }, FETCH_RFC822_HEADER, SECTION_HEADER, true },
 	{ { "RFC822.TEXT", 11 }, FETCH_RFC822_TEXT, SECTION_TEXT, false },
@@ -241,22 +242,26 @@ static bool take_items(struct imap_args *a, struct items *l)
 	return l->n || imap_bad(a, "something to fetch expected");
 }
 
-/* RFC 7162: (CHANGEDSINCE 5 VANISHED) */
+static bool take_modifier(struct imap_args *a, struct imap_fetch *f)
+{
+	if (imap_take_word(a, SPAN("VANISHED")))
+		return f->vanished = true;
+	if (!f->changedsince && imap_take_word(a, SPAN("CHANGEDSINCE")))
+		return f->changedsince = imap_sp(a) && imap_number64(a, &f->modseq);
+	if (!f->has_partial && imap_take_word(a, SPAN("PARTIAL")))
+		return f->has_partial = imap_sp(a) && imap_partial(a, &f->partial);
+	return imap_bad(a, "CHANGEDSINCE or PARTIAL expected, once");
+}
+
+/* RFC 7162, 9394: (CHANGEDSINCE 5 VANISHED PARTIAL 1:50) */
 static bool take_modifiers(struct imap_args *a, struct imap_fetch *f)
 {
 	if (!imap_sp(a) || !imap_list_open(a))
 		return false;
-	while (imap_list_next(a)) {
-		if (imap_take_word(a, SPAN("VANISHED")))
-			f->vanished = true;
-		else if (f->changedsince || !imap_take_word(a, SPAN("CHANGEDSINCE")))
-			return imap_bad(a, "CHANGEDSINCE expected");
-		else if (!imap_sp(a) || !imap_number64(a, &f->modseq))
+	while (imap_list_next(a))
+		if (!take_modifier(a, f))
 			return false;
-		else
-			f->changedsince = true;
-	}
-	return f->changedsince || imap_bad(a, "CHANGEDSINCE expected");
+	return f->changedsince || (f->has_partial && !f->vanished) || imap_bad(a, "CHANGEDSINCE or PARTIAL expected");
 }
 
 bool imap_fetch_parse(struct imap_args *a, struct imap_fetch *out)

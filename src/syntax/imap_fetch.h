@@ -1,8 +1,9 @@
-/* What FETCH asks for (RFC 3501, 6.4.5; RFC 7162, 8474). */
+/* What FETCH asks for (RFC 3501, 6.4.5; RFC 7162, 8474, 8514, 9394). */
 #ifndef IMAP_FETCH_H
 #define IMAP_FETCH_H
 
 #include "imap_args.h"
+#include "imap_partial.h"
 
 enum {
 	FETCH_ITEMS_MAX = 100,  /* each may cost a whole message */
@@ -21,6 +22,7 @@ enum imap_fetch_kind {
 	FETCH_EMAILID,
 	FETCH_THREADID,
 	FETCH_RFC822_SIZE,
+	FETCH_SAVEDATE, /* RFC 8514 */
 	/* These return bytes; `section` says which. The RFC822 ones are old names for a section. */
 	FETCH_RFC822,
 	FETCH_RFC822_HEADER,
@@ -57,11 +59,12 @@ struct imap_fetch {
 	const struct imap_fetch_item *items; /* in the order asked, macros expanded */
 	size_t n;
 	bool sets_seen; /* some item is not a peek */
-	bool changedsince, vanished;
+	bool changedsince, vanished, has_partial;
 	uint64_t modseq; /* with changedsince */
+	struct imap_partial partial; /* of the messages named, which changed since */
 };
 
-/* Everything behind the set, to the end of the command: `(FLAGS BODY[]<0.100>) (CHANGEDSINCE 5)`, `FAST`. */
+/* Everything behind the set, to the end of the command: `(FLAGS BODY[]<0.100>) (CHANGEDSINCE 5 PARTIAL 1:9)`, `FAST`. */
 bool imap_fetch_parse(struct imap_args *a, struct imap_fetch *out);
 /* An item's name as it stands in the reply: "FLAGS", "BODY[1.HEADER.FIELDS (From)]<0>". */
 void imap_fetch_put_name(struct buffer *b, const struct imap_fetch_item *item);

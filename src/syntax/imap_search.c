@@ -48,6 +48,10 @@ static const struct key {
 	{ { "SENTSINCE", 9 }, SEARCH_SENT, DAY, .side = SINCE },
 	{ { "LARGER", 6 }, SEARCH_LARGER, NUMBER },
 	{ { "SMALLER", 7 }, SEARCH_SMALLER, NUMBER },
+	{ { "SAVEDBEFORE", 11 }, SEARCH_SAVED_ON, DAY, .side = BEFORE },
+	{ { "SAVEDON", 7 }, SEARCH_SAVED_ON, DAY, .side = ON },
+	{ { "SAVEDSINCE", 10 }, SEARCH_SAVED_ON, DAY, .side = SINCE },
+	{ { "SAVEDATESUPPORTED", 17 }, SEARCH_ALL, NONE },
 	{ { "YOUNGER", 7 }, SEARCH_YOUNGER, SECONDS },
 	{ { "OLDER", 5 }, SEARCH_OLDER, SECONDS },
 	{ { "UID", 3 }, SEARCH_UID, SET },
@@ -220,6 +224,8 @@ static bool parse_set(struct parser *p, struct imap_search **out)
 
 static bool parse_one(struct parser *p, struct imap_search **out)
 {
+	if (imap_take(p->a, '$'))
+		return (*out = new_node(p, SEARCH_RESULT)) != NULL;
 	if (imap_take(p->a, '('))
 		return parse_all(p, ')', out);
 	if (imap_peek(p->a, '*') || (p->a->rest.n && imap_is_digit(p->a->rest.p[0])))
@@ -240,39 +246,67 @@ static bool parse_key(struct parser *p, struct imap_search **out)
 	return ok;
 }
 
-/* RETURN (MIN COUNT), with the blank behind it. */
-static bool take_returns(struct imap_args *a, unsigned *out)
+static const char *const return_names[] = { "MIN", "MAX", "ALL", "COUNT", "SAVE", "PARTIAL" };
+
+static bool take_return(struct imap_args *a, struct imap_search_returns *r)
 {
-	static const char *const names[] = { "MIN", "MAX", "ALL", "COUNT" };
 	struct span word;
+	size_t i = 0, n = sizeof return_names / sizeof *return_names;
+	if (!imap_atom(a, &word))
+		return false;
+	while (i < n && !span_ieq(word, span_of(return_names[i])))
+		i++;
+	if (i == n)
+		return imap_bad(a, "MIN, MAX, ALL, COUNT, SAVE or PARTIAL expected");
+	if (1u << i == SEARCH_RETURN_PARTIAL) {
+		if (r->what & SEARCH_RETURN_PARTIAL)
+			return imap_bad(a, "PARTIAL can be asked for once");
+		if (!imap_sp(a) || !imap_partial(a, &r->partial))
+			return false;
+	}
+	r->what |= 1u << i;
+	return true;
+}
+
+bool imap_search_returns(struct imap_args *a, struct imap_search_returns *out)
+{
+	struct imap_search_returns r = { 0 };
+	if (!imap_take_word(a, SPAN("RETURN")))
+		return true;
 	if (!imap_sp(a) || !imap_list_open(a))
 		return false;
-	while (imap_list_next(a)) {
-		size_t i = 0;
-		if (!imap_atom(a, &word))
+	while (imap_list_next(a))
+		if (!take_return(a, &r))
 			return false;
-		while (i < 4 && !span_ieq(word, span_of(names[i])))
-			i++;
-		if (i == 4)
-			return imap_bad(a, "MIN, MAX, ALL or COUNT expected");
-		*out |= 1u << i;
-	}
-	*out = *out ? *out : SEARCH_RETURN_ALL;
+	if ((r.what & SEARCH_RETURN_PARTIAL) && (r.what & SEARCH_RETURN_ALL)) /* RFC 9394, 3.1 */
+		return imap_bad(a, "PARTIAL or ALL, not both");
+	if (r.what == 0)
+		r.what = SEARCH_RETURN_ALL;
+	*out = r;
 	return imap_sp(a);
+}
+
+bool imap_search_keys(struct imap_args *a, struct imap_search_query *out)
+{
+	struct parser p = { .a = a };
+	struct imap_search *root;
+	if (!parse_all(&p, 0, &root) || !imap_end(a))
+		return false;
+	out->root = root;
+	out->modseq = p.modseq;
+	out->numbers = p.numbers;
+	return true;
 }
 
 bool imap_search_parse(struct imap_args *a, struct imap_search_query *out)
 {
-	struct parser p = { .a = a };
 	struct imap_search_query q = { 0 };
-	if (imap_take_word(a, SPAN("RETURN")) && !take_returns(a, &q.returns))
+	if (!imap_search_returns(a, &q.returns))
 		return false;
 	if (imap_take_word(a, SPAN("CHARSET")) && (!imap_sp(a) || !imap_astring(a, &q.charset) || !imap_sp(a)))
 		return false;
-	if (!parse_all(&p, 0, &q.root) || !imap_end(a))
+	if (!imap_search_keys(a, &q))
 		return false;
-	q.modseq = p.modseq;
-	q.numbers = p.numbers;
 	*out = q;
 	return true;
 }

@@ -1,4 +1,5 @@
 """Searches that take long hold up nobody else, though they outnumber the workers."""
+import re
 import statistics
 import time
 
@@ -46,3 +47,18 @@ def test_answers_of_searches_that_pause(node):
         assert m.search(keys(30, 'OR TEXT nowhere OR BODY nowhere BODY "JACK A"')[7:]) == [1]
         assert m.search(keys(30, 'SUBJECT large HEADER X-None ""')[7:]) == []
         assert m.search(keys(30, 'NOT (TEXT dull NOT HEADER X-None "")')[7:]) == []
+
+
+def test_a_long_search_says_how_far_it_is(node):
+    """INPROGRESS (RFC 9585), every ten seconds."""
+    with login(node, select='INBOX') as m:
+        m.ok('CREATE several')
+        for _ in range(3):
+            m.ok('COPY 1 several')
+        m.ok('SELECT several')
+        begun = time.monotonic()
+        tag = m.start(keys(490))
+        told = m.wait(tag).lines('OK [INPROGRESS')
+        took = time.monotonic() - begun
+        assert len(told) >= int(took / 12), (took, told)
+        assert all(re.match(rb'\("%s" [1-3] 3\)\] ' % tag.encode(), t) for t in told), told

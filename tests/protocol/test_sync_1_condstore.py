@@ -198,7 +198,7 @@ def test_esearch(box):
     assert ask('SEARCH RETURN (MIN MAX) MODSEQ 1 NOT 1') == f'MIN 2 MAX 3 MODSEQ {max(seq[2], seq[3])}'
     assert ask('SEARCH RETURN (COUNT MIN) MODSEQ 1') == f'MIN 1 COUNT 3 MODSEQ {max(seq.values())}'
     assert ask(f'SEARCH RETURN (ALL) MODSEQ {MAX}') == ''
-    for wrong in ('RETURN', 'RETURN ALL', 'RETURN (FOO) ALL', 'RETURN (ALL', 'RETURN (ALL)', 'RETURN (ALL)ALL', 'RETURN (SAVE) ALL',
+    for wrong in ('RETURN', 'RETURN ALL', 'RETURN (FOO) ALL', 'RETURN (ALL', 'RETURN (ALL)', 'RETURN (ALL)ALL',
                   'CHARSET UTF-8 RETURN (ALL) ALL', 'MODSEQ -1', f'MODSEQ {MAX + 1}', 'MODSEQ 99999999999999999999', 'MODSEQ "x" 5', 'MODSEQ'):
         m.bad('SEARCH ' + wrong)
 

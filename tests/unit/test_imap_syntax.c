@@ -417,13 +417,15 @@ static void fetches(void **state)
 		{ "BODY.PEEK[1.HEADER.FIELDS.NOT (Received)]", "BODY[1.HEADER.FIELDS.NOT (Received)]", false },
 		{ "(UID BODY.PEEK[HEADER.FIELDS ({4}\r\nDate)] FLAGS)", "UID BODY[HEADER.FIELDS (Date)] FLAGS", false },
 		{ "(FLAGS) ", "FLAGS", false },
-		{ "FLAGS (CHANGEDSINCE 5)", "FLAGS", false },
+		{ "FLAGS (CHANGEDSINCE 5)", "FLAGS", false }, { "FLAGS (PARTIAL -1:-9)", "FLAGS", false },
+		{ "FLAGS (PARTIAL 1:9 VANISHED CHANGEDSINCE 5)", "FLAGS", false }, { "SAVEDATE", "SAVEDATE", false },
 		{ "(UID FLAGS) (CHANGEDSINCE 9223372036854775807 VANISHED)", "UID FLAGS", false },
 		{ "" }, { "()" }, { "(" }, { "(FLAGS" }, { "FOO" }, { "FLAGS UID" }, { "(ALL)" }, { "BODY[" }, { "BODY[1" },
 		{ "BODY[0]" }, { "BODY[1.]" }, { "BODY[.1]" }, { "BODY[MIME]" }, { "BODY[1TEXT]" }, { "BODY[TEXT.1]" },
 		{ "BODY[HEADER.FIELDS]" }, { "BODY[HEADER.FIELDS ()]" }, { "BODY[HEADER.FIELDS From]" }, { "BODY[HEADER.FOO]" },
 		{ "BODY[]<0>" }, { "BODY[]<0.0>" }, { "BODY[]<-1.5>" }, { "BODY.PEEK" }, { "RFC822.PEEK" },
-		{ "BODY[4294967296]" }, { "BODY[]<4294967296.1>" }, { "FLAGS (CHANGEDSINCE)" }, { "FLAGS ()" }, { "FLAGS (X 1)" },
+		{ "BODY[4294967296]" }, { "BODY[]<4294967296.1>" }, { "FLAGS (CHANGEDSINCE)" }, { "FLAGS (PARTIAL)" }, { "FLAGS (PARTIAL 1:2 VANISHED)" }, { "FLAGS (PARTIAL 1:2 PARTIAL 1:2)" },
+		{ "FLAGS (CHANGEDSINCE 1 CHANGEDSINCE 2)" }, { "FLAGS (VANISHED)" }, { "FLAGS (PARTIAL 1:-2)" }, { "FLAGS ()" }, { "FLAGS (X 1)" },
 		{ "FLAGS (VANISHED)" }, { "FLAGS[]" },
 	};
 	for (size_t i = 0; i < COUNT(cases); i++) {
@@ -512,7 +514,7 @@ static void stores(void **state)
 static void show(struct buffer *b, const struct imap_search *s)
 {
 	static const char *const ops[] = { "all", "and", "or", "not", "flag", "keyword", "recent", "header", "body", "text",
-		                           "internal", "sent", "larger", "smaller", "set", "uid", "younger", "older", "modseq",
+		                           "internal", "saved", "sent", "larger", "smaller", "set", "uid", "result", "younger", "older", "modseq",
 		                           "emailid", "threadid" };
 	buffer_puts(b, ops[s->op]);
 	if (s->child) {
@@ -725,7 +727,14 @@ static void search_returns(void **state)
 		{ "ALL", 0, false }, { "RETURN () ALL", SEARCH_RETURN_ALL, false }, { "RETURN (MIN) 1:3", SEARCH_RETURN_MIN, true },
 		{ "return (count all max min) CHARSET UTF-8 UID 1", 15, false }, { "RETURN (MIN MIN) (OR 1 SEEN)", SEARCH_RETURN_MIN, true },
 		{ "RETURN", -1 }, { "RETURN ALL", -1 }, { "RETURN (ALL)", -1 }, { "RETURN (ALL)ALL", -1 }, { "RETURN (FOO) ALL", -1 },
-		{ "RETURN (SAVE) ALL", -1 }, { "RETURN (MIN ALL", -1 }, { "CHARSET UTF-8 RETURN (MIN) ALL", -1 }, { "RETURN (MIN) RETURN (MAX) ALL", -1 },
+		{ "RETURN (SAVE) $", 16, false }, { "RETURN (SAVE MIN) NOT $", 17, false }, { "RETURN (PARTIAL 1:5) ALL", 32, false },
+		{ "RETURN (SAVE PARTIAL -1:-5 COUNT) ALL", 56, false }, { "RETURN (PARTIAL) ALL", -1 }, { "RETURN (PARTIAL 1) ALL", -1 },
+		{ "RETURN (PARTIAL 0:1) ALL", -1 }, { "RETURN (PARTIAL -1:5) ALL", -1 }, { "RETURN (PARTIAL 1:-5) ALL", -1 },
+		{ "RETURN (PARTIAL 1:*) ALL", -1 }, { "RETURN (PARTIAL 1:2 PARTIAL 3:4) ALL", -1 }, { "RETURN (PARTIAL 1:2 ALL) ALL", -1 },
+		{ "RETURN (PARTIAL 1:4294967296) ALL", -1 }, { "$,1", -1 }, { "$$", -1 }, { "1:$", -1 }, { "UID $", -1 },
+		{ "OR $ (SAVEDBEFORE 1-Jan-2020 SAVEDON 2-Feb-2021 SAVEDSINCE \"3-Mar-2022\" SAVEDATESUPPORTED)", 0, false },
+		{ "SAVEDBEFORE", -1 }, { "SAVEDON x", -1 },
+		{ "RETURN (MIN ALL", -1 }, { "CHARSET UTF-8 RETURN (MIN) ALL", -1 }, { "RETURN (MIN) RETURN (MAX) ALL", -1 },
 	};
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct arena arena = { 0 };
@@ -734,8 +743,29 @@ static void search_returns(void **state)
 		bool ok = imap_search_parse(&a, &q);
 		if (ok != (cases[i].returns >= 0))
 			fail_msg("%s: %s", cases[i].in, ok ? "taken" : a.bad);
-		assert_true(!ok || (q.returns == (unsigned)cases[i].returns && q.numbers == cases[i].numbers));
+		assert_true(!ok || (q.returns.what == (unsigned)cases[i].returns && q.numbers == cases[i].numbers));
 		arena_free(&arena);
+	}
+}
+
+static void partial_lists(void **state)
+{
+	static const struct { const char *in; size_t n, from, count; } cases[] = {
+		{ "1:5", 10, 0, 5 }, { "5:1", 10, 0, 5 }, { "6:20", 10, 5, 5 }, { "11:20", 10, 0, 0 }, { "1:1", 0, 0, 0 },
+		{ "10:10", 10, 9, 1 }, { "1:4294967295", 3, 0, 3 },
+		{ "-1:-3", 10, 7, 3 }, { "-3:-1", 10, 7, 3 }, { "-8:-20", 10, 0, 3 }, { "-11:-20", 10, 0, 0 }, { "-10:-10", 10, 0, 1 },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct imap_args a = { .rest = span_of(cases[i].in) };
+		struct imap_partial p;
+		struct buffer b = { 0 };
+		size_t from;
+		assert_true(imap_partial(&a, &p));
+		assert_int_equal(imap_partial_of(&p, cases[i].n, &from), cases[i].count);
+		assert_int_equal(from, cases[i].from);
+		imap_partial_put(&b, &p);
+		assert_true(span_eq(buffer_span(&b), span_of(cases[i].in)));
+		buffer_free(&b);
 	}
 }
 
@@ -829,7 +859,7 @@ int main(void)
 		cmocka_unit_test(numbers), cmocka_unit_test(dates), cmocka_unit_test(append_heads), cmocka_unit_test(sets),
 		cmocka_unit_test(set_walks), cmocka_unit_test(fetches), cmocka_unit_test(fetch_limits), cmocka_unit_test(stores),
 		cmocka_unit_test(searches), cmocka_unit_test(search_limits), 
-		cmocka_unit_test(search_returns),
+		cmocka_unit_test(search_returns), cmocka_unit_test(partial_lists),
 		cmocka_unit_test(selects),
 		cmocka_unit_test(select_matches),
 		cmocka_unit_test(lists),

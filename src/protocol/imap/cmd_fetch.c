@@ -53,7 +53,7 @@ static enum view_depth depth_of(const struct imap_fetch *what)
 	for (size_t i = 0; i < what->n; i++)
 		switch (what->items[i].kind) {
 		case FETCH_FLAGS: case FETCH_INTERNALDATE: case FETCH_UID: case FETCH_RFC822_SIZE:
-		case FETCH_MODSEQ: case FETCH_EMAILID: case FETCH_THREADID:
+		case FETCH_MODSEQ: case FETCH_EMAILID: case FETCH_THREADID: case FETCH_SAVEDATE:
 			break;
 		default:
 			if (fetch_item_has_bytes(&what->items[i]))
@@ -142,6 +142,9 @@ static void put_simple(struct command *c, struct fetch *f, const struct imap_fet
 		break;
 	case FETCH_RFC822_SIZE:
 		buffer_put_u64(b, e->size);
+		break;
+	case FETCH_SAVEDATE:
+		imap_date_time_put(b, e->saved);
 		break;
 	case FETCH_INTERNALDATE:
 		imap_date_time_put(b, e->date);
@@ -272,9 +275,16 @@ static enum imap_step go_on(struct command *c)
 }
 
 /* The UIDs that were asked about, also those that the view does not know; '*' is the last that was given out. */
-static bool read_asked(struct imap_args *a, const struct view *v, struct imap_set *asked)
+static bool read_asked(struct imap_args *a, const struct imap_session *s, struct imap_set *asked)
 {
-	if (!imap_sp(a) || !imap_set(a, asked))
+	const struct view *v = s->view;
+	if (!imap_sp(a))
+		return false;
+	if (imap_take(a, '$')) {
+		*asked = s->saved;
+		return true;
+	}
+	if (!imap_set(a, asked))
 		return false;
 	int64_t next = view_info(v)->folder.uidnext;
 	imap_set_resolve(asked, next > UINT32_MAX ? UINT32_MAX : (uint32_t)(next - 1));
@@ -296,6 +306,41 @@ static int narrow(struct command *c, struct fetch *f, const struct imap_set *ask
 	if (!rc && f->what.vanished)
 		put_vanished_earlier(c, &since.vanished);
 	view_resync_free(&since);
+	return rc;
+}
+
+/* The UIDs of those that would be fetched. */
+static int list_entries(struct fetch *f, struct buffer *uids)
+{
+	struct entries walk = { .view = f->walk.view, .uids = &f->uids, .depth = VIEW_ENTRIES };
+	struct arena memory = { 0 };
+	struct entry *e;
+	size_t n;
+	int rc;
+	while ((rc = entries_next(&walk, &memory, &e, &n)) == OK && n)
+		for (size_t i = 0; i < n; i++)
+			if (!f->what.changedsince || e[i].change > (int64_t)f->what.modseq)
+				buffer_put(uids, &e[i].uid, sizeof e[i].uid);
+	arena_free(&memory);
+	return !rc && !buffer_ok(uids) ? fail_with(ERR_UNAVAILABLE, "no memory") : rc;
+}
+
+/* Leaves the part of them that is asked for (RFC 9394, 3.2 and 3.3). */
+static int narrow_to_part(struct command *c, struct fetch *f)
+{
+	struct buffer uids = { 0 };
+	struct imap_set all = f->uids;
+	int rc = list_entries(f, &uids);
+	f->uids = (struct imap_set){ .ranges = arena_alloc(&c->arena, (all.n + 1) * sizeof *all.ranges) };
+	if (!rc && !f->uids.ranges)
+		rc = fail_with(ERR_LIMIT, "the set has too many ranges");
+	size_t from, n = rc ? 0 : imap_partial_of(&f->what.partial, uids.n / sizeof(uint32_t), &from);
+	if (n) {
+		const uint32_t *v = (const uint32_t *)(const void *)uids.p + from;
+		struct imap_range range = { v[0], v[n - 1] };
+		imap_set_intersect(&all, &(struct imap_set){ &range, 1 }, &f->uids);
+	}
+	buffer_free(&uids);
 	return rc;
 }
 
@@ -329,8 +374,10 @@ enum imap_step cmd_fetch(struct command *c)
 	c->resume = go_on;
 	if (f->what.changedsince || asks_for(&f->what, FETCH_MODSEQ))
 		condstore_enable(c);
-	if (f->what.vanished && !read_asked(&set, c->session->view, &asked))
+	if (f->what.vanished && !read_asked(&set, c->session, &asked))
 		return reply_bad_args(c);
 	int rc = f->what.changedsince ? narrow(c, f, &asked) : OK;
+	if (!rc && f->what.has_partial)
+		rc = narrow_to_part(c, f);
 	return rc ? reply_failure(c, rc) : go_on(c);
 }

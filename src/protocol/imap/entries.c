@@ -34,7 +34,13 @@ static void clip_uids(const struct view *v, struct imap_set *set)
 
 bool read_messages(struct command *c, struct imap_set *uids)
 {
-	if (!imap_sp(&c->args) || !imap_set(&c->args, uids))
+	if (!imap_sp(&c->args))
+		return false;
+	if (imap_take(&c->args, '$')) {
+		*uids = c->session->saved;
+		return true;
+	}
+	if (!imap_set(&c->args, uids))
 		return false;
 	if (!c->uid)
 		return numbers_to_uids(c, uids);

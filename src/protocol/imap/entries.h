@@ -21,7 +21,7 @@ struct entries {
 /* The next batch, in the arena, which is reset before; *n is 0 at the end. Ascending by UID. */
 int entries_next(struct entries *w, struct arena *a, struct entry **out, size_t *n);
 
-/* Reads a set off the arguments: message numbers, or UIDs in the UID form. What comes out are UIDs within the view, as
+/* Reads a set off the arguments: message numbers, or UIDs in the UID form, or "$" (search_result.h). What comes out are UIDs within the view, as
    every service call wants them. False: c->args.bad says why. */
 bool read_messages(struct command *c, struct imap_set *uids);
 /* The last UID of the view; 0 when it is empty. */

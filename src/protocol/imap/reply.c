@@ -134,7 +134,8 @@ static void put_append_limit(struct buffer *b, const struct imap_session *s)
 static void put_extensions(struct buffer *b, const struct imap_session *s)
 {
 	buffer_puts(b, " NAMESPACE UNSELECT IDLE UIDPLUS MOVE SPECIAL-USE CREATE-SPECIAL-USE CHILDREN CONDSTORE QRESYNC ESEARCH"
-	               " LIST-EXTENDED LIST-STATUS OBJECTID STATUS=SIZE QUOTA QUOTA=RES-STORAGE");
+	               " LIST-EXTENDED LIST-STATUS OBJECTID STATUS=SIZE QUOTA QUOTA=RES-STORAGE"
+	               " SEARCHRES PARTIAL WITHIN SAVEDATE INPROGRESS");
 	put_append_limit(b, s);
 }
 

@@ -21,7 +21,7 @@ static int fold_text(struct imap_search *key, struct arena *a)
 	return OK;
 }
 
-static int prepare_one(struct imap_search *key, const struct view *v, struct arena *a)
+static int prepare_one(struct imap_search *key, const struct view *v, const struct imap_set *saved, struct arena *a)
 {
 	switch (key->op) {
 	case SEARCH_SET:
@@ -30,6 +30,10 @@ static int prepare_one(struct imap_search *key, const struct view *v, struct are
 	case SEARCH_UID:
 		imap_set_resolve(&key->set, view_uid(v, view_count(v)));
 		return OK;
+	case SEARCH_RESULT:
+		key->op = SEARCH_UID;
+		key->set = *saved;
+		return OK;
 	case SEARCH_HEADER: case SEARCH_BODY: case SEARCH_TEXT:
 		return fold_text(key, a);
 	default:
@@ -37,11 +41,11 @@ static int prepare_one(struct imap_search *key, const struct view *v, struct are
 	}
 }
 
-int search_prepare(struct imap_search *key, const struct view *v, struct arena *a)
+int search_prepare(struct imap_search *key, const struct view *v, const struct imap_set *saved, struct arena *a)
 {
-	int rc = prepare_one(key, v, a);
+	int rc = prepare_one(key, v, saved, a);
 	for (struct imap_search *k = key->child; !rc && k; k = k->next)
-		rc = search_prepare(k, v, a);
+		rc = search_prepare(k, v, saved, a);
 	return rc;
 }
 
@@ -197,6 +201,8 @@ static bool match_entry(const struct imap_search *key, const struct search_subje
 		return keywords_contains(e->keywords, key->text);
 	case SEARCH_INTERNAL:
 		return between(key, day_of(e->date));
+	case SEARCH_SAVED_ON:
+		return between(key, day_of(e->saved));
 	case SEARCH_LARGER:
 		return e->size > key->number;
 	case SEARCH_SMALLER:

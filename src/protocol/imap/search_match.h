@@ -29,8 +29,9 @@ struct search_subject {
 	struct text_search *text;       /* of the key that was not answered yet */
 };
 
-/* Makes a parsed tree ready: sets are resolved, texts folded. ERR_LIMIT when the arena is full. */
-int search_prepare(struct imap_search *key, const struct view *v, struct arena *a);
+/* Makes a parsed tree ready: sets are resolved, texts folded; "$" is the set of UIDs `saved`, which stays the caller's.
+   ERR_LIMIT when the arena is full. */
+int search_prepare(struct imap_search *key, const struct view *v, const struct imap_set *saved, struct arena *a);
 /* The round in which every message is decided. */
 enum search_round search_last_round(const struct imap_search *key);
 enum search_answer search_match(const struct imap_search *key, struct search_subject *m);

@@ -27,6 +27,8 @@ enum imap_step session_mailbox_gone(struct imap_session *s)
 void session_unselect(struct imap_session *s)
 {
 	view_close(&s->view);
+	free(s->saved.ranges);
+	s->saved = (struct imap_set){ 0 };
 	conn_tell(s->conn, CONN_FOLDER, SPAN(""));
 	if (s->state == STATE_SELECTED)
 		s->state = STATE_USER;
@@ -201,6 +203,7 @@ static void imap_close(struct conn *c)
 	view_close(&s->view);
 	if (s->user)
 		log_line(LOG_INFO, "imap-end", "session=%lld account=%lld", (long long)c->id, (long long)s->account);
+	free(s->saved.ranges);
 	free(s->user);
 	free(s);
 	c->session = NULL;

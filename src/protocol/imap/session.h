@@ -36,6 +36,7 @@ struct imap_session {
 	int64_t login_until;     /* clock_mono() time at which somebody must be logged in */
 	char *user;              /* the account's address */
 	struct view *view;       /* of the selected mailbox */
+	struct imap_set saved;   /* "$": UIDs in it that a search saved (search_result.h) */
 	struct command *running; /* the one that has not ended */
 	struct imap_frame frame; /* how far the next one was looked at */
 	bool condstore, qresync; /* the client knows of mod-sequences; and of VANISHED (RFC 7162) */

@@ -1,0 +1,23 @@
+/* What becomes of what SEARCH or SORT found: the untagged reply, and "$" (SEARCHRES, RFC 5182), which stands for what was
+   saved in later commands: UIDs, so that neither EXPUNGE nor new messages change what it means. */
+#ifndef SEARCH_RESULT_H
+#define SEARCH_RESULT_H
+
+#include "search_run.h"
+
+struct search_result {
+	const struct found *v; /* in the order to tell them */
+	size_t n;
+	bool modseq;           /* the reply names the highest mod-sequence of those it names (RFC 7162) */
+	struct imap_search_returns returns;
+};
+
+/* Tells and saves, and sets the reply. */
+enum imap_step put_result(struct command *c, const struct search_result *r);
+/* The command that was to save failed: "$" is empty now (RFC 5182, 2.1). Returns IMAP_DONE. */
+enum imap_step nothing_saved(struct command *c, const struct imap_search_returns *r);
+
+/* A set of what was found, neighbours in the view in one range. ranges: free(). */
+int found_set(const struct view *v, const struct found *f, size_t n, struct imap_set *out);
+
+#endif

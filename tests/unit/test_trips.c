@@ -446,7 +446,7 @@ static void a_thousand(void **state)
 	assert_int_equal(instant_resolve(w->s, w->account[0], SPAN("now"), &q.at), OK);
 	begin(w);
 	assert_int_equal(restore_run(w->s, &q, &report), OK);
-	end(w, "restore of 1,000", 100);
+	end(w, "restore of 1,000", 50);
 	assert_int_equal(report.messages, MANY);
 }
 

@@ -10,7 +10,13 @@
 #include "restore_private.h"
 #include "store.h"
 
-enum { CHUNK = 100, READ_CHUNK = 10000, PROBES = 4 };
+enum {
+	CHUNK = 500,
+	READ_CHUNK = 10000,
+	LOOK_CHUNK = 2000,
+	GAP_MAX = 16, /* UIDs between two that are looked at, which are read along with them */
+	PROBES = 4,
+};
 
 /* A version of then. */
 struct candidate {
@@ -402,25 +408,54 @@ static int matches(struct job *j, const struct candidate *k, bool *yes)
 
 struct liveness {
 	int64_t account, collection;
-	struct candidate **list;
+	struct candidate **list; /* by UID */
 	size_t n;
 };
 
+/* The end of the run that begins at i: one query reads who lives there, over small gaps. */
+static size_t run_end(const struct liveness *q, size_t i)
+{
+	while (i + 1 < q->n && q->list[i + 1]->v.uid - q->list[i]->v.uid <= GAP_MAX)
+		i++;
+	return i + 1;
+}
+
+static int64_t run_width(const struct liveness *q, size_t from, size_t end)
+{
+	return (int64_t)q->list[end - 1]->v.uid - q->list[from]->v.uid + 1;
+}
+
+static int look_at_run(struct meta_txn *t, const struct liveness *q, size_t from, size_t end)
+{
+	struct meta_rows row;
+	int more, e = meta_query(t, &row, META_LIVE_UIDS, "iiii", q->account, q->collection, (int64_t)q->list[from]->v.uid - 1,
+	                         run_width(q, from, end));
+	if (e)
+		return e;
+	for (size_t i = from; i < end; i++)
+		q->list[i]->ended = true;
+	while ((more = meta_next(&row)) > 0) {
+		uint32_t uid = (uint32_t)meta_int(&row, 0);
+		while (from < end && q->list[from]->v.uid < uid)
+			from++;
+		if (from < end && q->list[from]->v.uid == uid)
+			q->list[from]->ended = false;
+	}
+	meta_done(&row);
+	return more;
+}
+
 static int look_who_lives(struct meta_txn *t, void *arg)
 {
-	struct liveness *q = arg;
-	struct meta_rows row;
-	for (size_t i = 0; i < q->n; i++)
-		meta_expect(t, META_LIVE_GET, "iii", q->account, q->collection, (int64_t)q->list[i]->v.uid);
-	for (size_t i = 0; i < q->n; i++) {
-		int e = meta_one(t, &row, META_LIVE_GET, "iii", q->account, q->collection, (int64_t)q->list[i]->v.uid);
-		if (e && e != ERR_NOT_FOUND)
-			return e;
-		q->list[i]->ended = e == ERR_NOT_FOUND;
-		if (!e)
-			meta_done(&row);
+	const struct liveness *q = arg;
+	int e = OK;
+	for (size_t i = 0, end; i < q->n; i = end) {
+		end = run_end(q, i);
+		meta_expect(t, META_LIVE_UIDS, "iiii", q->account, q->collection, (int64_t)q->list[i]->v.uid - 1, run_width(q, i, end));
 	}
-	return OK;
+	for (size_t i = 0; !e && i < q->n; i = run_end(q, i))
+		e = look_at_run(t, q, i, run_end(q, i));
+	return e;
 }
 
 /* A version that another one followed says nothing of its entry's end: look. */
@@ -428,13 +463,13 @@ static int decide_lives(struct job *j)
 {
 	struct candidate *k = (struct candidate *)(void *)j->candidates.p;
 	size_t n = j->candidates.n / sizeof *k;
-	struct candidate *list[CHUNK];
+	struct candidate *list[LOOK_CHUNK];
 	struct liveness q = { j->r->q->account, j->source, list, 0 };
 	int e = OK;
 	for (size_t i = 0; !e && i < n; i++) {
 		if (!k[i].ended)
 			list[q.n++] = &k[i];
-		if (q.n == CHUNK || (q.n && i + 1 == n)) {
+		if (q.n == LOOK_CHUNK || (q.n && i + 1 == n)) {
 			e = meta_read(service_store(j->r->s)->meta, look_who_lives, &q);
 			q.n = 0;
 		}

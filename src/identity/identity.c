@@ -11,25 +11,36 @@
 #include "fail.h"
 #include "identity_private.h"
 #include "password.h"
+#include "secret.h"
 
 enum { CACHE_SETS = 16384 }; /* 98,304 logins in 3.9 MiB */
 
-static EVP_MAC_CTX *keyed_mac(void)
+static EVP_MAC_CTX *keyed_mac(const unsigned char key[SECRET])
 {
-	unsigned char key[32];
 	char name[] = "SHA256";
 	OSSL_PARAM params[] = { OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name, 0), OSSL_PARAM_construct_end() };
-	if (getrandom(key, sizeof key, 0) != (ssize_t)sizeof key)
-		return NULL;
 	EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
 	EVP_MAC_CTX *ctx = hmac ? EVP_MAC_CTX_new(hmac) : NULL;
-	if (ctx && !EVP_MAC_init(ctx, key, sizeof key, params)) {
+	if (ctx && !EVP_MAC_init(ctx, key, SECRET, params)) {
 		EVP_MAC_CTX_free(ctx);
 		ctx = NULL;
 	}
 	EVP_MAC_free(hmac);
-	OPENSSL_cleanse(key, sizeof key);
 	return ctx;
+}
+
+static int make_macs(struct identity *i)
+{
+	unsigned char own[SECRET], shared[SECRET];
+	int e = secret_get(i->meta, "login.salts", shared);
+	if (e)
+		return e;
+	if (getrandom(own, sizeof own, 0) == (ssize_t)sizeof own)
+		i->mac = keyed_mac(own);
+	i->salts = keyed_mac(shared);
+	OPENSSL_cleanse(own, sizeof own);
+	OPENSSL_cleanse(shared, sizeof shared);
+	return i->mac && i->salts ? OK : fail_with(ERR_UNAVAILABLE, "identity: no memory or random bytes");
 }
 
 static int open_parts(const struct identity_options *o, struct identity *i)
@@ -43,10 +54,12 @@ static int open_parts(const struct identity_options *o, struct identity *i)
 	i->remember = (int64_t)o->cache_minutes * 60 * SECOND_US;
 	i->cache = login_cache_new(CACHE_SETS);
 	i->memo = memo_new();
-	i->mac = keyed_mac();
-	i->guard = i->mac ? login_guard_new(i->mac) : NULL;
+	int e = make_macs(i);
+	if (e)
+		return e;
+	i->guard = login_guard_new(i->mac);
 	if (!i->cache || !i->memo || !i->guard)
-		return fail_with(ERR_UNAVAILABLE, "identity: no memory or random bytes");
+		return fail_with(ERR_UNAVAILABLE, "identity: no memory");
 	return hash_pool_new(o->hash_parallel, o->hash_queue, &i->pool);
 }
 
@@ -72,6 +85,7 @@ void identity_close(struct identity **i)
 	login_guard_free(&(*i)->guard);
 	memo_free(&(*i)->memo);
 	EVP_MAC_CTX_free((*i)->mac);
+	EVP_MAC_CTX_free((*i)->salts);
 	free(*i);
 	*i = NULL;
 }
@@ -93,4 +107,9 @@ int identity_complete(const struct identity *i, struct span address, char out[AD
 		return OK;
 	snprintf(why, sizeof why, "%s", fail_detail());
 	return fail_with(ERR_INVALID, "%.*s is no address: %s", SPAN_ARG(address), why);
+}
+
+void identity_offer_scram(struct identity *i, bool offer)
+{
+	atomic_store(&i->no_scram, !offer);
 }

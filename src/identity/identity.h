@@ -3,6 +3,8 @@
 #ifndef IDENTITY_H
 #define IDENTITY_H
 
+#include <stdbool.h>
+
 #include "address.h"
 
 struct identity;
@@ -34,5 +36,8 @@ int identity_complete(const struct identity *i, struct span address, char out[AD
 
 /* password_make() within the bound on hashes at a time. */
 int identity_password_make(struct identity *i, struct span password, struct buffer *out);
+
+/* Is SCRAM offered (sasl.h)? It is, until somebody says otherwise. Any thread. */
+void identity_offer_scram(struct identity *i, bool offer);
 
 #endif

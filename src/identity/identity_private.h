@@ -3,6 +3,7 @@
 #define IDENTITY_PRIVATE_H
 
 #include <openssl/types.h>
+#include <stdatomic.h>
 
 #include "hash_pool.h"
 #include "identity.h"
@@ -19,6 +20,8 @@ struct identity {
 	struct login_guard *guard;
 	struct memo *memo;
 	EVP_MAC_CTX *mac;      /* HMAC-SHA256 with the key of this process; copied for each use, never changed */
+	EVP_MAC_CTX *salts;    /* the same with a key that all nodes have: what unknown users are answered with */
+	atomic_bool no_scram;
 	int64_t remember;      /* us */
 };
 

@@ -10,6 +10,7 @@
 #include "meta.h"
 #include "metric.h"
 #include "password.h"
+#include "strict_base64.h"
 #include "system.h"
 
 enum { CREDENTIALS_MAX = 64 * 1024 };
@@ -137,5 +138,80 @@ int identity_login_plain(struct identity *i, struct span user, struct span passw
 	buffer_free(&c.text);
 	if (rc != LOGIN_WAIT)
 		metric_add(i->metrics, METRIC_LOGINS, metric_result(rc), 1);
+	return rc;
+}
+
+/* ---- SCRAM */
+
+static bool made_up(struct identity *i, const char *address, enum scram_hash hash, const char *what, unsigned char out[32])
+{
+	size_t n;
+	EVP_MAC_CTX *ctx = EVP_MAC_CTX_dup(i->salts);
+	unsigned char kind = (unsigned char)hash;
+	bool made = ctx && EVP_MAC_update(ctx, &kind, 1) && EVP_MAC_update(ctx, (const unsigned char *)what, strlen(what) + 1) &&
+		EVP_MAC_update(ctx, (const unsigned char *)address, strlen(address)) && EVP_MAC_final(ctx, out, &n, 32);
+	EVP_MAC_CTX_free(ctx);
+	return made;
+}
+
+/* Nobody knows a password that fits; and whoever asks cannot see that. */
+static int make_up_verifier(struct identity *i, const char *address, enum scram_hash hash, struct buffer *b)
+{
+	unsigned char salt[32], stored[32], server[32];
+	size_t key = hash == SCRAM_SHA1 ? 20 : 32;
+	if (!made_up(i, address, hash, "salt", salt) || !made_up(i, address, hash, "stored", stored) ||
+	    !made_up(i, address, hash, "server", server))
+		return fail_with(ERR_UNAVAILABLE, "login: no memory");
+	buffer_printf(b, "%d$", SCRAM_ITERATIONS);
+	base64_strict_put(b, span_from(salt, SCRAM_SALT));
+	buffer_putc(b, '$');
+	base64_strict_put(b, span_from(stored, key));
+	buffer_putc(b, '$');
+	base64_strict_put(b, span_from(server, key));
+	return OK;
+}
+
+static int choose_verifier(struct identity *i, const struct credentials *c, enum scram_hash hash, struct login_claim *out)
+{
+	struct buffer b = { .limit = sizeof out->verifier - 1 };
+	struct span own = password_scram(buffer_span(&c->text), hash);
+	buffer_put_span(&b, own);
+	int rc = own.n ? OK : make_up_verifier(i, c->address, hash, &b);
+	if (!rc && !buffer_ok(&b))
+		rc = fail_with(ERR_CORRUPT, "the SCRAM verifier of %s is too long", c->address);
+	if (!rc)
+		snprintf(out->verifier, sizeof out->verifier, "%.*s", (int)b.n, b.p);
+	buffer_free(&b);
+	return rc;
+}
+
+int identity_claim(struct identity *i, struct span user, enum scram_hash hash, struct login_claim *out)
+{
+	struct credentials c = { .account = -1, .text.limit = CREDENTIALS_MAX };
+	int rc = find_credentials(i, user, &c);
+	if (!rc)
+		rc = choose_verifier(i, &c, hash, out);
+	out->known = c.known;
+	out->account = (struct account){ .id = c.account, .tenant = c.tenant };
+	memcpy(out->account.address, c.address, sizeof c.address);
+	buffer_free(&c.text);
+	return rc;
+}
+
+int identity_login_proved(struct identity *i, const struct login_claim *claim, bool right, struct span peer, struct login_pass *pass,
+	struct account *out)
+{
+	struct span account = span_of(claim->account.address);
+	int rc = admit(i, account, peer, pass);
+	if (rc == LOGIN_WAIT)
+		return rc;
+	if (!rc) {
+		right = right && claim->known;
+		login_guard_ended(i->guard, peer, account, right, clock_mono());
+		rc = right ? OK : fail_with(ERR_DENIED, claim->known ? "wrong password" : "no such account");
+	}
+	if (!rc)
+		*out = claim->account;
+	metric_add(i->metrics, METRIC_LOGINS, metric_result(rc), 1);
 	return rc;
 }

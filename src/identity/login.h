@@ -3,6 +3,7 @@
 #define LOGIN_H
 
 #include "identity.h"
+#include "scram.h"
 
 enum { LOGIN_WAIT = 1 };
 
@@ -31,5 +32,18 @@ struct login_pass {
  * password that was right lately does not wait. */
 int identity_login_plain(struct identity *i, struct span user, struct span password, struct span peer,
 	struct login_pass *pass, struct account *out);
+
+/* ---- Logins that prove the password without sending it (SCRAM) */
+
+/* Who wants to log in, and what is kept to check that. */
+struct login_claim {
+	struct account account; /* its address also of a user that is unknown */
+	bool known;
+	char verifier[512];     /* of an unknown user, or one without: the same made-up one each time */
+};
+int identity_claim(struct identity *i, struct span user, enum scram_hash hash, struct login_claim *out);
+/* The proof was right or wrong: as identity_login_plain() ends. */
+int identity_login_proved(struct identity *i, const struct login_claim *claim, bool right, struct span peer, struct login_pass *pass,
+	struct account *out);
 
 #endif

@@ -5,12 +5,12 @@
 #include "argon.h"
 #include "fail.h"
 #include "imported.h"
-#include "scram.h"
 
 enum {
-	SCRAM_ITERATIONS = 4096,
 	LINES_MAX = 8, /* verifiers tried for one password */
 };
+
+static const struct span scram_prefix[] = { [SCRAM_SHA1] = { "scram-sha-1=", 12 }, [SCRAM_SHA256] = { "scram-sha-256=", 14 } };
 
 static int put_argon2id(struct span password, struct buffer *out)
 {
@@ -20,12 +20,12 @@ static int put_argon2id(struct span password, struct buffer *out)
 	return rc;
 }
 
-static int put_scram(const char *name, enum scram_hash hash, struct span password, struct buffer *out)
+static int put_scram(enum scram_hash hash, struct span password, struct buffer *out)
 {
-	unsigned char salt[16];
+	unsigned char salt[SCRAM_SALT];
 	if (getrandom(salt, sizeof salt, 0) != (ssize_t)sizeof salt)
 		return fail_errno("getrandom", "");
-	buffer_printf(out, "%s=", name);
+	buffer_put_span(out, scram_prefix[hash]);
 	int rc = scram_verifier(hash, password, span_from(salt, sizeof salt), SCRAM_ITERATIONS, out);
 	buffer_putc(out, '\n');
 	return rc;
@@ -35,9 +35,9 @@ static int put_all(struct span password, struct buffer *out)
 {
 	int rc = put_argon2id(password, out);
 	if (!rc)
-		rc = put_scram("scram-sha-256", SCRAM_SHA256, password, out);
+		rc = put_scram(SCRAM_SHA256, password, out);
 	if (!rc)
-		rc = put_scram("scram-sha-1", SCRAM_SHA1, password, out);
+		rc = put_scram(SCRAM_SHA1, password, out);
 	if (!rc && !buffer_ok(out))
 		rc = fail_with(ERR_LIMIT, "verifiers do not fit");
 	return rc;
@@ -104,4 +104,13 @@ int password_verify(struct span text, struct span password)
 	if (!argon && argon_spend(password) == ERR_UNAVAILABLE)
 		return ERR_UNAVAILABLE;
 	return fail_with(ERR_DENIED, "wrong password");
+}
+
+struct span password_scram(struct span text, enum scram_hash hash)
+{
+	struct span line, stored;
+	while (take_line(&text, &line))
+		if (strip_prefix(line, scram_prefix[hash], &stored))
+			return stored;
+	return (struct span){ 0 };
 }

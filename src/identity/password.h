@@ -12,6 +12,7 @@
 #define PASSWORD_H
 
 #include "buffer.h"
+#include "scram.h"
 
 enum { PASSWORD_MAX = 1024 }; /* bytes */
 
@@ -23,5 +24,8 @@ int password_make(struct span password, struct buffer *out);
 /* OK, ERR_DENIED, or ERR_UNAVAILABLE (no memory). A refusal takes the time of an argon2id hash also when the text holds
    none or is empty, so that it does not tell unknown users from known ones. Takes 45 ms and 19 MiB: see hash_pool.h. */
 int password_verify(struct span text, struct span password);
+
+/* The SCRAM verifier among the lines, without its name; empty: there is none. */
+struct span password_scram(struct span text, enum scram_hash hash);
 
 #endif

@@ -1,6 +1,7 @@
 #include "sasl.h"
 
 #include <openssl/crypto.h>
+#include <sys/random.h>
 
 #include "fail.h"
 #include "identity_private.h"
@@ -9,7 +10,9 @@
 struct sasl_mechanism {
 	const char *name;
 	int (*take)(struct sasl *s, struct span answer);
-	const char *challenges[2];
+	const char *challenges[2]; /* NULL: s->said */
+	bool plain, plus;
+	enum scram_hash hash;
 };
 
 /* message = [authzid] NUL authcid NUL passwd */
@@ -38,24 +41,101 @@ static int take_login(struct sasl *s, struct span answer)
 	return s->step == 0 ? SASL_MORE : OK;
 }
 
+/* What the conversation says next. */
+static int say(struct sasl *s)
+{
+	struct buffer b = { .limit = sizeof s->said };
+	base64_strict_put(&b, span_from(s->scram.reply, s->scram.reply_n));
+	bool ok = buffer_ok(&b);
+	if (ok)
+		memcpy(s->said, b.p, s->said_n = b.n);
+	buffer_free(&b);
+	return ok ? OK : fail_with(ERR_UNAVAILABLE, "SASL: no memory");
+}
+
+static int our_nonce(struct buffer *b)
+{
+	unsigned char random[18];
+	if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
+		return fail_errno("getrandom", "");
+	base64_strict_put(b, span_from(random, sizeof random));
+	return buffer_ok(b) ? OK : fail_with(ERR_UNAVAILABLE, "SASL: no memory");
+}
+
+static int begin_scram(struct sasl *s, struct span answer)
+{
+	const struct sasl_mechanism *m = s->mechanism;
+	struct buffer nonce = { 0 };
+	int e = scram_first(&s->scram, m->hash, m->plus, &s->channel, answer);
+	if (e)
+		return e;
+	s->user = span_of(s->scram.user);
+	s->authorize = span_of(s->scram.authorize);
+	e = identity_claim(s->identity, s->user, m->hash, &s->claim);
+	if (!e)
+		e = our_nonce(&nonce);
+	if (!e)
+		e = scram_challenge(&s->scram, span_of(s->claim.verifier), buffer_span(&nonce));
+	if (!e)
+		e = say(s);
+	buffer_free(&nonce);
+	return e ? e : SASL_MORE;
+}
+
+/* A wrong proof waits for its turn, as a right one does. */
+static int take_scram(struct sasl *s, struct span answer)
+{
+	if (s->step == 0)
+		return begin_scram(s, answer);
+	s->proof = scram_final(&s->scram, answer);
+	if (s->proof == OK)
+		return say(s);
+	return s->proof == ERR_DENIED ? OK : s->proof;
+}
+
+/* The strongest first. */
 static const struct sasl_mechanism mechanisms[] = {
-	{ "PLAIN", take_plain, { "" } },
-	{ "LOGIN", take_login, { "VXNlcm5hbWU6", "UGFzc3dvcmQ6" } }, /* "Username:", "Password:" */
+	{ "SCRAM-SHA-256-PLUS", take_scram, { "" }, .plus = true, .hash = SCRAM_SHA256 },
+	{ "SCRAM-SHA-256", take_scram, { "" }, .hash = SCRAM_SHA256 },
+	{ "SCRAM-SHA-1-PLUS", take_scram, { "" }, .plus = true, .hash = SCRAM_SHA1 },
+	{ "SCRAM-SHA-1", take_scram, { "" }, .hash = SCRAM_SHA1 },
+	{ "PLAIN", take_plain, { "" }, .plain = true },
+	{ "LOGIN", take_login, { "VXNlcm5hbWU6", "UGFzc3dvcmQ6" }, .plain = true }, /* "Username:", "Password:" */
 };
 
-int sasl_begin(struct sasl *s, struct span mechanism)
+static bool offered(const struct identity *i, const struct sasl_mechanism *m)
 {
-	for (size_t i = 0; i < sizeof mechanisms / sizeof *mechanisms; i++)
-		if (span_ieq(mechanism, span_of(mechanisms[i].name))) {
-			*s = (struct sasl){ .mechanism = &mechanisms[i] };
+	return m->plain || !atomic_load(&i->no_scram);
+}
+
+void sasl_each(const struct identity *i, void (*fn)(void *ctx, const char *name, bool plain, bool plus), void *ctx)
+{
+	for (size_t k = 0; k < sizeof mechanisms / sizeof *mechanisms; k++)
+		if (offered(i, &mechanisms[k]))
+			fn(ctx, mechanisms[k].name, mechanisms[k].plain, mechanisms[k].plus);
+}
+
+int sasl_begin(struct sasl *s, struct span mechanism, struct identity *i, const struct scram_channel *channel)
+{
+	for (size_t k = 0; k < sizeof mechanisms / sizeof *mechanisms; k++)
+		if (span_ieq(mechanism, span_of(mechanisms[k].name)) && (channel || !mechanisms[k].plus) && offered(i, &mechanisms[k])) {
+			*s = (struct sasl){ .mechanism = &mechanisms[k], .identity = i };
+			if (channel)
+				s->channel = *channel;
 			return OK;
 		}
 	return fail_with(ERR_NOT_FOUND, "no such mechanism");
 }
 
+bool sasl_is_plain(const struct sasl *s)
+{
+	return s->mechanism->plain;
+}
+
 struct span sasl_challenge(const struct sasl *s)
 {
-	return span_of(s->mechanism->challenges[s->step]);
+	const char *fixed = s->said_n ? NULL : s->mechanism->challenges[s->step];
+	return fixed ? span_of(fixed) : span_from(s->said, s->said_n);
 }
 
 int sasl_answer(struct sasl *s, struct span line)
@@ -83,11 +163,18 @@ static bool is_itself(struct span authorize, struct span user, struct span domai
 	return address_complete(authorize, domain, a) == OK && address_complete(user, domain, b) == OK && strcmp(a, b) == 0;
 }
 
-int sasl_login(struct sasl *s, struct identity *i, struct span peer, struct account *out)
+int sasl_login(struct sasl *s, struct span peer, struct account *out)
 {
-	if (!is_itself(s->authorize, s->user, span_of(i->domain)))
+	if (!is_itself(s->authorize, s->user, span_of(s->identity->domain)))
 		return fail_with(ERR_DENIED, "a login may act as itself only");
-	return identity_login_plain(i, s->user, s->password, peer, &s->pass, out);
+	if (s->mechanism->plain)
+		return identity_login_plain(s->identity, s->user, s->password, peer, &s->pass, out);
+	return identity_login_proved(s->identity, &s->claim, s->proof == OK, peer, &s->pass, out);
+}
+
+bool sasl_last(const struct sasl *s)
+{
+	return !s->mechanism->plain;
 }
 
 void sasl_end(struct sasl *s)

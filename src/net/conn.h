@@ -83,6 +83,11 @@ bool conn_flush_if_over(struct conn *c, size_t bytes);
 /* From now on, until CONN_TLS is returned: TLS with these certificates is what comes next. ERR_UNAVAILABLE when there are
    none: nothing changed. */
 int conn_start_tls(struct conn *c, struct tls *t);
+/* What the ends of its TLS session know and nobody between them: CONN_EXPORTER is tls-exporter (RFC 9266), CONN_END_POINT
+   tls-server-end-point (RFC 5929). Returns how many bytes, 0: without TLS, or not to be had. */
+enum conn_binding { CONN_EXPORTER, CONN_END_POINT };
+enum { CONN_BINDING_MAX = 64 };
+size_t conn_binding(const struct conn *c, enum conn_binding kind, unsigned char out[CONN_BINDING_MAX]);
 /* What the session says of itself, for loop_each(); copied, empty takes it back. */
 enum conn_fact { CONN_USER, CONN_CLIENT, CONN_FOLDER, CONN_FACTS };
 void conn_tell(struct conn *c, enum conn_fact fact, struct span text);

@@ -145,3 +145,32 @@ const char *tls_version(const struct slot *s)
 	const struct tls_conn *t = s->conn.io_state;
 	return SSL_get_version(t->ssl);
 }
+
+/* Without the extended master secret it could be the same on another session of TLS 1.2 (RFC 9266, section 4.2). */
+static size_t exporter(SSL *ssl, unsigned char *out)
+{
+	static const char label[] = "EXPORTER-Channel-Binding";
+	enum { SIZE = 32 };
+	bool safe = SSL_version(ssl) >= TLS1_3_VERSION || SSL_get_extms_support(ssl) == 1;
+	return safe && SSL_export_keying_material(ssl, out, SIZE, label, sizeof label - 1, NULL, 0, 0) == 1 ? SIZE : 0;
+}
+
+/* The certificate's hash, with the function of its signature; SHA-256 in place of MD5 and SHA-1 (RFC 5929, section 4.1). */
+static size_t end_point(SSL *ssl, unsigned char *out)
+{
+	X509 *cert = SSL_get_certificate(ssl);
+	int nid = NID_undef;
+	unsigned n = 0;
+	if (!cert || !X509_get_signature_info(cert, &nid, NULL, NULL, NULL))
+		return 0;
+	const EVP_MD *md = nid == NID_md5 || nid == NID_sha1 ? EVP_sha256() : EVP_get_digestbynid(nid);
+	return md && EVP_MD_get_size(md) <= CONN_BINDING_MAX && X509_digest(cert, md, out, &n) ? n : 0;
+}
+
+size_t conn_binding(const struct conn *c, enum conn_binding kind, unsigned char out[CONN_BINDING_MAX])
+{
+	if (c->io != &tls_io || !c->tls)
+		return 0;
+	const struct tls_conn *t = c->io_state;
+	return kind == CONN_EXPORTER ? exporter(t->ssl, out) : end_point(t->ssl, out);
+}

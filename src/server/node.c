@@ -17,12 +17,12 @@
 #include "fail.h"
 #include "health.h"
 #include "link.h"
-#include "link_key.h"
 #include "log.h"
 #include "packer.h"
 #include "nodes.h"
 #include "poller.h"
 #include "purge.h"
+#include "secret.h"
 #include "metric.h"
 #include "store.h"
 #include "system.h"
@@ -91,6 +91,7 @@ static void use_settings(struct node *n)
 	const struct config *c = &n->config;
 	n->lmtp.recipients_max = (unsigned)c->lmtp_recipients_max;
 	n->imap.plaintext = n->auth.plaintext = (enum login_plaintext)c->login_plaintext;
+	identity_offer_scram(n->identity, c->login_scram);
 	loop_limit(n->loop, &lmtp_protocol, (int)c->lmtp_connections);
 	loop_limit(n->loop, &imap_protocol, (int)c->imap_connections);
 }
@@ -236,7 +237,7 @@ static int open_link(struct node *n)
 	if (r || !list.n)
 		return r;
 	o.listen = list.at[0];
-	r = list.n > 1 ? fail_with(ERR_INVALID, "one address, please") : link_key(n->store->meta, o.key);
+	r = list.n > 1 ? fail_with(ERR_INVALID, "one address, please") : secret_get(n->store->meta, "link.key", o.key);
 	if (!r)
 		r = link_open(&o, &n->link);
 	if (!r)

@@ -23,9 +23,9 @@ def test_start_and_stop(fresh):
     assert stat.S_IMODE(os.stat(fresh.data / 'admin.sock').st_mode) == 0o600
     host, port = fresh.tcp('listen.imap')
     with socket.create_connection((host, port)) as s:
-        assert s.recv(100).startswith(b'* OK')
+        assert s.recv(1000).startswith(b'* OK')
         assert fresh.stop() == 0
-        assert s.recv(100).startswith(b'* BYE')
+        assert s.recv(1000).startswith(b'* BYE')
     assert not (fresh.data / 'run/ports').exists()
     assert not (fresh.data / 'admin.sock').exists()
     assert not (fresh.data / 'run/lmtp').exists()

@@ -15,7 +15,7 @@ def test_greeting_capability_logout(node):
     with connect(node) as m:
         assert m.greeting.startswith(b'* OK [CAPABILITY IMAP4rev1 ')
         words = m.ok('CAPABILITY').lines('CAPABILITY')[0].split()
-        assert {b'IMAP4rev1', b'LITERAL+', b'SASL-IR', b'ID', b'ENABLE', b'AUTH=PLAIN', b'AUTH=LOGIN'} == set(words)
+        assert {b'IMAP4rev1', b'LITERAL+', b'SASL-IR', b'ID', b'ENABLE', b'AUTH=SCRAM-SHA-256', b'AUTH=SCRAM-SHA-1', b'AUTH=PLAIN', b'AUTH=LOGIN'} == set(words)
         assert m.ok('LOGOUT').lines('BYE')
         assert m.ends() == b''
 

@@ -17,9 +17,9 @@
 #include "follow_job.h"
 #include "folder.h"
 #include "link.h"
-#include "link_key.h"
 #include "meta_failing.h"
 #include "nodes.h"
+#include "secret.h"
 #include "service.h"
 #include "store.h"
 #include "stores.h"
@@ -358,8 +358,8 @@ static void a_notice_crosses_the_link(void **state)
 	struct link_stats a, b;
 	struct watch *watch;
 	atomic_int woken = 0;
-	assert_int_equal(link_key(w->store->meta, k), OK);
-	assert_int_equal(link_key(w->store->meta, again), OK);
+	assert_int_equal(secret_get(w->store->meta, "link.key", k), OK);
+	assert_int_equal(secret_get(w->store->meta, "link.key", again), OK);
 	assert_memory_equal(k, again, LINK_KEY);
 	struct link *here = open_link(w->s, 1, k), *there = open_link(w->other, 2, k);
 	change(w->s, 1); /* nobody to tell */

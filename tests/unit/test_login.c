@@ -73,14 +73,19 @@ static void splitting(void **state)
 	}
 }
 
-static int sasl_one(struct sasl *s, struct span mechanism, struct span raw)
+static int sasl_said(struct sasl *s, struct identity *i, struct span mechanism, struct span raw)
 {
 	struct buffer b = { 0 };
-	assert_int_equal(sasl_begin(s, mechanism), OK);
+	assert_int_equal(sasl_begin(s, mechanism, i, NULL), OK);
 	base64_strict_put(&b, raw);
 	int rc = sasl_answer(s, buffer_span(&b));
 	buffer_free(&b);
 	return rc;
+}
+
+static int sasl_one(struct sasl *s, struct span mechanism, struct span raw)
+{
+	return sasl_said(s, NULL, mechanism, raw);
 }
 
 static void sasl_plain(void **state)
@@ -110,21 +115,21 @@ static void sasl_lines(void **state)
 	static char big[SASL_LINE_MAX + 5];
 	struct sasl s;
 	memset(big, 'A', sizeof big - 1);
-	assert_int_equal(sasl_begin(&s, SPAN("CRAM-MD5")), ERR_NOT_FOUND);
-	assert_int_equal(sasl_begin(&s, SPAN("")), ERR_NOT_FOUND);
+	assert_int_equal(sasl_begin(&s, SPAN("CRAM-MD5"), NULL, NULL), ERR_NOT_FOUND);
+	assert_int_equal(sasl_begin(&s, SPAN(""), NULL, NULL), ERR_NOT_FOUND);
 	static const struct { struct span line; int rc; } plain[] = {
 		{ SPAN("*"), ERR_INVALID }, { SPAN("="), ERR_INVALID }, { SPAN(""), ERR_INVALID }, { SPAN("AHUAcA"), ERR_INVALID },
 		{ SPAN("AHUAcA==\r"), ERR_INVALID }, { SPAN("AHUAcA=="), OK }, { SPAN("!!!!"), ERR_INVALID },
 	};
 	for (size_t i = 0; i < COUNT(plain); i++) {
-		assert_int_equal(sasl_begin(&s, SPAN("PLAIN")), OK);
+		assert_int_equal(sasl_begin(&s, SPAN("PLAIN"), NULL, NULL), OK);
 		assert_int_equal(sasl_challenge(&s).n, 0);
 		assert_int_equal(sasl_answer(&s, plain[i].line), plain[i].rc);
 	}
-	assert_int_equal(sasl_begin(&s, SPAN("PLAIN")), OK);
+	assert_int_equal(sasl_begin(&s, SPAN("PLAIN"), NULL, NULL), OK);
 	assert_int_equal(sasl_answer(&s, span_from(big, sizeof big - 1)), ERR_LIMIT);
 
-	assert_int_equal(sasl_begin(&s, SPAN("login")), OK);
+	assert_int_equal(sasl_begin(&s, SPAN("login"), NULL, NULL), OK);
 	assert_true(span_eq(sasl_challenge(&s), SPAN("VXNlcm5hbWU6")));
 	assert_int_equal(sasl_answer(&s, SPAN("dGlt")), SASL_MORE);
 	assert_true(span_eq(sasl_challenge(&s), SPAN("UGFzc3dvcmQ6")));
@@ -375,6 +380,167 @@ static void logins(void **state)
 	buffer_free(&verifiers);
 }
 
+/* The examples of RFC 5802, section 5, and RFC 7677, section 3: password "pencil". */
+static const struct scram_example {
+	enum scram_hash hash;
+	const char *salt, *client_nonce, *nonce, *proof, *v;
+} examples[] = {
+	{ SCRAM_SHA1, "QSXCR+Q6sek8bf92", "fyko+d2lbbFgONRv9qkxdawL", "3rfcNHYJY1ZVvWVs7j", "v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=",
+	  "rmF9pqV8S7suAoZWja4dJRkFsKQ=" },
+	{ SCRAM_SHA256, "W22ZaJ0SNY7soEsUEjb6gQ==", "rOprNGfwEbeRWgbNEkqO", "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0",
+	  "dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=", "6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=" },
+};
+
+static void put_verifier(const struct scram_example *e, struct buffer *out)
+{
+	char salt[32];
+	size_t n;
+	assert_int_equal(base64_strict_get(span_of(e->salt), salt, sizeof salt, &n), OK);
+	assert_int_equal(scram_verifier(e->hash, SPAN("pencil"), span_from(salt, n), 4096, out), OK);
+}
+
+static void scram_examples(void **state)
+{
+	static const struct scram_channel none;
+	for (size_t i = 0; i < COUNT(examples); i++) {
+		const struct scram_example *e = &examples[i];
+		struct scram s;
+		struct buffer verifier = { 0 };
+		char first[200], challenge[200], final[300], v[60];
+		put_verifier(e, &verifier);
+		snprintf(first, sizeof first, "n,,n=user,r=%s", e->client_nonce);
+		snprintf(challenge, sizeof challenge, "r=%s%s,s=%s,i=4096", e->client_nonce, e->nonce, e->salt);
+		snprintf(final, sizeof final, "c=biws,r=%s%s,p=%s", e->client_nonce, e->nonce, e->proof);
+		snprintf(v, sizeof v, "v=%s", e->v);
+		assert_int_equal(scram_first(&s, e->hash, false, &none, span_of(first)), OK);
+		assert_string_equal(s.user, "user");
+		assert_int_equal(scram_challenge(&s, buffer_span(&verifier), span_of(e->nonce)), OK);
+		assert_true(span_eq(span_from(s.reply, s.reply_n), span_of(challenge)));
+		assert_int_equal(scram_final(&s, span_of(final)), OK);
+		assert_true(span_eq(span_from(s.reply, s.reply_n), span_of(v)));
+		for (size_t k = strlen(final) - 28; k < strlen(final) - 5; k += 3) { /* another proof, of the same form */
+			char other = final[k];
+			final[k] = other == 'A' ? 'B' : 'A';
+			assert_int_equal(scram_final(&s, span_of(final)), ERR_DENIED);
+			final[k] = other;
+		}
+		for (size_t k = 0; k < strlen(final); k++) /* cut */
+			assert_int_not_equal(scram_final(&s, span_from(final, k)), OK);
+		buffer_free(&verifier);
+	}
+}
+
+static void scram_first_messages(void **state)
+{
+	static const struct scram_channel none, tls = { .exporter = { "exported", 8 }, .end_point = { "hash", 4 } }, old = { .end_point = { "hash", 4 } };
+	static const struct {
+		const char *in;
+		bool plus;
+		const struct scram_channel *channel;
+		int rc;
+		const char *user, *authorize, *binding;
+	} cases[] = {
+		{ "n,,n=user,r=x", false, &none, OK, "user", "", "" },
+		{ "n,a=other,n=user,r=x", false, &none, OK, "user", "other", "" },
+		{ "n,,n=a=2Cb=3Dc@d,r=x,ext=1", false, &none, OK, "a,b=c@d", "", "" },
+		{ "y,,n=user,r=x", false, &none, OK, "user", "", "" },
+		{ "y,,n=user,r=x", false, &tls, ERR_INVALID },
+		{ "n,,n=user,r=x", false, &tls, OK, "user", "", "" },
+		{ "p=tls-exporter,,n=user,r=x", true, &tls, OK, "user", "", "exported" },
+		{ "p=tls-server-end-point,,n=user,r=x", true, &tls, OK, "user", "", "hash" },
+		{ "p=tls-exporter,,n=user,r=x", true, &old, ERR_INVALID }, { "p=tls-unique,,n=user,r=x", true, &tls, ERR_INVALID },
+		{ "p=,,n=user,r=x", true, &tls, ERR_INVALID }, { "p=tls-exporter,,n=user,r=x", false, &tls, ERR_INVALID },
+		{ "n,,n=user,r=x", true, &tls, ERR_INVALID }, { "y,,n=user,r=x", true, &tls, ERR_INVALID },
+		{ "", false, &none, ERR_INVALID }, { "n", false, &none, ERR_INVALID }, { "n,,", false, &none, ERR_INVALID },
+		{ "n,,n=user", false, &none, ERR_INVALID }, { "n,,n=user,r=", false, &none, ERR_INVALID }, { "n,,n=,r=x", false, &none, ERR_INVALID },
+		{ "n,,r=x,n=user", false, &none, ERR_INVALID }, { "n,,m=must,n=user,r=x", false, &none, ERR_INVALID },
+		{ "n,,n=a=2D,r=x", false, &none, ERR_INVALID }, { "n,,n=a=,r=x", false, &none, ERR_INVALID }, { "n,,n=a=2,r=x", false, &none, ERR_INVALID },
+		{ "n,b=x,n=user,r=x", false, &none, ERR_INVALID }, { "n,a=,n=user,r=x", false, &none, ERR_INVALID },
+		{ "n,,n=user,r=a b", false, &none, ERR_INVALID }, { "N,,n=user,r=x", false, &none, ERR_INVALID }, { "x,,n=user,r=x", false, &none, ERR_INVALID },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct scram s;
+		assert_int_equal(scram_first(&s, SCRAM_SHA256, cases[i].plus, cases[i].channel, span_of(cases[i].in)), cases[i].rc);
+		if (cases[i].rc)
+			continue;
+		assert_string_equal(s.user, cases[i].user);
+		assert_string_equal(s.authorize, cases[i].authorize);
+		assert_true(span_eq(s.binding, span_of(cases[i].binding)));
+	}
+}
+
+static void scram_long_messages(void **state)
+{
+	static const struct scram_channel none;
+	static const struct { size_t user, nonce; int rc; } cases[] = {
+		{ 1, 256, OK }, { 1, 257, ERR_INVALID }, { ADDRESS_MAX - 2, 1, OK }, { ADDRESS_MAX, 1, ERR_INVALID }, { 5000, 1, ERR_INVALID },
+		{ 1, 5000, ERR_INVALID },
+	};
+	struct buffer verifier = { 0 };
+	put_verifier(&examples[1], &verifier);
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct buffer b = { 0 };
+		struct scram s;
+		buffer_puts(&b, "n,,n=");
+		for (size_t k = 0; k < cases[i].user; k++)
+			buffer_putc(&b, 'u');
+		buffer_puts(&b, ",r=");
+		for (size_t k = 0; k < cases[i].nonce; k++)
+			buffer_putc(&b, 'n');
+		assert_int_equal(scram_first(&s, SCRAM_SHA256, false, &none, buffer_span(&b)), cases[i].rc);
+		if (!cases[i].rc)
+			assert_int_equal(scram_challenge(&s, buffer_span(&verifier), SPAN("nonce")), OK);
+		buffer_free(&b);
+	}
+	static const char *const damaged[] = { "", "4096", "4096$", "4096$c2FsdA==$x$y", "x$c2FsdA==$x$y", "4096$$$" };
+	struct scram s;
+	assert_int_equal(scram_first(&s, SCRAM_SHA256, false, &none, SPAN("n,,n=user,r=x")), OK);
+	for (size_t i = 0; i < COUNT(damaged); i++)
+		assert_int_equal(scram_challenge(&s, span_of(damaged[i]), SPAN("nonce")), ERR_CORRUPT);
+	buffer_free(&verifier);
+}
+
+/* An unknown user, and one without a verifier, are answered like others, and always the same. */
+static void claims(void **state)
+{
+	struct fixture *f = *state;
+	struct buffer verifiers = { 0 };
+	struct account a;
+	struct login_pass not_slowed = { .waited = true };
+	assert_int_equal(identity_password_make(f->identity, SPAN("secret"), &verifiers), OK);
+	put_account(f, 3, "alice@example.org", buffer_span(&verifiers));
+	put_account(f, 4, "bob@example.org", SPAN("{PLAIN}two\n"));
+	static const struct { const char *user; bool known, own; } cases[] = {
+		{ "alice", true, true }, { "Alice@EXAMPLE.org", true, true }, { "bob", true, false }, { "nobody", false, false },
+		{ "nobody@elsewhere", false, false }, { "no address", false, false },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++)
+		for (enum scram_hash h = SCRAM_SHA1; h <= SCRAM_SHA256; h++) {
+			struct login_claim c = { 0 }, again = { 0 };
+			struct scram s;
+			static const struct scram_channel none;
+			assert_int_equal(identity_claim(f->identity, span_of(cases[i].user), h, &c), OK);
+			assert_int_equal(identity_claim(f->identity, span_of(cases[i].user), h, &again), OK);
+			assert_int_equal(c.known, cases[i].known);
+			assert_string_equal(c.verifier, again.verifier);
+			assert_int_equal(span_eq(span_of(c.verifier), password_scram(buffer_span(&verifiers), h)), cases[i].own);
+			assert_int_equal(scram_first(&s, h, false, &none, SPAN("n,,n=user,r=x")), OK);
+			assert_int_equal(scram_challenge(&s, span_of(c.verifier), SPAN("nonce")), OK);
+			assert_int_equal(identity_login_proved(f->identity, &c, true, SPAN("::1"), &not_slowed, &a), c.known ? OK : ERR_DENIED);
+			assert_int_equal(identity_login_proved(f->identity, &c, false, SPAN("::1"), &not_slowed, &a), ERR_DENIED);
+		}
+	identity_close(&f->identity); /* another node, or another start, makes up the same */
+	struct login_claim before = { 0 }, after = { 0 };
+	struct identity_options io = { .meta = f->meta, .domain = SPAN("Example.org") };
+	assert_int_equal(identity_open(&io, &f->identity), OK);
+	assert_int_equal(identity_claim(f->identity, SPAN("nobody"), SCRAM_SHA256, &before), OK);
+	identity_close(&f->identity);
+	assert_int_equal(identity_open(&io, &f->identity), OK);
+	assert_int_equal(identity_claim(f->identity, SPAN("nobody"), SCRAM_SHA256, &after), OK);
+	assert_string_equal(before.verifier, after.verifier);
+	buffer_free(&verifiers);
+}
+
 /* What was remembered must not outlive a change. */
 static void changes_count_at_once(void **state)
 {
@@ -449,8 +615,8 @@ static void sasl_logins(void **state)
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct sasl s;
 		struct account a;
-		assert_int_equal(sasl_one(&s, SPAN("PLAIN"), cases[i].in), OK);
-		assert_int_equal(sasl_login(&s, f->identity, SPAN("::1"), &a), cases[i].rc);
+		assert_int_equal(sasl_said(&s, f->identity, SPAN("PLAIN"), cases[i].in), OK);
+		assert_int_equal(sasl_login(&s, SPAN("::1"), &a), cases[i].rc);
 		sasl_end(&s);
 	}
 }
@@ -687,6 +853,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(addresses), cmocka_unit_test(splitting), cmocka_unit_test(sasl_plain), cmocka_unit_test(sasl_lines),
+		cmocka_unit_test(scram_examples), cmocka_unit_test(scram_first_messages), cmocka_unit_test(scram_long_messages), WITH_STORE(claims),
 		cmocka_unit_test(cache), cmocka_unit_test(pool_is_fair), cmocka_unit_test(pool_is_bounded),
 		WITH_STORE(directory), WITH_STORE(logins), WITH_STORE(changes_count_at_once), WITH_STORE(times),
 		WITH_STORE(sasl_logins), WITH_STORE(guard), WITH_STORE(guard_and_known_pairs), WITH_STORE(slowed_logins), WITH_STORE(store_is_down), WITH_STORE(many_threads), WITH_STORE(thousand_wrong_logins),

@@ -182,6 +182,13 @@ static enum conn_next auth_timeout(struct conn *c)
 	return wait(s);
 }
 
+/* Whoever asks has the TLS session, if there is one: nothing to bind to here. */
+static void put_mechanism(void *ctx, const char *name, bool plain, bool plus)
+{
+	if (!plus)
+		buffer_printf(ctx, "MECH\t%s\t%s\n", name, plain ? "plaintext" : "mutual-auth");
+}
+
 static enum conn_next auth_open(struct conn *c)
 {
 	unsigned char cookie[16];
@@ -190,8 +197,9 @@ static enum conn_next auth_open(struct conn *c)
 	if (!s || getrandom(cookie, sizeof cookie, 0) != (ssize_t)sizeof cookie)
 		return CONN_CLOSE;
 	s->conn = c;
-	buffer_printf(&c->out, "VERSION\t1\t2\nMECH\tPLAIN\tplaintext\nMECH\tLOGIN\tplaintext\nSPID\t%d\nCUID\t%lld\nCOOKIE\t",
-		(int)getpid(), (long long)c->id);
+	buffer_puts(&c->out, "VERSION\t1\t2\n");
+	sasl_each(((const struct auth_node *)c->service)->identity, put_mechanism, &c->out);
+	buffer_printf(&c->out, "SPID\t%d\nCUID\t%lld\nCOOKIE\t", (int)getpid(), (long long)c->id);
 	for (size_t i = 0; i < sizeof cookie; i++)
 		buffer_printf(&c->out, "%02x", cookie[i]);
 	buffer_puts(&c->out, "\nDONE\n");

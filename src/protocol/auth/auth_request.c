@@ -51,27 +51,6 @@ static void log_end(const struct auth_request *r, int result, int64_t account)
 		log_quote(user, sizeof user, r->sasl.user), result ? fail_name(result) : "ok");
 }
 
-static int try_login(struct auth_request *r)
-{
-	const struct auth_node *node = r->conn->service;
-	struct account who;
-	int rc = sasl_login(&r->sasl, node->identity, asker(r), &who);
-	r->answer_by = r->answer_by ? r->answer_by : clock_mono() + AUTH_TURN_MAX;
-	if (rc == LOGIN_WAIT && clock_mono() + r->sasl.pass.wait <= r->answer_by)
-		return wait_until(r, r->sasl.pass.wait, try_login);
-	if (rc == LOGIN_WAIT)
-		rc = ERR_LIMIT;
-	log_end(r, rc, rc ? 0 : who.id);
-	if (rc) {
-		r->later = rc != ERR_DENIED;
-		return wait_until(r, AUTH_REFUSAL_US, refuse);
-	}
-	buffer_printf(&r->conn->out, "OK\t%u\tuser=", r->id);
-	auth_put_escaped(&r->conn->out, span_of(who.address));
-	buffer_putc(&r->conn->out, '\n');
-	return REQUEST_DONE;
-}
-
 static int wait_for_answer(struct auth_request *r)
 {
 	struct span challenge = sasl_challenge(&r->sasl);
@@ -81,12 +60,42 @@ static int wait_for_answer(struct auth_request *r)
 	return REQUEST_WAITS;
 }
 
+static int succeed(struct auth_request *r)
+{
+	buffer_printf(&r->conn->out, "OK\t%u\tuser=", r->id);
+	auth_put_escaped(&r->conn->out, span_of(r->who.address));
+	buffer_putc(&r->conn->out, '\n');
+	return REQUEST_DONE;
+}
+
+static int try_login(struct auth_request *r)
+{
+	int rc = sasl_login(&r->sasl, asker(r), &r->who);
+	r->answer_by = r->answer_by ? r->answer_by : clock_mono() + AUTH_TURN_MAX;
+	if (rc == LOGIN_WAIT && clock_mono() + r->sasl.pass.wait <= r->answer_by)
+		return wait_until(r, r->sasl.pass.wait, try_login);
+	if (rc == LOGIN_WAIT)
+		rc = ERR_LIMIT;
+	log_end(r, rc, rc ? 0 : r->who.id);
+	if (rc) {
+		r->later = rc != ERR_DENIED;
+		return wait_until(r, AUTH_REFUSAL_US, refuse);
+	}
+	r->proved = sasl_last(&r->sasl);
+	return r->proved ? wait_for_answer(r) : succeed(r);
+}
+
 int auth_request_answer(struct auth_request *r, struct span line)
 {
+	if (r->proved)
+		return line.n == 0 || span_eq(line, SPAN("=")) ? succeed(r) : refuse(r);
 	int rc = sasl_answer(&r->sasl, line);
 	if (rc == OK)
 		return try_login(r);
-	return rc == SASL_MORE ? wait_for_answer(r) : refuse(r);
+	if (rc == SASL_MORE)
+		return wait_for_answer(r);
+	r->later = rc != ERR_INVALID && rc != ERR_LIMIT;
+	return refuse(r);
 }
 
 /* Text that goes to logs and into look-ups of addresses. */
@@ -112,10 +121,10 @@ int auth_request_begin(struct auth_request *r, struct conn *c, const struct auth
 	keep(r->service, sizeof r->service, ask->service);
 	keep(r->remote, sizeof r->remote, ask->remote);
 	const char *reason = NULL;
-	if (!login_may_be_plain(node->plaintext, ask->secured, is_loopback(r)))
+	if (sasl_begin(&r->sasl, ask->mechanism, node->identity, NULL))
+		reason = "This mechanism is not spoken here";
+	else if (sasl_is_plain(&r->sasl) && !login_may_be_plain(node->plaintext, ask->secured, is_loopback(r)))
 		reason = unprotected;
-	else if (sasl_begin(&r->sasl, ask->mechanism))
-		reason = "Only PLAIN and LOGIN are spoken here";
 	if (!reason)
 		return ask->has_response ? auth_request_answer(r, ask->response) : wait_for_answer(r);
 	auth_put_failure(c, r->id, (struct span){ 0 }, false, reason);

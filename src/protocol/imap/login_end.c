@@ -20,7 +20,7 @@ static void log_login(const struct command *c, const char *event, struct span us
 	         log_quote(text, sizeof text, user), result ? fail_name(result) : "ok");
 }
 
-static enum imap_step enter(struct command *c, const struct account *who, struct span user)
+enum imap_step login_enter(struct command *c, const struct account *who, struct span user)
 {
 	struct imap_session *s = c->session;
 	s->user = span_dup(span_of(who->address));
@@ -58,8 +58,9 @@ static enum imap_step refuse(struct command *c)
 
 static enum imap_step end(struct command *c, int result, const struct account *who, struct span user)
 {
+	struct login_job *job = c->job;
 	if (result == OK)
-		return enter(c, who, user);
+		return job->prove ? job->prove(c, who) : login_enter(c, who, user);
 	log_login(c, "login-failed", user, result);
 	c->result = result;
 	if (result != ERR_DENIED) /* said after the delay too: who asks at once again makes it worse */

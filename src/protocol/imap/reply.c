@@ -3,6 +3,7 @@
 #include "fail.h"
 #include "imap_quote.h"
 #include "log.h"
+#include "sasl.h"
 #include "settings.h"
 #include "tls.h"
 
@@ -139,13 +140,33 @@ static void put_extensions(struct buffer *b, const struct imap_session *s)
 	put_append_limit(b, s);
 }
 
+struct mechanisms {
+	struct buffer *out;
+	bool plain, plus; /* may passwords travel as they are; is there a TLS session to bind to? */
+};
+
+static void put_mechanism(void *ctx, const char *name, bool plain, bool plus)
+{
+	const struct mechanisms *m = ctx;
+	if ((m->plain || !plain) && (m->plus || !plus))
+		buffer_printf(m->out, " AUTH=%s", name);
+}
+
+static void put_mechanisms(struct buffer *b, const struct imap_session *s)
+{
+	struct mechanisms m = { b, session_plaintext(s), s->conn->tls };
+	sasl_each(s->node->identity, put_mechanism, &m);
+	if (!m.plain)
+		buffer_puts(b, " LOGINDISABLED");
+}
+
 void put_capabilities(struct buffer *b, const struct imap_session *s)
 {
 	buffer_puts(b, "IMAP4rev1 LITERAL+ SASL-IR ID ENABLE");
 	if (s->state != STATE_GREETED)
 		put_extensions(b, s);
 	else
-		buffer_puts(b, session_plaintext(s) ? " AUTH=PLAIN AUTH=LOGIN" : " LOGINDISABLED");
+		put_mechanisms(b, s);
 	if (s->state == STATE_GREETED && !s->conn->tls && tls_ready(s->node->tls))
 		buffer_puts(b, " STARTTLS");
 }

@@ -25,6 +25,10 @@ class Failed(Exception):
     """The server does not do what the script says."""
 
 
+class Silent(Failed):
+    """It does not say anything more: nothing that follows can be waited for."""
+
+
 class Skipped(Exception):
     """The server does not have what the script is about."""
 
@@ -64,7 +68,7 @@ class Wire:
         try:
             data = self.sock.recv(65536)
         except socket.timeout:
-            raise Failed(f'the server says nothing for {PATIENCE} s' + (f', after {self.got!r}' if self.got else '')) from None
+            raise Silent(f'the server says nothing for {PATIENCE} s' + (f', after {self.got!r}' if self.got else '')) from None
         except ConnectionError:
             data = b''
         if not data:
@@ -218,13 +222,13 @@ class Expect:
                 got.append(text[2:] if text.startswith('* ') else text)
         except EOFError:
             if last.kind != 'closed':
-                raise Failed('the server closed the connection, ' + self.why(got)) from None
+                raise Silent('the server closed the connection, ' + self.why(got)) from None
             return [g.removeprefix('* ') for g in got]
         got = [g.removeprefix('* ') for g in got]
         if text.startswith('+'):
             if last.kind != '+':
                 session.refused = None
-                raise Failed(f'it asks for more: {text}')
+                raise Silent(f'it asks for more: {text}')
             return got
         self.tagged(session, stage, text, last)
         return got
@@ -246,9 +250,9 @@ class Expect:
             try:
                 text = session.receive()
             except EOFError:
-                raise Failed('the server closed the connection') from None
-            except Failed as e:
-                raise Failed(f'{self.why(session.unjudged)}; {e}') from None
+                raise Silent('the server closed the connection') from None
+            except Silent as e:
+                raise Silent(f'{self.why(session.unjudged)}; {e}') from None
             if not text.startswith('* '):
                 session.refused = text
                 raise Failed(f'too early: {text}')
@@ -469,33 +473,47 @@ def prepare(script, stage):
         stage.said.clear()
 
 
+def play_steps(stage, server):
+    """All of them, also after one that failed, to say all that is wrong at once; what is said after the first may follow from it."""
+    wrong = []
+    for number, step in stage.script.steps:
+        try:
+            play_step(number, step, stage, server)
+        except Failed as e:
+            wrong.append(str(e))
+            if isinstance(e, Silent):
+                break
+    if wrong:
+        raise Failed('\n        '.join(wrong))
+
+
 def play_step(number, step, stage, server):
     """A difference that is noted must be one."""
     expected = getattr(step, 'differs', {}).get(server)
     try:
         step.play(stage)
-    except (Failed, pattern.Malformed) as e:
+    except (Failed, pattern.Malformed, EOFError) as e:
         if not expected:
-            raise Failed(f'{stage.script.path}:{number}: {e}') from None
+            kind = Silent if isinstance(e, (Silent, EOFError)) else Failed
+            raise kind(f'{stage.script.path}:{number}: {str(e) or "the connection ended"}') from None
         return
     if expected:
         raise Failed(f'{stage.script.path}:{number}: {server} does as expected, the script says it differs: {expected}')
 
 
 def play(script, address, user, password, server):
-    """server: the name that differences are noted under. Raises Failed or Skipped. The talk is in the exception's `said`."""
+    """server: the name that differences are noted under. Raises Failed or Skipped; what was said is the exception's `said`."""
     stage = Stage(script, address, user, password)
+    failed = None
     try:
         prepare(script, stage)
-        for number, step in script.steps:
-            play_step(number, step, stage, server)
-    except (Failed, EOFError, pattern.Malformed) as e:
-        if server not in script.differs:
-            failed = e if isinstance(e, Failed) else Failed(f'{script.path}: the connection ended' if isinstance(e, EOFError) else str(e))
-            failed.said = list(stage.said)
-            raise failed from None
-        return
+        play_steps(stage, server)
+    except Failed as e:
+        failed = e
     finally:
         stage.close()
-    if server in script.differs:
+    if failed and server not in script.differs:
+        failed.said = stage.said
+        raise failed
+    if not failed and server in script.differs:
         raise Failed(f'{script.path}: {server} does as expected, the script says it differs: {script.differs[server]}')

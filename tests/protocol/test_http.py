@@ -9,7 +9,7 @@ import time
 import pytest
 from lmtp_client import Lmtp
 from node import PopulatedNode
-from stores import META
+from stores import BLOB, META
 
 
 @pytest.fixture(scope='module')
@@ -74,7 +74,8 @@ def test_metrics_move(node):
     assert moved('perdura_commits_total') >= 1
     if not META:  # a server groups commits by itself
         assert moved('perdura_commit_group_size_sum') >= moved('perdura_commit_group_size_count') >= 1
-    assert moved('perdura_blob_sync_seconds_count') >= 1
+    if not (BLOB or '').startswith('s3:'):  # a small body is a row there
+        assert moved('perdura_blob_sync_seconds_count') >= 1
     assert moved('perdura_imap_replies_total{result="ok"}') >= 3
     assert after['perdura_healthy'] == 1 and after['perdura_meta_bytes'] > 0
     assert after['process_resident_memory_bytes'] > 1e6 and after['process_open_fds'] > 5

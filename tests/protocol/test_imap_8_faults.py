@@ -7,6 +7,7 @@ import time
 import pytest
 from imap_client import Closed, login, mail
 from node import PopulatedNode
+from stores import looks_into_packs
 
 
 @pytest.fixture
@@ -37,6 +38,7 @@ def noise(n):
     return ''.join('%064x\r\n' % rng.getrandbits(256) for _ in range(n // 66))
 
 
+@looks_into_packs
 def test_damaged_bodies(node):
     with login(node, select='INBOX') as m:
         for i in range(3):
@@ -60,6 +62,7 @@ def test_damaged_bodies(node):
         assert m.fetch('4 BODY.PEEK[]')[0][1]['BODY[]'] == new.encode()
 
 
+@looks_into_packs
 def test_damage_in_the_middle_drops_the_connection(node):
     message = mail('large', body=noise(6 << 20)).encode()
     with login(node, select='INBOX') as m:
@@ -79,6 +82,7 @@ def test_damage_in_the_middle_drops_the_connection(node):
         m.ok('FETCH 1 ENVELOPE')
 
 
+@looks_into_packs
 def test_bodies_are_gone_and_come_back(node):
     with login(node, select='INBOX') as m:
         message = mail('s', body=noise(3000))

@@ -24,7 +24,7 @@ struct proxy {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	struct proxy_plan plan;
-	int seen, spoiled, running, generation;
+	int seen, spoiled, running, generation, limit, refused;
 	bool stop, down, frozen;
 };
 
@@ -259,6 +259,14 @@ static void *serve(void *arg)
 
 /* --- The proxy --- */
 
+static void refuse(int fd)
+{
+	char packet[80];
+	size_t n = put_error(packet, sizeof packet, 0, 1040);
+	send_all(fd, packet, n);
+	close(fd);
+}
+
 static void *accept_all(void *arg)
 {
 	struct proxy *p = arg;
@@ -268,14 +276,18 @@ static void *accept_all(void *arg)
 		pthread_mutex_lock(&p->lock);
 		bool stop = p->stop, down = p->down;
 		int generation = p->generation;
-		p->running += ready && !stop && !down;
+		bool full = p->limit && p->running >= p->limit;
+		p->running += ready && !stop && !down && !full;
+		p->refused += ready && !stop && !down && full;
 		pthread_mutex_unlock(&p->lock);
 		if (stop)
 			return NULL;
 		int fd = ready ? accept4(p->listener, NULL, NULL, SOCK_CLOEXEC) : -1;
 		if (down && fd >= 0)
 			close(fd);
-		if (!ready || down)
+		else if (full && fd >= 0)
+			refuse(fd);
+		if (!ready || down || full)
 			continue;
 		struct link *l = calloc(1, sizeof *l);
 		pthread_t t;
@@ -355,6 +367,22 @@ int proxy_spoiled(struct proxy *p)
 {
 	pthread_mutex_lock(&p->lock);
 	int n = p->spoiled;
+	pthread_mutex_unlock(&p->lock);
+	return n;
+}
+
+void proxy_limit(struct proxy *p, int n)
+{
+	pthread_mutex_lock(&p->lock);
+	p->limit = n;
+	p->refused = 0;
+	pthread_mutex_unlock(&p->lock);
+}
+
+int proxy_refused(struct proxy *p)
+{
+	pthread_mutex_lock(&p->lock);
+	int n = p->refused;
 	pthread_mutex_unlock(&p->lock);
 	return n;
 }

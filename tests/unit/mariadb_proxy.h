@@ -42,6 +42,9 @@ void proxy_set(struct proxy *p, struct proxy_plan plan);
 void proxy_down(struct proxy *p, bool down);
 /* New connections are taken and never served, and those that are there stop. */
 void proxy_freeze(struct proxy *p, bool frozen);
+/* Connections beyond the n-th are answered with 1040, as those of a server that has no more; 0: none is. */
+void proxy_limit(struct proxy *p, int n);
+int proxy_refused(struct proxy *p);
 int proxy_spoiled(struct proxy *p);
 
 #endif

@@ -1,8 +1,11 @@
 #include "mariadb_conn.h"
 
 #include <errmsg.h>
+#include <fcntl.h>
 #include <mysqld_error.h>
 #include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "fail.h"
 
@@ -20,6 +23,7 @@ static const struct known {
 	{ ER_SERVER_SHUTDOWN, FAULT_NOT_READY, ERR_CONFLICT, NULL },
 	{ ER_CON_COUNT_ERROR, FAULT_NOT_READY, ERR_CONFLICT, "raise its max_connections, or lower connections= in meta.url" },
 	{ ER_TOO_MANY_USER_CONNECTIONS, FAULT_NOT_READY, ERR_CONFLICT, "raise its max_user_connections, or lower connections= in meta.url" },
+	{ ER_USER_LIMIT_REACHED, FAULT_NOT_READY, ERR_CONFLICT, "raise its MAX_USER_CONNECTIONS, or lower connections= in meta.url" },
 	{ ER_QUERY_INTERRUPTED, FAULT_LOST, ERR_CONFLICT, NULL },
 	{ ER_CONNECTION_KILLED, FAULT_LOST, ERR_CONFLICT, NULL },
 	{ CR_CONNECTION_ERROR, FAULT_LOST, ERR_CONFLICT, NULL },
@@ -69,6 +73,11 @@ enum mariadb_fault mariadb_fault(unsigned error)
 {
 	const struct known *k = look_up(error);
 	return k ? k->fault : error ? FAULT_OTHER : FAULT_NONE;
+}
+
+bool mariadb_is_full(unsigned error)
+{
+	return error == ER_CON_COUNT_ERROR || error == ER_TOO_MANY_USER_CONNECTIONS || error == ER_USER_LIMIT_REACHED;
 }
 
 /* A storage engine hands the system's number on in words. */
@@ -128,7 +137,8 @@ static void set_options(MYSQL *db, const struct mariadb_url *u, const struct mar
 int mariadb_conn_open(const struct mariadb_url *u, size_t host, const struct mariadb_patience *p, struct mariadb_conn *out)
 {
 	const struct mariadb_address *a = &u->address[host];
-	struct mariadb_conn c = { .db = mysql_init(NULL), .host = host };
+	struct mariadb_conn c = { .db = mysql_init(NULL), .host = host, .socket = -1 };
+	*out = (struct mariadb_conn){ 0 };
 	if (!c.db)
 		return fail_with(ERR_UNAVAILABLE, "out of memory");
 	set_options(c.db, u, p);
@@ -140,17 +150,28 @@ int mariadb_conn_open(const struct mariadb_url *u, size_t host, const struct mar
 		int r = fail_with(mariadb_code(c.error, mysql_error(c.db)), "mariadb %s:%u: %s (%u)%s%s", a->host, a->port,
 			mysql_error(c.db), c.error, k && k->advice ? ": " : "", k && k->advice ? k->advice : "");
 		mysql_close(c.db);
+		out->error = c.error;
 		return r;
 	}
+	c.socket = fcntl(mysql_get_socket(c.db), F_DUPFD_CLOEXEC, 0);
 	*out = c;
 	return OK;
 }
 
 void mariadb_conn_close(struct mariadb_conn *c)
 {
-	if (c->db)
-		mysql_close(c->db);
+	if (!c->db)
+		return;
+	mysql_close(c->db);
 	c->db = NULL;
+	if (c->socket >= 0)
+		close(c->socket);
+}
+
+void mariadb_conn_cut(const struct mariadb_conn *c)
+{
+	if (c->socket >= 0)
+		shutdown(c->socket, SHUT_RDWR);
 }
 
 /* --- Statements --- */

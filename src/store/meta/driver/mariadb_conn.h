@@ -24,6 +24,7 @@ enum {
 struct mariadb_conn {
 	struct mariadb_conn *next; /* the pool's */
 	MYSQL *db;
+	int socket;          /* a descriptor of it that is ours: the library closes its own when it likes (mariadb_conn_cut) */
 	size_t host;         /* which of the pool's */
 	bool writes;         /* MARIADB_FOR_WRITING */
 	bool owed;           /* the answer to the end of a transaction was not waited for */
@@ -37,9 +38,11 @@ struct mariadb_patience {
 	bool current; /* reads wait for what other nodes committed before */
 };
 
-/* address and the rest of u need not outlive the call. The password is never told. */
+/* address and the rest of u need not outlive the call. The password is never told. On failure *out holds nothing but error. */
 int mariadb_conn_open(const struct mariadb_url *u, size_t host, const struct mariadb_patience *p, struct mariadb_conn *out);
 void mariadb_conn_close(struct mariadb_conn *c);
+/* From another thread than the one that uses it, and while it is not closed: who waits for an answer finds it lost. */
+void mariadb_conn_cut(const struct mariadb_conn *c);
 
 struct mariadb_answer {
 	MYSQL_RES *rows; /* NULL for a statement that gives none; the caller frees it */
@@ -64,6 +67,8 @@ enum mariadb_fault {
 	FAULT_OTHER,
 };
 enum mariadb_fault mariadb_fault(unsigned error);
+/* The server takes no more connections, and is well. */
+bool mariadb_is_full(unsigned error);
 /* Our code for it. What may be run again is ERR_CONFLICT. */
 int mariadb_code(unsigned error, const char *text);
 /* Sets the detail from what the connection said last, and returns the code. what: which statement, cut. */

@@ -15,7 +15,10 @@
 enum {
 	LOOK_US = 1000 * 1000,     /* between looks at a node */
 	LOOK_SICK_US = 250 * 1000, /* that failed */
-	LOOK_S = 2,                /* it has this long to answer one */
+	LOOK_S = 1,                /* it has this long to answer one */
+	LOOKS = 2,                 /* of which so many fail, one after the other, before nobody waits for it any more */
+	PAUSE_US = 250 * 1000,     /* for a node that takes no more connections; doubled each time */
+	PAUSE_MAX_US = 4000 * 1000,
 	MEASURE_US = 60 * 1000 * 1000,
 	CLOCK_US = 10 * 1000 * 1000, /* so long a look at a node's clock counts */
 };
@@ -28,8 +31,11 @@ struct host {
 	pthread_cond_t freed; /* for those who wait for a connection to it */
 	unsigned waiting;     /* so many */
 	bool started, sick, hurry;
-	struct mariadb_conn *idle;
-	char why[256]; /* it is sick */
+	struct mariadb_conn *idle, *lent;
+	unsigned open;      /* connections to it, idle and lent, and those being made */
+	int64_t pause;      /* it had none left for us: so long we do with those that are open; 0: it takes more */
+	int64_t full_until; /* clock_mono() of when one of us may ask it for another */
+	char why[256]; /* it is sick, or full */
 	int64_t ahead, unsure; /* our clock of its, us */
 	int64_t timed;         /* clock_mono() of when; 0: never */
 };
@@ -41,7 +47,7 @@ struct mariadb_pool {
 	pthread_cond_t change;
 	struct host host[MARIADB_HOSTS];
 	size_t hosts;
-	unsigned open; /* connections, idle and lent, and those being made */
+	unsigned open; /* connections to all of them */
 	bool stop;
 	atomic_uint_fast64_t bytes;
 };
@@ -52,6 +58,32 @@ static void wake_all(struct mariadb_pool *p)
 	pthread_cond_broadcast(&p->change);
 	for (size_t i = 0; i < p->hosts; i++)
 		pthread_cond_broadcast(&p->host[i].freed);
+}
+
+static void count(struct host *h, int by)
+{
+	h->open += (unsigned)by;
+	h->pool->open += (unsigned)by;
+}
+
+static bool is_full(const struct host *h)
+{
+	return h->pause && clock_mono() < h->full_until;
+}
+
+/* One failed to open for that reason. Of many that were tried at the same time the first counts. */
+static void note_full(struct host *h, const char *why)
+{
+	if (!h->pause) {
+		h->pause = PAUSE_US;
+		h->full_until = clock_mono() + PAUSE_US;
+	}
+	snprintf(h->why, sizeof h->why, "%s", why);
+}
+
+static void note_room(struct host *h)
+{
+	h->pause = 0;
 }
 
 static struct timespec moment(int64_t us)
@@ -84,7 +116,7 @@ static struct mariadb_conn *take_old(struct host *h, int64_t since)
 		*at = c->next;
 		c->next = old;
 		old = c;
-		h->pool->open--;
+		count(h, -1);
 	}
 	return old;
 }
@@ -147,12 +179,27 @@ static void measure(struct mariadb_pool *p, struct mariadb_conn *c)
 	mysql_free_result(rows);
 }
 
-static void note_health(struct host *h, bool healthy)
+/* Who waits for it now would wait for MARIADB_ANSWER_S: a node that answers no look will not answer them. */
+static void cut_lent(struct host *h)
 {
-	h->sick = !healthy;
-	if (!healthy)
+	for (struct mariadb_conn *c = h->lent; c; c = c->next)
+		mariadb_conn_cut(c);
+}
+
+/* What a look came to. One that is full is there, and serves the connections that it has. */
+static bool note_health(struct host *h, bool healthy, unsigned error, unsigned *failed)
+{
+	bool full = !healthy && mariadb_is_full(error);
+	*failed = healthy || full ? 0 : *failed + 1;
+	h->sick = *failed;
+	if (full)
+		note_full(h, fail_detail());
+	else if (!healthy)
 		snprintf(h->why, sizeof h->why, "%s", fail_detail());
+	if (*failed >= LOOKS && mariadb_fault(error) == FAULT_LOST)
+		cut_lent(h);
 	wake_all(h->pool);
+	return !*failed;
 }
 
 static void *look_after(void *arg)
@@ -161,6 +208,7 @@ static void *look_after(void *arg)
 	struct mariadb_pool *p = h->pool;
 	struct mariadb_conn c = { 0 };
 	int64_t measured = 0;
+	unsigned failed = 0;
 	pthread_mutex_lock(&p->lock);
 	while (!p->stop) {
 		h->hurry = false;
@@ -173,7 +221,7 @@ static void *look_after(void *arg)
 			measured = clock_mono();
 		}
 		pthread_mutex_lock(&p->lock);
-		note_health(h, healthy);
+		healthy = note_health(h, healthy, c.error, &failed);
 		struct timespec until = moment(clock_mono() + (healthy ? LOOK_US : LOOK_SICK_US));
 		while (!p->stop && !h->hurry && pthread_cond_timedwait(&h->wake, &p->lock, &until) != ETIMEDOUT)
 			;
@@ -191,15 +239,16 @@ static uint64_t weight(const struct mariadb_pool *p, size_t host, int64_t accoun
 	return XXH3_64bits_withSeed(a->host, strlen(a->host), (uint64_t)account * 0x9e3779b97f4a7c15u + a->port);
 }
 
-/* The healthy one that the account likes best: whatever the order in which nodes name the hosts, and when one falls out only
-   its accounts move. NULL: none is. */
+/* The healthy one that the account likes best: whatever the order in which nodes name the hosts, and when one falls out, or has
+   no connection for us, only its accounts move. NULL: none is. */
 static struct host *choose(struct mariadb_pool *p, int64_t account)
 {
 	struct host *best = NULL;
 	uint64_t most = 0;
 	for (size_t i = 0; i < p->hosts; i++) {
 		uint64_t w = weight(p, i, account);
-		if (!p->host[i].sick && (!best || w > most)) {
+		bool serves = !p->host[i].sick && (p->host[i].open || !is_full(&p->host[i]));
+		if (serves && (!best || w > most)) {
 			best = &p->host[i];
 			most = w;
 		}
@@ -221,19 +270,40 @@ static struct mariadb_conn *take_idle(struct host *h, bool writes)
 	return c;
 }
 
-/* Makes room for one more connection: the pool's own, or that of an idle one to another node (*spare, to be closed). */
-static bool make_room(struct mariadb_pool *p, struct mariadb_conn **spare)
+/* Makes room for one more connection: the pool's own, or that of an idle one to another node (*spare, to be closed). Of a node
+   that was full one asks, and the others do with what there is. */
+static bool make_room(struct mariadb_pool *p, struct host *h, struct mariadb_conn **spare)
 {
 	*spare = NULL;
+	if (is_full(h))
+		return false;
 	for (size_t i = 0; p->open >= p->url->connections && i < p->hosts && !*spare; i++)
 		if ((*spare = take_idle(&p->host[i], true))) {
 			(*spare)->next = NULL;
-			p->open--;
+			count(&p->host[i], -1);
 		}
 	if (p->open >= p->url->connections)
 		return false;
-	p->open++;
+	if (h->pause) {
+		h->full_until = clock_mono() + h->pause;
+		h->pause = h->pause < PAUSE_MAX_US / 2 ? h->pause * 2 : PAUSE_MAX_US;
+	}
+	count(h, 1);
 	return true;
+}
+
+static void lend(struct host *h, struct mariadb_conn *c)
+{
+	c->next = h->lent;
+	h->lent = c;
+}
+
+static void take_back(struct host *h, struct mariadb_conn *c)
+{
+	struct mariadb_conn **at = &h->lent;
+	while (*at != c)
+		at = &(*at)->next;
+	*at = c->next;
 }
 
 static void fell_out(struct host *h, const char *why)
@@ -243,20 +313,33 @@ static void fell_out(struct host *h, const char *why)
 	pthread_cond_signal(&h->wake);
 }
 
-/* A new connection; room for it is made. Without the lock. */
-static struct mariadb_conn *open_one(struct mariadb_pool *p, size_t host)
+static void no_connection(struct host *h, unsigned error)
+{
+	count(h, -1);
+	if (mariadb_is_full(error))
+		note_full(h, fail_detail());
+	else
+		fell_out(h, fail_detail());
+	wake_all(h->pool);
+}
+
+/* A new connection, lent; room for it is made. Without the lock. */
+static struct mariadb_conn *open_one(struct mariadb_pool *p, struct host *h)
 {
 	static const struct mariadb_patience usual = { MARIADB_CONNECT_S, MARIADB_ANSWER_S, true };
-	struct mariadb_conn *c = calloc(1, sizeof *c);
-	if (c && !mariadb_conn_open(p->url, host, &usual, c))
-		return c;
-	free(c);
+	struct mariadb_conn *c = calloc(1, sizeof *c), none = { 0 };
+	bool good = c && !mariadb_conn_open(p->url, h->at, &usual, c);
 	pthread_mutex_lock(&p->lock);
-	p->open--;
-	fell_out(&p->host[host], fail_detail());
-	wake_all(p);
+	if (good) {
+		note_room(h);
+		lend(h, c);
+	} else {
+		no_connection(h, (c ? c : &none)->error);
+	}
 	pthread_mutex_unlock(&p->lock);
-	return NULL;
+	if (!good)
+		free(c);
+	return good ? c : NULL;
 }
 
 /* True when something changed before the time was up: for who waits for that host, or (NULL) for any. */
@@ -281,25 +364,36 @@ static void wake_one(struct mariadb_pool *p, struct host *h)
 
 static int none_left(const struct mariadb_pool *p, const struct host *h)
 {
+	if (h && h->pause)
+		return fail_with(ERR_UNAVAILABLE, "no connection was free for %d s: %s", MARIADB_WAIT_S, h->why);
 	if (h)
 		return fail_with(ERR_UNAVAILABLE, "mariadb: all %u connections were busy for %d s (connections= in meta.url)",
 			p->url->connections, MARIADB_WAIT_S);
 	return fail_with(ERR_UNAVAILABLE, "mariadb: no database node answers: %s", p->host[0].why);
 }
 
-/* Under the lock: an idle connection, or the host for a new one. */
+/* When the first that is full may be asked again, if that is before `until`. */
+static int64_t next_try(const struct mariadb_pool *p, int64_t until)
+{
+	for (size_t i = 0; i < p->hosts; i++)
+		if (is_full(&p->host[i]) && p->host[i].full_until < until)
+			until = p->host[i].full_until;
+	return until;
+}
+
+/* Under the lock: an idle connection, lent, or the host for a new one. */
 static int find(struct mariadb_pool *p, int64_t account, bool writes, int64_t until, struct mariadb_conn **out,
-	struct mariadb_conn **spare, size_t *host)
+	struct mariadb_conn **spare, struct host **host)
 {
 	for (;;) {
-		struct host *h = choose(p, account);
-		if (h)
-			*host = h->at;
-		if (h && (*out = take_idle(h, writes)))
+		struct host *h = *host = choose(p, account);
+		if (h && (*out = take_idle(h, writes))) {
+			lend(h, *out);
 			return OK;
-		if (h && make_room(p, spare))
+		}
+		if (h && make_room(p, h, spare))
 			return OK;
-		if (!wait_for_change(p, h, until))
+		if (!wait_for_change(p, h, next_try(p, until)) && clock_mono() >= until)
 			return none_left(p, h);
 	}
 }
@@ -307,15 +401,15 @@ static int find(struct mariadb_pool *p, int64_t account, bool writes, int64_t un
 static int take_once(struct mariadb_pool *p, int64_t account, bool writes, int64_t until, struct mariadb_conn **out)
 {
 	struct mariadb_conn *c = NULL, *spare = NULL;
-	size_t host = 0;
+	struct host *h = NULL;
 	pthread_mutex_lock(&p->lock);
-	int r = find(p, account, writes, until, &c, &spare, &host);
+	int r = find(p, account, writes, until, &c, &spare, &h);
 	pthread_mutex_unlock(&p->lock);
 	close_all(spare);
 	if (r)
 		return r;
 	if (!c)
-		c = open_one(p, host);
+		c = open_one(p, h);
 	if (c && !mariadb_settle(c))
 		mariadb_pool_give(p, &c, FAULT_LOST);
 	*out = c;
@@ -344,6 +438,7 @@ void mariadb_pool_give(struct mariadb_pool *p, struct mariadb_conn **pc, enum ma
 	struct host *h = &p->host[c->host];
 	bool bad = fault == FAULT_LOST || fault == FAULT_NOT_READY;
 	pthread_mutex_lock(&p->lock);
+	take_back(h, c);
 	c->idle_since = clock_mono();
 	c->next = h->idle;
 	h->idle = c;

@@ -131,7 +131,7 @@ static int try_once(struct mariadb_runner *m, struct attempt *a, bool writes, me
 	struct mariadb_txn t;
 	begin(&t, m, writes);
 	int r = meta_txn_call(&t.base, fn, arg);
-	if (!r && mariadb_txn_wrote(&t))
+	if (!r && writes && (t.begun || mariadb_txn_wrote(&t))) /* also what found all done already: it may be seen and on no disk yet */
 		r = commit(&t, a->id, COMMITTED);
 	else if (!r)
 		end_reading(&t);
@@ -177,13 +177,13 @@ static int read_state(struct mariadb_runner *m, const struct attempt *a, enum st
 	return r;
 }
 
-static int put_fence(struct mariadb_runner *m, const struct attempt *a)
+static int put_fence(struct mariadb_runner *m, const struct attempt *a, int64_t id)
 {
 	struct mariadb_txn t;
 	begin(&t, m, true);
 	t.account = a->account;
 	t.named = true;
-	int r = commit(&t, a->id, FENCE);
+	int r = commit(&t, id, FENCE);
 	mariadb_txn_free(&t);
 	return r;
 }
@@ -196,14 +196,17 @@ static int count_end(struct mariadb_runner *m, enum end e, int r)
 	return r;
 }
 
-/* OK: it was committed. META_AGAIN: it never will be. */
+/* OK: it was committed. META_AGAIN: it never will be. A commit that is seen may not be on any disk yet, where the node that was to
+   answer died: it is behind another's, as a node writes what it commits in order. */
 static int close_end(struct mariadb_runner *m, struct attempt *a)
 {
-	enum state state = FENCE;
 	for (struct attempt fence = { .began = clock_mono() }; !time_is_up(&fence); fence.tries++) {
-		int r = put_fence(m, a);
+		enum state state = FENCE;
+		int r = put_fence(m, a, a->id);
 		if (r == ID_TAKEN)
 			r = read_state(m, a, &state);
+		if (!r && state == COMMITTED)
+			r = put_fence(m, a, new_id(m));
 		if (!r)
 			return count_end(m, state == COMMITTED ? END_COMMITTED : END_FENCED, state == COMMITTED ? OK : META_AGAIN);
 		back_off(&fence);

@@ -12,7 +12,11 @@
  * Each transaction writes a row `commit_id` under an id that was chosen before its first try. Where the end is open, a transaction
  * of its own writes a row of the same id, the fence: one of the two can be committed, never both. If the fence is, the
  * transaction runs again under a new id; if the id is taken, it was committed. The fence is repeated, on whatever node answers,
- * until that is known or time is up. */
+ * until that is known or time is up.
+ *
+ * A server shows what is committed before its log is written, and when all nodes die at that moment, nobody has it. So nothing is
+ * answered on what was only seen: behind a commit that the fence found, and behind a transaction that found nothing left to change,
+ * a row of commit_id is committed. */
 #ifndef MARIADB_RUN_H
 #define MARIADB_RUN_H
 

@@ -138,6 +138,14 @@ static bool take_modseq(struct parser *p, struct imap_search *s)
 	return imap_number64(p->a, &s->number);
 }
 
+static bool take_uids(struct parser *p, struct imap_search *s)
+{
+	if (!imap_take(p->a, '$'))
+		return imap_set(p->a, &s->set);
+	s->op = SEARCH_RESULT;
+	return true;
+}
+
 static bool take_children(struct parser *p, struct imap_search *s, int n)
 {
 	struct imap_search **to = &s->child;
@@ -164,7 +172,7 @@ static bool take_argument(struct parser *p, const struct key *k, struct imap_sea
 	case SECONDS:
 		return imap_number64(a, &s->number) && (s->number > 0 || imap_bad(a, "an age in seconds expected"));
 	case SET:
-		return imap_set(a, &s->set);
+		return take_uids(p, s);
 	case KEYWORD:
 		return take_keyword(p, s);
 	case MODSEQ:

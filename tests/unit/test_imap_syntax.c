@@ -731,7 +731,7 @@ static void search_returns(void **state)
 		{ "RETURN (SAVE PARTIAL -1:-5 COUNT) ALL", 56, false }, { "RETURN (PARTIAL) ALL", -1 }, { "RETURN (PARTIAL 1) ALL", -1 },
 		{ "RETURN (PARTIAL 0:1) ALL", -1 }, { "RETURN (PARTIAL -1:5) ALL", -1 }, { "RETURN (PARTIAL 1:-5) ALL", -1 },
 		{ "RETURN (PARTIAL 1:*) ALL", -1 }, { "RETURN (PARTIAL 1:2 PARTIAL 3:4) ALL", -1 }, { "RETURN (PARTIAL 1:2 ALL) ALL", -1 },
-		{ "RETURN (PARTIAL 1:4294967296) ALL", -1 }, { "$,1", -1 }, { "$$", -1 }, { "1:$", -1 }, { "UID $", -1 },
+		{ "RETURN (PARTIAL 1:4294967296) ALL", -1 }, { "$,1", -1 }, { "$$", -1 }, { "1:$", -1 }, { "UID $", 0, false }, { "UID $,1", -1 },
 		{ "OR $ (SAVEDBEFORE 1-Jan-2020 SAVEDON 2-Feb-2021 SAVEDSINCE \"3-Mar-2022\" SAVEDATESUPPORTED)", 0, false },
 		{ "SAVEDBEFORE", -1 }, { "SAVEDON x", -1 },
 		{ "RETURN (MIN ALL", -1 }, { "CHARSET UTF-8 RETURN (MIN) ALL", -1 }, { "RETURN (MIN) RETURN (MAX) ALL", -1 },

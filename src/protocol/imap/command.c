@@ -46,9 +46,11 @@ static const struct command_entry commands[] = {
 	{ "SELECT", cmd_select, LOGGED_IN, COMMAND_NO_NEWS },
 	{ "STARTTLS", cmd_starttls, STATE_GREETED, COMMAND_NO_NEWS },
 	{ "SETQUOTA", cmd_setquota, LOGGED_IN, 0 },
+	{ "SORT", cmd_sort, STATE_SELECTED, COMMAND_UID | COMMAND_NUMBERS },
 	{ "STATUS", cmd_status, LOGGED_IN, 0 },
 	{ "STORE", cmd_store, STATE_SELECTED, COMMAND_UID | COMMAND_NUMBERS },
 	{ "SUBSCRIBE", cmd_subscribe, LOGGED_IN, 0 },
+	{ "THREAD", cmd_thread, STATE_SELECTED, COMMAND_UID | COMMAND_NUMBERS },
 	{ "UNSELECT", cmd_unselect, STATE_SELECTED, COMMAND_NO_NEWS },
 	{ "UNSUBSCRIBE", cmd_unsubscribe, LOGGED_IN, 0 },
 };

@@ -122,9 +122,11 @@ enum imap_step cmd_search(struct command *c);
 enum imap_step cmd_select(struct command *c);
 enum imap_step cmd_starttls(struct command *c);
 enum imap_step cmd_setquota(struct command *c);
+enum imap_step cmd_sort(struct command *c);
 enum imap_step cmd_status(struct command *c);
 enum imap_step cmd_store(struct command *c);
 enum imap_step cmd_subscribe(struct command *c);
+enum imap_step cmd_thread(struct command *c);
 enum imap_step cmd_unselect(struct command *c);
 enum imap_step cmd_unsubscribe(struct command *c);
 

@@ -44,7 +44,7 @@ void uidmap_cache_free(struct uidmap_cache **cp)
 
 struct uidmap *uidmap_new(uint32_t n)
 {
-	struct uidmap *m = malloc(sizeof *m + (size_t)n * sizeof m->uid[0]);
+	struct uidmap *m = malloc(sizeof *m + (size_t)n * sizeof m->own[0]);
 	if (!m) {
 		fail_with(ERR_UNAVAILABLE, "no memory for %u UIDs", n);
 		return NULL;
@@ -52,6 +52,20 @@ struct uidmap *uidmap_new(uint32_t n)
 	atomic_init(&m->refs, 1);
 	m->change = 0;
 	m->n = 0;
+	m->uid = m->own;
+	m->like = NULL;
+	return m;
+}
+
+/* The UIDs of old, which is not copied, at another change. */
+static struct uidmap *uidmap_like(struct uidmap *old)
+{
+	struct uidmap *m = uidmap_new(0);
+	if (!m)
+		return NULL;
+	m->like = uidmap_ref(old->like ? old->like : old);
+	m->uid = old->uid;
+	m->n = old->n;
 	return m;
 }
 
@@ -63,9 +77,12 @@ struct uidmap *uidmap_ref(struct uidmap *m)
 
 void uidmap_unref(struct uidmap **m)
 {
-	if (*m && atomic_fetch_sub(&(*m)->refs, 1) == 1)
-		free(*m);
+	struct uidmap *u = *m;
 	*m = NULL;
+	if (!u || atomic_fetch_sub(&u->refs, 1) != 1)
+		return;
+	uidmap_unref(&u->like); /* which is like no other */
+	free(u);
 }
 
 uint32_t uidmap_lower(const struct uidmap *m, uint32_t uid)
@@ -222,11 +239,13 @@ static int compare_uids(const void *a, const void *b)
 }
 
 /* old without gone, then more. */
-static struct uidmap *merge(const struct uidmap *old, struct buffer *gone, const struct buffer *more)
+static struct uidmap *merge(struct uidmap *old, struct buffer *gone, const struct buffer *more)
 {
 	size_t n_gone = gone->n / sizeof(uint32_t), n_more = more->n / sizeof(uint32_t), g = 0;
 	uint32_t n_old = old ? old->n : 0;
 	uint32_t *dead = (uint32_t *)(void *)gone->p;
+	if (old && !n_gone && !n_more)
+		return uidmap_like(old);
 	struct uidmap *m = uidmap_new(n_old + (uint32_t)n_more);
 	if (!m)
 		return NULL;

@@ -11,7 +11,9 @@ struct uidmap {
 	atomic_int refs;
 	int64_t change; /* the mailbox's change it shows */
 	uint32_t n;
-	uint32_t uid[];
+	uint32_t *uid;        /* own, or that of: */
+	struct uidmap *like;  /* an earlier state with the same UIDs; or NULL */
+	uint32_t own[];
 };
 
 struct uidmap_cache;

@@ -20,6 +20,7 @@ static const struct name {
 	{ { "THREADID", 8 }, FETCH_THREADID, SECTION_ALL, true },
 	{ { "RFC822.SIZE", 11 }, FETCH_RFC822_SIZE, SECTION_ALL, true },
 	{ { "SAVEDATE", 8 }, FETCH_SAVEDATE, SECTION_ALL, true },
+	{ { "PREVIEW", 7 }, FETCH_PREVIEW, SECTION_ALL, true },
 	{ { "RFC822", 6 }, FETCH_RFC822, SECTION_ALL, false },
 	{ { "RFC822.HEADER", 13 }, FETCH_RFC822_HEADER, SECTION_HEADER, true },
 	{ { "RFC822.TEXT", 11 }, FETCH_RFC822_TEXT, SECTION_TEXT, false },
@@ -185,6 +186,18 @@ static bool take_partial(struct imap_args *a, struct imap_fetch_item *item)
 	return true;
 }
 
+/* PREVIEW (LAZY). Behind a PREVIEW alone, the modifiers of FETCH are in parentheses too. */
+static bool take_lazy(struct imap_args *a, struct imap_fetch_item *item)
+{
+	struct imap_args ahead = *a;
+	if (item->kind != FETCH_PREVIEW || !imap_peek(a, ' ') || !imap_sp(&ahead) || !imap_take(&ahead, '(') ||
+	    !imap_take_word(&ahead, SPAN("LAZY")))
+		return true;
+	item->lazy = true;
+	*a = ahead;
+	return imap_take(a, ')') || imap_bad(a, "PREVIEW (LAZY) expected");
+}
+
 static const struct name *find_name(struct span word)
 {
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -208,7 +221,7 @@ static bool take_item(struct imap_args *a, struct items *l)
 	if (!name)
 		return imap_bad(a, "no such item to fetch");
 	*item = (struct imap_fetch_item){ .kind = name->kind, .peek = name->peek, .section.text = name->text };
-	return true;
+	return take_lazy(a, item);
 }
 
 /* *took stays false when the next word is no macro. */

@@ -1,4 +1,4 @@
-/* What FETCH asks for (RFC 3501, 6.4.5; RFC 7162, 8474, 8514, 9394). */
+/* What FETCH asks for (RFC 3501, 6.4.5; RFC 7162, 8474, 8514, 8970, 9394). */
 #ifndef IMAP_FETCH_H
 #define IMAP_FETCH_H
 
@@ -23,6 +23,7 @@ enum imap_fetch_kind {
 	FETCH_THREADID,
 	FETCH_RFC822_SIZE,
 	FETCH_SAVEDATE, /* RFC 8514 */
+	FETCH_PREVIEW,  /* RFC 8970 */
 	/* These return bytes; `section` says which. The RFC822 ones are old names for a section. */
 	FETCH_RFC822,
 	FETCH_RFC822_HEADER,
@@ -50,6 +51,7 @@ struct imap_section {
 struct imap_fetch_item {
 	enum imap_fetch_kind kind;
 	bool peek;    /* does not set \Seen */
+	bool lazy;    /* of PREVIEW: not if it is any trouble */
 	bool partial; /* <offset.length> */
 	uint32_t offset, length;
 	struct imap_section section;

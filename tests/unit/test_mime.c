@@ -6,6 +6,7 @@
 #include "mime_date.h"
 #include "mime_scan.h"
 #include "mime_summary.h"
+#include "preview.h"
 #include "mime_text.h"
 #include "rfc2047.h"
 
@@ -468,10 +469,45 @@ static void finds(void **state)
 	assert_false(text_contains(SPAN(""), SPAN("x")));
 }
 
+static void previews(void **state)
+{
+	static const struct { const char *type, *charset; enum mime_encoding encoding; const char *in, *out; } cases[] = {
+		{ "text/plain", "", MIME_7BIT, "", "" }, { "text/plain", "", MIME_7BIT, "  Hello,\r\n\r\n\tyou  there \r\n", "Hello, you there" },
+		{ "text/plain", "", MIME_7BIT, "> quoted\r\n> more\r\nanswer\r\n>end", "answer" }, { "text/plain", "", MIME_7BIT, "a > b\r\n", "a > b" },
+		{ "text/plain", "utf-8", MIME_QP, "Gr=C3=BC=\r\n=C3=9Fe", "Gr\xc3\xbc\xc3\x9f" "e" },
+		{ "text/plain", "iso-8859-1", MIME_8BIT, "\xe4", "\xc3\xa4" }, { "text/plain", "", MIME_BASE64, "SGVsbG8=", "Hello" },
+		{ "text/plain", "", MIME_7BIT, "a\x01\x7f" "b\xe2\x80\x8b" "c\xc2\xa0" "d", "a bc d" }, { "text/plain", "", MIME_7BIT, "<b>&amp;", "<b>&amp;" },
+		{ "text/html", "", MIME_7BIT, "<html><head><title>No</title><style>p { }</style></head><body><p>Hi&nbsp;<b>you</b>&#33;</p><!-- no > -->x</body>",
+		  "Hi you ! x" },
+		{ "text/html", "", MIME_7BIT, "a&lt;b&GT;c&quot;&unknown;&#x;&#55296;&#1114112;&", "a<b>c\"&unknown;&#x; &#1114112;&" },
+		{ "text/html", "", MIME_7BIT, "<style>never ends", "" }, { "text/html", "", MIME_7BIT, "a<b", "a" }, { "text/html", "", MIME_7BIT, "a<!-- b", "a" },
+		{ "text/html", "", MIME_7BIT, "<script>1 </scrip> 2</script>b", "b" },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct mime_summary_part p = { .type = span_of(cases[i].type), .charset = span_of(cases[i].charset), .encoding = cases[i].encoding };
+		struct buffer b = { 0 };
+		preview_put(&p, span_of(cases[i].in), &b);
+		if (!span_eq(buffer_span(&b), span_of(cases[i].out)))
+			fail_msg("%s: got '%.*s'", cases[i].in, SPAN_ARG(buffer_span(&b)));
+		buffer_free(&b);
+	}
+	char many[4 * PREVIEW_MAX];
+	struct mime_summary_part p = { .type = SPAN("text/plain") };
+	struct buffer b = { 0 };
+	for (size_t i = 0; i < sizeof many; i += 4)
+		memcpy(many + i, "\xc3\xa4x ", 4);
+	preview_put(&p, span_from(many, sizeof many), &b);
+	size_t characters = 0;
+	for (size_t i = 0; i < b.n; i++)
+		characters += ((unsigned char)b.p[i] & 0xc0) != 0x80;
+	assert_true(characters <= PREVIEW_MAX && characters > PREVIEW_MAX - 5);
+	buffer_free(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(header_fields), cmocka_unit_test(sections), cmocka_unit_test(structures),
+		cmocka_unit_test(previews), cmocka_unit_test(header_fields), cmocka_unit_test(sections), cmocka_unit_test(structures),
 		cmocka_unit_test(envelopes), cmocka_unit_test(addresses), cmocka_unit_test(dates),
 		cmocka_unit_test(limits), cmocka_unit_test(attachments_and_dates), cmocka_unit_test(fields_block),
 		cmocka_unit_test(damaged_summaries), cmocka_unit_test(encoded_words),

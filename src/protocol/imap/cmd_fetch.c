@@ -6,6 +6,7 @@
 #include "fail.h"
 #include "fetch_section.h"
 #include "imap_date.h"
+#include "imap_quote.h"
 #include "modseq.h"
 #include "names.h"
 #include "news.h"
@@ -26,6 +27,8 @@ struct fetch {
 	size_t item;
 	struct section_source source;
 	struct section_run run;
+	struct buffer preview;
+	bool no_preview;     /* it is trouble to make one */
 	int trouble;         /* why some message could not be sent */
 };
 
@@ -41,6 +44,7 @@ static void end_fetch(struct command *c)
 	struct fetch *f = c->job;
 	section_source_close(&f->source);
 	ahead_drop(&f->ahead);
+	buffer_free(&f->preview);
 	arena_free(&f->memory);
 	free(f->changed);
 }
@@ -56,7 +60,7 @@ static enum view_depth depth_of(const struct imap_fetch *what)
 		case FETCH_MODSEQ: case FETCH_EMAILID: case FETCH_THREADID: case FETCH_SAVEDATE:
 			break;
 		default:
-			if (fetch_item_has_bytes(&what->items[i]))
+			if (fetch_item_has_bytes(&what->items[i]) || what->items[i].kind == FETCH_PREVIEW)
 				return VIEW_PLACES;
 			depth = VIEW_SUMMARIES;
 		}
@@ -143,6 +147,12 @@ static void put_simple(struct command *c, struct fetch *f, const struct imap_fet
 	case FETCH_RFC822_SIZE:
 		buffer_put_u64(b, e->size);
 		break;
+	case FETCH_PREVIEW:
+		if (f->no_preview)
+			buffer_puts(b, "NIL");
+		else
+			imap_put_string(b, buffer_span(&f->preview));
+		break;
 	case FETCH_SAVEDATE:
 		imap_date_time_put(b, e->saved);
 		break;
@@ -161,14 +171,29 @@ static void put_simple(struct command *c, struct fetch *f, const struct imap_fet
 	}
 }
 
+/* Where it is to be no trouble and is some, there is none. */
+static int make_preview(struct fetch *f, const struct imap_fetch_item *item)
+{
+	buffer_reset(&f->preview);
+	int rc = section_preview(&f->source, &f->preview);
+	f->no_preview = rc != OK;
+	return item->lazy ? OK : rc;
+}
+
+static int prepare_item(struct fetch *f, const struct imap_fetch_item *item)
+{
+	if (item->kind == FETCH_PREVIEW)
+		return make_preview(f, item);
+	return fetch_item_has_bytes(item) ? section_prepare(&f->source, item) : OK;
+}
+
 /* Everything that may fail is done before the first byte of the entry is written. */
 static int begin_entry(struct command *c, struct fetch *f, struct entry *e)
 {
 	f->source = (struct section_source){ .service = c->session->node->service, .entry = e, .n = f->n - f->i, .ahead = &f->ahead };
 	int rc = f->walk.depth >= VIEW_SUMMARIES ? mime_summary_open(e->summary, &f->source.summary) : OK;
 	for (size_t i = 0; !rc && i < f->what.n; i++)
-		if (fetch_item_has_bytes(&f->what.items[i]))
-			rc = section_prepare(&f->source, &f->what.items[i]);
+		rc = prepare_item(f, &f->what.items[i]);
 	if (rc)
 		return rc;
 	buffer_puts(c->out, "* ");

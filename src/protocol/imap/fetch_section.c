@@ -2,6 +2,7 @@
 
 #include "fail.h"
 #include "log.h"
+#include "preview.h"
 
 enum {
 	HEADER_MAX = 1 << 20, /* bytes of a header that are looked through for selected fields */
@@ -194,6 +195,26 @@ enum imap_step section_pump(struct command *c, struct section_source *s, struct 
 	}
 	run->active = false;
 	return IMAP_DONE;
+}
+
+int section_preview(struct section_source *s, struct buffer *out)
+{
+	struct mime_summary_part p;
+	struct buffer body = { 0 };
+	struct span piece;
+	int rc = OK;
+	if (!preview_part(&s->summary, &p))
+		return OK;
+	uint64_t end = p.body_end - p.body_start > PREVIEW_BYTES ? p.body_start + PREVIEW_BYTES : p.body_end;
+	for (uint64_t at = p.body_start; !rc && at < end; at += piece.n)
+		if ((rc = read_at(s, at, &piece)) == OK) {
+			piece = span_sub(piece, 0, (size_t)(end - at));
+			buffer_put_span(&body, piece);
+		}
+	if (!rc)
+		preview_put(&p, buffer_span(&body), out);
+	buffer_free(&body);
+	return rc;
 }
 
 void section_source_close(struct section_source *s)

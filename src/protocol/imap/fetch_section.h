@@ -37,6 +37,8 @@ int section_begin(struct section_source *s, const struct imap_fetch_item *item, 
 enum imap_step section_pump(struct command *c, struct section_source *s, struct section_run *run);
 /* What was begun cannot be ended rightly any more: a log line, and IMAP_CLOSE. */
 enum imap_step section_broken(struct command *c, const struct section_source *s, int rc);
+/* The message's preview (preview.h); empty when it has no text. Fails as section_prepare() does. */
+int section_preview(struct section_source *s, struct buffer *out);
 void section_source_close(struct section_source *s);
 
 #endif

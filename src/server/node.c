@@ -26,6 +26,7 @@
 #include "metric.h"
 #include "store.h"
 #include "system.h"
+#include "tally.h"
 
 #define PACKER_EVERY_US (10 * SECOND_US)
 
@@ -90,6 +91,7 @@ static void use_settings(struct node *n)
 {
 	const struct config *c = &n->config;
 	n->lmtp.recipients_max = (unsigned)c->lmtp_recipients_max;
+	n->imap.user_max = (unsigned)c->imap_connections_user;
 	n->imap.plaintext = n->auth.plaintext = (enum login_plaintext)c->login_plaintext;
 	identity_offer_scram(n->identity, c->login_scram);
 	loop_limit(n->loop, &lmtp_protocol, (int)c->lmtp_connections);
@@ -209,7 +211,9 @@ static int open_listeners(struct node *n)
 	n->lmtp = (struct lmtp_node){ .service = n->service, .identity = n->identity, .host = n->host,
 		.tls = n->tls, .metrics = n->metrics };
 	n->imap = (struct imap_node){ .service = n->service, .identity = n->identity, .host = n->host,
-		.version = PERDURA_VERSION, .tls = n->tls, .metrics = n->metrics };
+		.version = PERDURA_VERSION, .tls = n->tls, .metrics = n->metrics, .tally = tally_new() };
+	if (!n->imap.tally)
+		return fail_with(ERR_UNAVAILABLE, "no memory");
 	n->auth = (struct auth_node){ .identity = n->identity };
 	n->http = (struct http_node){ node_routes, NODE_ROUTES, n };
 	n->socketmap = (struct socketmap_node){ n->identity };
@@ -340,6 +344,7 @@ static int close_all(struct node *n)
 	admin_close(&n->admin);
 	health_stop(&n->health);
 	loop_close(&n->loop);
+	tally_free(&n->imap.tally);
 	tls_free(&n->tls);
 	close_stores(n);
 	metrics_free(&n->metrics);

@@ -1,9 +1,12 @@
 """Settings of login, what history keeps of a client, and a flood of nearly right commands: nobody else notices."""
+import base64
 import random
+import socket
+import time
 
 import pytest
-from imap_client import Closed, connect, folder, login, mail
-from node import PASSWORD, PopulatedNode, quickest
+from imap_client import Closed, Imap, connect, folder, login, mail
+from node import PASSWORD, PopulatedNode, quickest, wait_until
 
 MESSAGE = mail().encode()
 COMMANDS = [c.encode() if isinstance(c, str) else c for c in (
@@ -70,6 +73,39 @@ def test_flood_without_reading(node):
 def resident(node):
     with open(f'/proc/{node.process.pid}/status') as f:
         return int(next(line for line in f if line.startswith('VmRSS')).split()[1])
+
+
+def outer_address():
+    """One of this machine that is not loopback."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        try:
+            s.connect(('192.0.2.1', 9))
+        except OSError:
+            pytest.skip('this machine has no address beside loopback')
+        return s.getsockname()[0]
+
+
+def test_sessions_of_one_user(tmp_path):
+    outer = outer_address()
+    with PopulatedNode(tmp_path, login_plaintext='always', listen_imap=f'{outer}:0,127.0.0.1:0', imap_connections_user=3) as n:
+        ports = [a.rpartition(':') for a in n.ports['listen.imap'].split(',')]
+        far, near = [(host, int(port)) for host, _, port in ports]
+        sessions = [Imap(far, n.user) for _ in range(3)]
+        with Imap(far) as m:
+            for _ in range(2):  # no wrong password: it is answered at once, and may be tried again
+                began = time.monotonic()
+                m.no(f'LOGIN {n.user} "{PASSWORD}"', 'LIMIT')
+                m.no('AUTHENTICATE PLAIN ' + base64.b64encode(f'\0{n.user}\0{PASSWORD}'.encode()).decode(), 'LIMIT')
+                assert time.monotonic() - began < 1.5
+            m.bad('SELECT INBOX')
+            m.ok(f'LOGIN {n.other} "{PASSWORD}"')
+        with Imap(near, n.user), Imap(near, n.user), Imap(near, n.user), Imap(near, n.user):
+            pass
+        sessions.pop().close()
+        sessions.pop().ok('LOGOUT')
+        with Imap(far) as m, Imap(far) as other:
+            wait_until(lambda: m.ask(f'LOGIN {n.user} "{PASSWORD}"').status == 'OK')
+            wait_until(lambda: other.ask(f'LOGIN {n.user} "{PASSWORD}"').status == 'OK')
 
 
 def test_plaintext_never(tmp_path):

@@ -13,6 +13,7 @@
 #include "job.h"
 #include "log.h"
 #include "span.h"
+#include "tally.h"
 #include "varint.h"
 
 static void spans(void **state)
@@ -110,6 +111,37 @@ static void durable_files(void **state)
 	unlink(path);
 }
 
+static void tallies(void **state)
+{
+	struct tally *t = tally_new();
+	char key[16], long_key[TALLY_KEY_MAX + 1] = { 0 };
+	assert_int_equal(tally_add(t, SPAN("a"), 2), OK);
+	assert_int_equal(tally_add(t, SPAN("a"), 2), OK);
+	assert_int_equal(tally_add(t, SPAN("a"), 2), ERR_LIMIT);
+	assert_int_equal(tally_add(t, SPAN("a"), 3), OK);
+	assert_int_equal(tally_add(t, SPAN("b"), 1), OK);
+	assert_int_equal(tally_add(t, SPAN("a\0"), 1), OK);
+	assert_int_equal(tally_add(t, SPAN("c"), 0), ERR_LIMIT);
+	assert_int_equal(tally_add(t, span_from(long_key, sizeof long_key), 9), ERR_LIMIT);
+	tally_drop(t, SPAN("a"));
+	assert_int_equal(tally_add(t, SPAN("a"), 2), ERR_LIMIT);
+	tally_drop(t, SPAN("a"));
+	assert_int_equal(tally_add(t, SPAN("a"), 2), OK);
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < 20000; i++) {
+			snprintf(key, sizeof key, "%d", i);
+			assert_int_equal(tally_add(t, span_of(key), 1), OK);
+		}
+		for (int i = 0; i < 20000; i++) {
+			snprintf(key, sizeof key, "%d", i);
+			assert_int_equal(tally_add(t, span_of(key), 1), ERR_LIMIT);
+			tally_drop(t, span_of(key));
+		}
+	}
+	tally_free(&t);
+	tally_free(&t);
+}
+
 struct runs {
 	atomic_int begun, ended;
 	int64_t rest, next; /* 0: not asked for */
@@ -184,7 +216,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(spans), cmocka_unit_test(buffers), cmocka_unit_test(arenas), cmocka_unit_test(varints),
 		cmocka_unit_test(quoting), cmocka_unit_test(durable_files),
-		cmocka_unit_test(jobs), cmocka_unit_test(jobs_run_every_so_often),
+		cmocka_unit_test(tallies), cmocka_unit_test(jobs), cmocka_unit_test(jobs_run_every_so_often),
 	};
 	return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }

@@ -22,6 +22,8 @@ struct imap_node {
 	const char *version; /* for ID */
 	struct tls *tls;     /* for STARTTLS */
 	_Atomic enum login_plaintext plaintext;
+	_Atomic unsigned user_max; /* sessions of one user at one address */
+	struct tally *tally;       /* they are counted here */
 	struct metrics *metrics; /* NULL: nothing is counted */
 };
 

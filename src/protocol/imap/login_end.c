@@ -23,11 +23,10 @@ static void log_login(const struct command *c, const char *event, struct span us
 enum imap_step login_enter(struct command *c, const struct account *who, struct span user)
 {
 	struct imap_session *s = c->session;
-	s->user = span_dup(span_of(who->address));
-	s->account = who->id;
-	s->state = STATE_USER;
-	conn_tell(s->conn, CONN_USER, span_of(who->address));
-	log_login(c, "login", user, OK);
+	int e = session_enter(s, who);
+	log_login(c, e ? "login-failed" : "login", user, e);
+	if (e)
+		return reply_failure(c, e);
 	reply_ok(c, "[CAPABILITY ");
 	put_capabilities(&c->reply, s);
 	buffer_puts(&c->reply, "] Logged in");

@@ -6,7 +6,9 @@
 #include "clock.h"
 #include "command.h"
 #include "log.h"
+#include "fail.h"
 #include "reply.h"
+#include "tally.h"
 
 enum imap_step session_bye(struct imap_session *s, const char *why)
 {
@@ -72,6 +74,40 @@ void session_set_client(struct imap_session *s, struct span name, struct span ve
 bool session_plaintext(const struct imap_session *s)
 {
 	return login_may_be_plain(s->node->plaintext, s->conn->tls, s->conn->local);
+}
+
+static struct span tally_key(const struct imap_session *s, char out[TALLY_KEY_MAX])
+{
+	struct span address = conn_address(s->conn);
+	size_t n = address.n < TALLY_KEY_MAX - sizeof s->account ? address.n : TALLY_KEY_MAX - sizeof s->account;
+	memcpy(out, &s->account, sizeof s->account);
+	memcpy(out + sizeof s->account, address.p, n);
+	return span_from(out, sizeof s->account + n);
+}
+
+/* Of this machine's own addresses many users come by one program. */
+static int count_session(struct imap_session *s)
+{
+	char key[TALLY_KEY_MAX];
+	if (s->conn->local)
+		return OK;
+	int e = tally_add(s->node->tally, tally_key(s, key), s->node->user_max);
+	s->counted = e == OK;
+	return e == ERR_LIMIT ? fail_with(ERR_LIMIT, "Too many sessions of this user at this address: end some") : e;
+}
+
+int session_enter(struct imap_session *s, const struct account *who)
+{
+	s->account = who->id;
+	int e = count_session(s);
+	if (e) {
+		s->account = 0;
+		return e;
+	}
+	s->user = span_dup(span_of(who->address));
+	s->state = STATE_USER;
+	conn_tell(s->conn, CONN_USER, span_of(who->address));
+	return OK;
 }
 
 bool session_input_full(const struct imap_session *s)
@@ -197,12 +233,15 @@ static void imap_shutdown(struct conn *c, const char *why)
 static void imap_close(struct conn *c)
 {
 	struct imap_session *s = c->session;
+	char key[TALLY_KEY_MAX];
 	if (!s)
 		return;
 	command_abort(s);
 	view_close(&s->view);
 	if (s->user)
 		log_line(LOG_INFO, "imap-end", "session=%lld account=%lld", (long long)c->id, (long long)s->account);
+	if (s->counted)
+		tally_drop(s->node->tally, tally_key(s, key));
 	free(s->saved.ranges);
 	free(s->user);
 	free(s);

@@ -41,6 +41,7 @@ struct imap_session {
 	struct imap_frame frame; /* how far the next one was looked at */
 	bool condstore, qresync; /* the client knows of mod-sequences; and of VANISHED (RFC 7162) */
 	bool begin_tls;          /* after this reply */
+	bool counted;            /* among the sessions of its user at its address */
 	bool draining, patient;  /* it waits for the peer to read; and gave back what it can meanwhile */
 	char client[sizeof "imap " + CLIENT_NAME_MAX + sizeof " from " + 54];
 };
@@ -67,6 +68,8 @@ struct actor session_actor(const struct imap_session *s);
 bool session_input_full(const struct imap_session *s);
 /* What the client says it is: "imap NAME VERSION from ADDRESS". */
 void session_set_client(struct imap_session *s, struct span name, struct span version);
+/* The session is this account's from now on. ERR_LIMIT: it has too many at that address already. */
+int session_enter(struct imap_session *s, const struct account *who);
 /* May a password travel on this connection as it is? */
 bool session_plaintext(const struct imap_session *s);
 

@@ -1,6 +1,6 @@
-/* Searching text without regard to case, in UTF-8 (in the spirit of RFC 5051, i;unicode-casemap): both sides are folded,
-   then compared byte by byte. Latin, Greek, Cyrillic, Armenian, Georgian and full-width letters lose their case;
-   composed and decomposed accents stay different. */
+/* Text without regard to case, in UTF-8: i;unicode-casemap (RFC 5051), as I18NLEVEL=1 (RFC 5255) wants it for SEARCH, SORT and
+   THREAD. Both sides are folded, each character to its titlecase, decomposed, then compared byte by byte: so composed and
+   decomposed accents are the same, and a letter is found in the same one with an accent. */
 #ifndef TEXT_FOLD_H
 #define TEXT_FOLD_H
 

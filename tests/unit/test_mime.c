@@ -424,17 +424,17 @@ static void encoded_words(void **state)
 static void texts(void **state)
 {
 	static const struct { enum mime_encoding encoding; const char *charset, *in, *want; } cases[] = {
-		{ MIME_7BIT, "", "Hello World", "hello world" },
-		{ MIME_QP, "utf-8", "CAF=C3=89 =\r\nnext=20=  \r\nx", "caf\xc3\xa9 next x" },
-		{ MIME_QP, "iso-8859-1", "=C9=zz=", "\xc3\xa9=zz=" },
-		{ MIME_BASE64, "utf-8", "SGVs\r\nbG8=\r\nw4k=", "hello\xc3\xa9" },
-		{ MIME_BASE64, "", "SGVsbG8", "hello" },
-		{ MIME_8BIT, "koi8-r", "\xf0\xf2", "\xd0\xbf\xd1\x80" },
-		{ MIME_8BIT, "utf-8", "\xce\xa3\xcf\x82 \xd0\x81 \xef\xbc\xa1", "\xcf\x83\xcf\x83 \xd1\x91 a" },
-		{ MIME_8BIT, "utf-8", "\xe2\x82", "\xc3\xa2\xe2\x80\x9a" },
+		{ MIME_7BIT, "", "Hello World", "HELLO WORLD" },
+		{ MIME_QP, "utf-8", "CAF=C3=89 =\r\nnext=20=  \r\nx", "CAFE\xcc\x81 NEXT X" },
+		{ MIME_QP, "iso-8859-1", "=C9=zz=", "E\xcc\x81=ZZ=" },
+		{ MIME_BASE64, "utf-8", "SGVs\r\nbG8=\r\nw4k=", "HELLOE\xcc\x81" },
+		{ MIME_BASE64, "", "SGVsbG8", "HELLO" },
+		{ MIME_8BIT, "koi8-r", "\xf0\xf2", "\xd0\x9f\xd0\xa0" },
+		{ MIME_8BIT, "utf-8", "\xce\xa3\xcf\x82 \xd0\x81 \xef\xbc\xa1", "\xce\xa3\xce\xa3 \xd0\x95\xcc\x88 A" },
+		{ MIME_8BIT, "utf-8", "\xe2\x82", "A\xcc\x82\xe2\x80\x9a" },
 		{ MIME_8BIT, "shift_jis", "\x93\xfa\x96\x7b", "\xe6\x97\xa5\xe6\x9c\xac" },
-		{ MIME_8BIT, "utf-7", "Hi +AOk-!", "hi \xc3\xa9!" },
-		{ MIME_8BIT, "../../etc/passwd", "\xe9", "\xc3\xa9" },
+		{ MIME_8BIT, "utf-7", "Hi +AOk-!", "HI E\xcc\x81!" },
+		{ MIME_8BIT, "../../etc/passwd", "\xe9", "E\xcc\x81" },
 	};
 	for (size_t i = 0; i < COUNT(cases); i++)
 		for (size_t step = 1; step < 30; step++) {
@@ -447,6 +447,23 @@ static void texts(void **state)
 			mime_text_close(&t, &text);
 			assert_string_equal(as_text(), cases[i].want);
 		}
+}
+
+static void folds(void **state)
+{
+	static const struct { const char *in, *out; } cases[] = {
+		{ "aZ_09", "AZ_09" }, { "\xc3\x9f", "\xc3\x9f" }, { "\xc3\xa4\xc3\x84", "A\xcc\x88" "A\xcc\x88" }, { "\xc5\xbf", "S" },
+		{ "\xc4\xb1", "I" }, { "\xc4\xb0", "I\xcc\x87" }, { "\xc7\x86\xc7\x85\xc7\x84", "Dz\xcc\x8c" "Dz\xcc\x8c" "Dz\xcc\x8c" },
+		{ "\xef\xac\x81", "fi" }, { "\xc2\xa0", " " }, { "\xef\xbd\x81", "A" }, { "\xe1\xb8\xa9", "H\xcc\xa7" },
+		{ "\xe1\xbd\xa7", "\xce\xa9\xcc\x94\xcd\x82" }, { "\xf0\x90\x90\xa8", "\xf0\x90\x90\x80" }, { "\xe4\xb8\xad", "\xe4\xb8\xad" },
+		{ "\xf0\xaf\xa8\x9d", "\xf0\xaa\x98\x80" }, { "\xf4\x8f\xbf\xbf", "\xf4\x8f\xbf\xbf" }, { "\xff" "a", "\xff" "A" }, { "\xc3", "\xc3" },
+		{ "\xea\xb0\x80", "\xea\xb0\x80" },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		buffer_reset(&text);
+		text_fold(span_of(cases[i].in), &text);
+		assert_string_equal(as_text(), cases[i].out);
+	}
 }
 
 static void finds(void **state)
@@ -465,7 +482,8 @@ static void finds(void **state)
 			assert_int_equal(f.found, cases[i].found);
 			text_find_free(&f);
 		}
-	assert_true(text_contains(SPAN("Fwd: CAF\xc3\x89"), SPAN("caf\xc3\xa9")));
+	assert_true(text_contains(SPAN("Fwd: CAF\xc3\x89"), SPAN("CAFE\xcc\x81")));
+	assert_true(text_contains(SPAN("cafe\xcc\x81"), SPAN("CAFE\xcc\x81")));
 	assert_false(text_contains(SPAN(""), SPAN("x")));
 }
 
@@ -511,7 +529,7 @@ int main(void)
 		cmocka_unit_test(envelopes), cmocka_unit_test(addresses), cmocka_unit_test(dates),
 		cmocka_unit_test(limits), cmocka_unit_test(attachments_and_dates), cmocka_unit_test(fields_block),
 		cmocka_unit_test(damaged_summaries), cmocka_unit_test(encoded_words),
-		cmocka_unit_test(texts), cmocka_unit_test(finds),
+		cmocka_unit_test(texts), cmocka_unit_test(finds), cmocka_unit_test(folds),
 	};
 	int failed = cmocka_run_group_tests_name("mime", tests, NULL, NULL);
 	buffer_free(&text);

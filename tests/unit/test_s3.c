@@ -822,6 +822,11 @@ static void marks(void **state)
 	o.dir = p.dir;
 	assert_true(blob_is_far(p.url) && !blob_is_far("file:blobs"));
 	assert_int_equal(blob_mark(p.url, &o, NULL, out), ERR_NOT_FOUND);
+	s3_fake_lie(p.fake, S3_VERSIONED, "", 0, -1); /* nothing is left in a bucket that cannot be used */
+	assert_int_equal(blob_mark(p.url, &o, "first", out), ERR_UNAVAILABLE);
+	assert_non_null(strstr(fail_detail(), "versioning"));
+	assert_int_equal(s3_fake_objects(p.fake), 0);
+	s3_fake_lie(p.fake, S3_HONEST, "", 0, 0);
 	assert_int_equal(blob_mark(p.url, &o, "first", out), OK);
 	assert_string_equal(out, "first");
 	assert_int_equal(blob_mark(p.url, &o, "second", out), OK);

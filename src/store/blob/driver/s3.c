@@ -423,15 +423,23 @@ static int read_mark(struct s3_client *c, char *out, size_t n)
 	return r;
 }
 
-/* The first to put it wins. */
+/* The first to put it wins; in a bucket that cannot be used, nobody does. */
+static int put_mark(struct s3_backend *s, const char *put)
+{
+	int r = prove(s);
+	if (!r)
+		r = run_simple(s->client, "PUT", MARK_KEY, span_of(put), true);
+	return r == ERR_EXISTS ? OK : r;
+}
+
 static int s3_mark(struct blob_backend *b, const char *put, char *out, size_t n)
 {
-	struct s3_client *c = s3_of(b)->client;
-	int r = read_mark(c, out, n);
+	struct s3_backend *s = s3_of(b);
+	int r = read_mark(s->client, out, n);
 	if (r == ERR_NOT_FOUND && put) {
-		r = run_simple(c, "PUT", MARK_KEY, span_of(put), true);
-		if (!r || r == ERR_EXISTS)
-			r = read_mark(c, out, n);
+		r = put_mark(s, put);
+		if (!r)
+			r = read_mark(s->client, out, n);
 	}
 	return down(r);
 }

@@ -307,11 +307,14 @@ static int send_once(struct s3_client *c, struct s3_call *x, int endpoint)
 	return r;
 }
 
-static int untrusted(void)
+/* What can be done where no answer came, which the HTTP client cannot know. */
+static int advise(int r)
 {
 	char why[300];
 	snprintf(why, sizeof why, "%s", fail_detail());
-	return fail_with(ERR_DENIED, "%s: put the server's certificate right, or name its authority by ca=FILE in blob.url", why);
+	return fail_with((enum error)r, "%s: %s", why, r == ERR_DENIED ?
+		"put the server's certificate right, or name its authority by ca=FILE in blob.url" :
+		"see whether the S3 server runs, and whether endpoint= in blob.url names it");
 }
 
 static int try_once(struct s3_client *c, struct s3_call *x, int endpoint)
@@ -319,8 +322,7 @@ static int try_once(struct s3_client *c, struct s3_call *x, int endpoint)
 	int r = send_once(c, x, endpoint);
 	if (!r)
 		return verdict(c, x);
-	if (r == ERR_DENIED)
-		r = untrusted();
+	r = advise(r);
 	return r == ERR_DENIED && c->place->n_endpoints == 1 ? r : AGAIN;
 }
 

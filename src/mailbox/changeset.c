@@ -64,14 +64,55 @@ int changeset_end(struct store *s, int64_t account, int64_t id, int result)
 		return result;
 	snprintf(why, sizeof why, "%s", fail_detail());
 	int dropped = meta_run(s->meta, drop, &k, NULL);
+	if (dropped)
+		changeset_leave(s, account, id);
 	if (result)
 		fail_set_detail(why);
 	return result ? result : dropped;
 }
 
+/* In store.left. */
+static int64_t *find_left(struct store *s, int64_t account, int64_t id)
+{
+	int64_t *l = (int64_t *)(void *)s->left.p;
+	for (size_t i = 0; i < s->left.n / sizeof *l; i += 2)
+		if (l[i] == account && l[i + 1] == id)
+			return &l[i];
+	return NULL;
+}
+
+/* What cannot be remembered is left to the next start. */
+void changeset_leave(struct store *s, int64_t account, int64_t id)
+{
+	const int64_t entry[] = { account, id };
+	pthread_mutex_lock(&s->left_lock);
+	if (!find_left(s, account, id) && buffer_reserve(&s->left, sizeof entry))
+		buffer_put(&s->left, entry, sizeof entry);
+	pthread_mutex_unlock(&s->left_lock);
+}
+
+static void forget_left(struct store *s, int64_t account, int64_t id)
+{
+	pthread_mutex_lock(&s->left_lock);
+	int64_t *l = find_left(s, account, id);
+	if (l) { /* the last takes its place */
+		memcpy(l, s->left.p + s->left.n - 2 * sizeof *l, 2 * sizeof *l);
+		s->left.n -= 2 * sizeof *l;
+	}
+	pthread_mutex_unlock(&s->left_lock);
+}
+
+bool changeset_left(struct store *s, const struct changeset *c)
+{
+	pthread_mutex_lock(&s->left_lock);
+	bool left = find_left(s, c->account, c->id);
+	pthread_mutex_unlock(&s->left_lock);
+	return left && c->owner == nodes_self(s->nodes) && c->epoch == nodes_epoch(s->nodes);
+}
+
 bool changeset_owned(struct store *s, const struct changeset *c)
 {
-	return nodes_alive(s->nodes, c->owner, c->epoch);
+	return nodes_alive(s->nodes, c->owner, c->epoch) && !changeset_left(s, c);
 }
 
 struct taking {
@@ -91,6 +132,8 @@ int changeset_take(struct store *s, struct changeset *c)
 {
 	struct taking q = { s, c };
 	int e = meta_run(s->meta, take, &q, NULL);
+	if (!e || e == ERR_CONFLICT)
+		forget_left(s, c->account, c->id);
 	if (!e) {
 		c->owner = nodes_self(s->nodes);
 		c->epoch = nodes_epoch(s->nodes);

@@ -32,12 +32,16 @@ int changeset_drop(struct meta_txn *t, struct store *s, int64_t account, int64_t
 /* store_commit of a transaction that holds it first. */
 int changeset_step(struct store *s, int64_t account, int64_t id, meta_fn *fn, void *arg);
 /* In a transaction of its own, after the operation came to `result`: returns that, its detail untouched, or why the plan
-   could not be dropped. After ERR_STOPPED, and when it is another node's, it stays. */
+   could not be dropped (it is left then). After ERR_STOPPED, and when it is another node's, it stays. */
 int changeset_end(struct store *s, int64_t account, int64_t id, int result);
+/* This start ceased to carry it out, and the plan may still be there under its name, as the store failed. */
+void changeset_leave(struct store *s, int64_t account, int64_t id);
 
-/* Does its owner still run, as far as anybody can tell? */
+/* Is it left? */
+bool changeset_left(struct store *s, const struct changeset *c);
+/* Does its owner still carry it out, as far as anybody can tell? */
 bool changeset_owned(struct store *s, const struct changeset *c);
-/* Makes it this node's. ERR_CONFLICT: somebody else was faster, or it has ended. */
+/* Makes it this node's, and not left. ERR_CONFLICT: somebody else was faster, or it has ended. */
 int changeset_take(struct store *s, struct changeset *c);
 
 /* All there are: struct changeset each, by account and id, without plan and progress. */

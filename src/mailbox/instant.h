@@ -14,6 +14,9 @@ struct instant {
 int instant_resolve(struct service *s, int64_t account, struct span when, struct instant *out);
 /* Only the stamp, for a bound on times: before the account existed is no error then. */
 int instant_stamp(struct service *s, int64_t account, struct span when, int64_t *stamp);
+/* Waits until no account can get another change of that time or before, where nodes share the store (instant_resolve does).
+   ERR_UNAVAILABLE: that took too long. */
+int instant_wait(struct service *s, int64_t stamp);
 /* The account's last change stamped at or before it; 0: before the first. */
 int instant_change(struct service *s, int64_t account, int64_t stamp, int64_t *change);
 /* "2026-11-20T10:00:00.123456Z" */

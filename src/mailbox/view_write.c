@@ -466,7 +466,8 @@ static void give_up(struct bulk *b)
 	if (b->done == 0 || b->done == b->n)
 		return;
 	snprintf(why, sizeof why, "%s", fail_detail());
-	service_commit(b->v->s, NULL, 0, take_back, &q, &q.touched, 1);
+	if (service_commit(b->v->s, NULL, 0, take_back, &q, &q.touched, 1))
+		changeset_leave(b->v->s->store, b->v->account, b->changeset);
 	fail_set_detail(why); /* of what went wrong first */
 }
 

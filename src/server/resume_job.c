@@ -14,7 +14,6 @@
 
 struct resume_job {
 	struct service *service;
-	struct buffer left; /* resume_run's, from one run to the next */
 	int last;           /* what the last run ended with: a failure is said once */
 	struct job *job;
 };
@@ -50,7 +49,7 @@ static void resume_some(struct job *job, void *arg)
 {
 	struct resume_job *j = arg;
 	char why[600];
-	int e = resume_run(j->service, &(struct resume_request){ say_resumed, say_failed, j, &j->left });
+	int e = resume_run(j->service, &(struct resume_request){ say_resumed, say_failed, j });
 	if (e && e != ERR_STOPPED && e != j->last)
 		log_line(LOG_ERROR, "resume", "error=%s why=%s", fail_name(e), log_quote(why, sizeof why, span_of(fail_detail())));
 	j->last = e;
@@ -79,6 +78,5 @@ void resume_job_stop(struct resume_job **pj)
 	if (!j)
 		return;
 	job_stop(&j->job);
-	buffer_free(&j->left);
 	free(j);
 }

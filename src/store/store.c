@@ -84,6 +84,7 @@ int store_open(const struct store_options *o, struct store **out)
 	struct store *s = calloc(1, sizeof *s);
 	if (!s)
 		return fail_with(ERR_UNAVAILABLE, "out of memory");
+	pthread_mutex_init(&s->left_lock, NULL);
 	int r = open_both(o, s);
 	if (r)
 		store_close(&s);
@@ -102,6 +103,8 @@ void store_close(struct store **ps)
 	meta_close(&s->meta); /* first: its transactions flush blobs */
 	flusher_stop(&s->flusher);
 	blob_close(&s->blob);
+	buffer_free(&s->left);
+	pthread_mutex_destroy(&s->left_lock);
 	free(s);
 }
 

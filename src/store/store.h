@@ -3,9 +3,11 @@
 #ifndef STORE_H
 #define STORE_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "blob.h"
+#include "buffer.h"
 #include "meta.h"
 #include "mint.h"
 
@@ -25,6 +27,9 @@ struct store {
 	/* By how much the clock is ahead of the database's, us, when that is too much for its stamps to be believed; else 0
 	   (server/presence.h sets it). The service takes no mail then and begins no change; nothing below looks at it. */
 	_Atomic int64_t clock_off;
+	/* Operations of this start that nobody carries out any more, though their plans may be there: changeset.h. */
+	struct buffer left;
+	pthread_mutex_t left_lock;
 };
 
 struct store_options {

@@ -16,6 +16,7 @@
 #include "fail.h"
 #include "follow.h"
 #include "nodes.h"
+#include "restore_all.h"
 #include "service.h"
 #include "store.h"
 #include "stores.h"
@@ -274,11 +275,35 @@ static void nothing_is_missed_beside_writers(void **state)
 	check_all(w);
 }
 
+static void *beat_later(void *arg)
+{
+	usleep(400 * 1000);
+	beat(arg);
+	return NULL;
+}
+
+/* What the other node has under way may still be stamped at or before the time that is asked for. */
+static void restore_all_waits_for_the_seal(void **state)
+{
+	struct world *w = world(state);
+	pthread_t other;
+	struct restore_all_report r = { 0 };
+	beat(w);
+	struct restore_all_request q = { .at = clock_now(), .dry_run = true, .actor = &tester };
+	int64_t began = clock_mono();
+	assert_int_equal(pthread_create(&other, NULL, beat_later, w), 0);
+	assert_int_equal(restore_all_run(w->s[0], &q, &r), OK);
+	assert_true(clock_mono() - began > 300 * 1000);
+	assert_int_equal(r.accounts, ACCOUNTS);
+	pthread_join(other, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_slot_waits_for_who_may_still_commit, setup, teardown),
 		cmocka_unit_test_setup_teardown(nothing_is_missed_beside_writers, setup, teardown),
+		cmocka_unit_test_setup_teardown(restore_all_waits_for_the_seal, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

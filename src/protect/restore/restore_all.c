@@ -306,7 +306,9 @@ static void close_run(struct run *r)
 int restore_all_run(struct service *s, const struct restore_all_request *q, struct restore_all_report *out)
 {
 	struct run r = { .s = s, .q = q, .changeset = service_mint(s), .lock = PTHREAD_MUTEX_INITIALIZER };
-	int e = q->dry_run ? OK : meta_run(service_store(s)->meta, add_plan, &r, NULL);
+	int e = instant_wait(s, q->at); /* what was under way then is a part of it */
+	if (!e && !q->dry_run)
+		e = meta_run(service_store(s)->meta, add_plan, &r, NULL);
 	if (!e) {
 		e = carry_out(&r);
 		if (!q->dry_run)

@@ -1,7 +1,6 @@
 #include "resume.h"
 
 #include "fail.h"
-#include "nodes.h"
 #include "restore_all.h"
 #include "store.h"
 #include "system.h"
@@ -25,33 +24,15 @@ static int go_on(struct service *s, const struct changeset *c, const struct resu
 	return e == ERR_NOT_FOUND ? OK : e; /* its folder is gone, and so is what was to be done */
 }
 
-/* Did this start make it its own in an earlier run, and could not go on? */
-static bool was_left(const struct resume_request *q, const struct changeset *c)
-{
-	const struct changeset *l = q->left ? (const struct changeset *)(const void *)q->left->p : NULL;
-	for (size_t i = 0; l && i < q->left->n / sizeof *l; i++)
-		if (l[i].account == c->account && l[i].id == c->id && l[i].owner == c->owner && l[i].epoch == c->epoch)
-			return true;
-	return false;
-}
-
-/* Under our name: it may be ours also where the take was told to have failed. What cannot be remembered is left to the next start. */
-static void leave(struct store *s, const struct resume_request *q, const struct changeset *c)
-{
-	struct changeset ours = { .account = c->account, .id = c->id, .kind = c->kind, .owner = nodes_self(s->nodes),
-		                  .epoch = nodes_epoch(s->nodes) };
-	if (q->left && !was_left(q, &ours))
-		buffer_put(q->left, &ours, sizeof ours);
-}
-
 static int resume_one(struct service *s, struct changeset *c, const struct resume_request *q)
 {
 	struct store *store = service_store(s);
 	struct arena arena = { 0 };
+	bool told = changeset_left(store, c);
 	int e = changeset_take(store, c);
 	if (!e)
 		e = changeset_read(store->meta, c, &arena);
-	bool elsewhere = e == ERR_CONFLICT || e == ERR_NOT_FOUND, again = true, told = was_left(q, c);
+	bool elsewhere = e == ERR_CONFLICT || e == ERR_NOT_FOUND, again = true;
 	if (!e) {
 		e = go_on(s, c, q);
 		again = e == ERR_STOPPED || e == ERR_UNAVAILABLE || e == ERR_FULL;
@@ -59,7 +40,7 @@ static int resume_one(struct service *s, struct changeset *c, const struct resum
 			e = changeset_end(store, c->account, c->id, e);
 	}
 	if (e && again && !elsewhere)
-		leave(store, q, c);
+		changeset_leave(store, c->account, c->id); /* it may be ours also where the take was told to have failed */
 	if (e && !elsewhere && e != ERR_STOPPED && q->failed && !(told && again))
 		q->failed(q->ctx, c, e, again);
 	arena_free(&arena);
@@ -74,7 +55,7 @@ int resume_run(struct service *s, const struct resume_request *q)
 	struct changeset *list = (struct changeset *)(void *)rows.p;
 	for (int bulk = 1; bulk >= 0; bulk--)
 		for (size_t i = rows.n / sizeof *list; !e && i--;)
-			if (is_bulk(&list[i]) == bulk && (was_left(q, &list[i]) || !changeset_owned(store, &list[i])))
+			if (is_bulk(&list[i]) == bulk && !changeset_owned(store, &list[i]))
 				e = resume_one(s, &list[i], q) == ERR_STOPPED ? ERR_STOPPED : OK;
 	buffer_free(&rows);
 	return e;

@@ -1,10 +1,10 @@
-/* Resume: what a crash or a node's end cut short (changeset.h) is gone on with, beside everything else, when its owner is gone: an
- * earlier start of this node, or another node that died. What clients began comes first, as that is short; then restores and undos,
- * a restore of all accounts last, as theirs are parts of it.
+/* Resume: what a crash or a node's end cut short (changeset.h) is gone on with, beside everything else, when nobody carries it out:
+ * of an earlier start of this node, of another node that died, and what this start had to leave, as its store failed. What clients
+ * began comes first, as that is short; then restores and undos, a restore of all accounts last, as theirs are parts of it.
  *
  * Each is tried, and one that fails does not stand in the way of the others. Its plan is dropped, for nothing was
  * answered and what it had done stands in the account's history; only where the store or the disk is in the way it
- * stays, for the next run or start. */
+ * stays, for the next run, which tells no failure of it again, or start. */
 #ifndef RESUME_H
 #define RESUME_H
 
@@ -16,9 +16,6 @@ struct resume_request {
 	void (*say)(void *ctx, const char *line);
 	void (*failed)(void *ctx, const struct changeset *c, int error, bool again);
 	void *ctx;
-	/* What stayed, struct changeset each, and is tried by the next run that is given the same buffer; of that no failure is told
-	   again while it stays. NULL: the next start tries it. */
-	struct buffer *left;
 };
 
 /* A failure of its own: it could not be read what there is, or ERR_STOPPED. */

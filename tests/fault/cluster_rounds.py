@@ -1,13 +1,15 @@
 """Rounds of faults below and among several nodes, under deliveries and changes at all of them (see run)."""
 import pathlib
 import random
+import re
 import secrets
 import signal
 import subprocess
 import time
+import urllib.request
 
 from clients import read_folder
-from enduring import EnduringFiler, EnduringSorter, Post
+from enduring import EnduringFiler, EnduringSorter, Gleaner, Post, Purger
 from imap_client import Closed, Imap
 from ledger import Ledger, compare
 from lmtp_client import Lmtp, message
@@ -16,10 +18,10 @@ from proxy import Proxy
 from rounds import Rounds
 from servers import GALERA_NODES
 
-ADA, BOB, CAROL = ACCOUNTS = tuple(f'{n}@example.org' for n in ('ada', 'bob', 'carol'))
+ADA, BOB, CAROL, DORA = ACCOUNTS = tuple(f'{n}@example.org' for n in ('ada', 'bob', 'carol', 'dora'))
 PROBE = 'probe@example.org'  # to see whether a node serves
 FILED = [f'F{i}' for i in range(8)]
-FOLDERS = {ADA: ['Left', 'Right', *FILED], BOB: FILED, CAROL: FILED}
+FOLDERS = {ADA: ['Left', 'Right', *FILED], BOB: FILED, CAROL: FILED, DORA: ['Kept']}
 HEALED = 120  # seconds, at most, until all serve again after a fault
 
 
@@ -32,6 +34,7 @@ class Cluster:
         self.ways = {n: [Proxy(*to) for to in servers.database] for n in self.names}
         self.s3_ways = {n: Proxy(*servers.gateway) for n in self.names}
         self.nodes = {n: Node(folder / n, node_name=n, meta_url=self.meta(n), blob_url=self.blob(n, self.database), listen_link='127.0.0.1:0',
+                              listen_http='127.0.0.1:0', log_audit='on', purge_grace='60s',
                               blob_pack_bytes='256K', blob_pack_age='2s') for n in self.names}
 
     def meta(self, name):
@@ -88,6 +91,7 @@ class Cluster:
         if s.disks:
             out['the disk below a database node is full'] = s.disks['galera'].fill
             out['the disk below S3 is full'] = s.disks['s3'].fill
+        out['nothing, but both nodes purge'] = lambda: None
         return out
 
 
@@ -104,6 +108,7 @@ class ClusterRounds(Rounds):
         self.cluster.create()
         self.cluster.start()
         self.node.add(*ACCOUNTS, PROBE)
+        self.node.perdura('account', 'set', DORA, 'retention.window=5s')
         for a in ACCOUNTS:
             with Imap(self.node.tcp('listen.imap'), a, PASSWORD) as m:
                 for f in FOLDERS[a]:
@@ -127,7 +132,8 @@ class ClusterRounds(Rounds):
                    EnduringSorter('right', [n2, n1], *common, address=ADA, half=1, halves=2, to='Right')]
         for name, nodes, address in (('ada', [n2, n1], ADA), ('bob', [n1, n2], BOB), ('carol', [n2, n1], CAROL)):
             clients.append(EnduringFiler(name, nodes, *common, address=address, folders=FILED))
-        return clients
+        clients.append(Gleaner('gleaner', [n1, n2], *common, address=DORA, path='Kept'))
+        return clients + [Purger(f'purge at {n.settings["node.name"]}', [n], *common) for n in (n1, n2)]
 
     def say(self, text):
         super().say(text if len(text) < 1000 else f'{text[:500]} ... {text[-500:]}')
@@ -183,6 +189,7 @@ class ClusterRounds(Rounds):
         self.verify(True)
         self.agree()
         self.check()
+        self.look_for_misses()
         gap = max(c.gap for c in clients if isinstance(c, Post))
         self.told.append(f'round {number}: {during} answered until all was mended {time.monotonic() - begun:.0f} s later, served '
                          f'{took:.1f} s after that; longest wait of a delivery {gap:.1f} s; '
@@ -209,6 +216,9 @@ class ClusterRounds(Rounds):
         for a in ACCOUNTS:
             self.verify_account(a, node[a], thorough)
 
+    def verify_changes(self, address, thorough):
+        super().verify_changes(address, thorough and address != DORA)  # whose history is purged
+
     def agree(self):
         """Every node shows the same."""
         for a in ACCOUNTS:
@@ -217,6 +227,14 @@ class ClusterRounds(Rounds):
                 with Imap(node.tcp('listen.imap'), a, PASSWORD) as m:
                     for f in self.list(m):
                         compare(f'{a} {f} at {name}', mine[f].copy(), read_folder(m, f), self.say)
+
+    def look_for_misses(self):
+        """Changes that a follower found when it had closed their time."""
+        for name, node in self.cluster.nodes.items():
+            with urllib.request.urlopen(f'http://127.0.0.1:{node.tcp("listen.http")[1]}/metrics', timeout=60) as answer:
+                missed = re.findall(r'^perdura_follower_missed_total\S* (\d+)', answer.read().decode(), re.M)
+            if any(map(int, missed)) or not missed:
+                self.say(f'{name}: a follower missed changes: {missed}')
 
     def run(self, first, rounds):
         try:

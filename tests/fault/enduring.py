@@ -4,9 +4,9 @@ may have touched is left alone from then on. After each stumble the client goes 
 import re
 import time
 
-from clients import Client, Filer, Refused, Sorter
+from clients import Client, Filer, ImapClient, Refused, Sorter
 from imap_client import Closed, Imap
-from ledger import Arrival, content
+from ledger import Arrival, RestoreMessages, content
 from lmtp_client import Lmtp, stuff
 from node import PASSWORD
 
@@ -174,3 +174,67 @@ class EnduringSorter(EnduringImap, Sorter):
             self.expunge('INBOX', some)
         else:
             self.store('INBOX', some)
+
+
+class Purger(Enduring):
+    """perdura purge, again and again."""
+
+    def disconnect(self):
+        pass
+
+    def leave_alone(self, lost):
+        pass
+
+    def work(self):
+        r = self.node.run('purge', timeout=120)
+        if r.returncode < 0 or re.search('corrupt|damaged', r.stderr):
+            self.say(f'{self.name}: {r.returncode} {r.stdout} {r.stderr}')
+        self.ledger.count('purges' if r.returncode == 0 else 'purges put off')
+        self.dying.wait(0.5)
+
+
+class Gleaner(EnduringImap, ImapClient):
+    """Loses messages, also more than once, and brings them back out of a past that is nearly purged."""
+
+    def __init__(self, *args, path, **more):
+        super().__init__(*args, **more)
+        self.path = path
+
+    def leave_alone(self, lost):
+        self.left_over += lost
+        if lost:
+            self.path = None
+
+    def work(self):
+        if not self.path:
+            self.dying.wait(0.1)
+            return
+        self.connect()
+        while len(self.folder(self.path).messages) < 12:
+            self.append(self.path)
+        then, at = self.folder(self.path).copy(), self.change()
+        self.expunge(self.path, self.random.sample(sorted(then.messages), 6))
+        self.dying.wait(self.random.uniform(0, 2))
+        op = RestoreMessages(self.address, self.path, then)
+        with self.attempt(op):
+            self.restore(op, at)
+        self.look_again(self.path)
+        if len(self.folder(self.path).messages) > 40:
+            self.expunge(self.path, sorted(self.folder(self.path).messages)[:25])
+
+    def change(self):
+        try:
+            return super().change()
+        except Refused as e:
+            raise Later() from e
+
+    def restore(self, op, at):
+        """In time, or refused because that past is gone; then nothing came back."""
+        r = self.node.run('restore', self.address, '--at', f'@{at}', '--folder', self.path, timeout=120)
+        if r.returncode == 0:
+            self.done(op)
+        elif 'purged' in r.stdout + r.stderr:
+            self.pending = []
+            self.ledger.count('restores too late')
+        else:
+            raise Later()

@@ -24,9 +24,11 @@ enum imap_step login_enter(struct command *c, const struct account *who, struct 
 {
 	struct imap_session *s = c->session;
 	int e = session_enter(s, who);
-	log_login(c, e ? "login-failed" : "login", user, e);
-	if (e)
+	if (e) {
+		log_login(c, "login-failed", user, e);
 		return reply_failure(c, e);
+	}
+	log_login(c, "login", user, OK);
 	reply_ok(c, "[CAPABILITY ");
 	put_capabilities(&c->reply, s);
 	buffer_puts(&c->reply, "] Logged in");

@@ -68,10 +68,10 @@ static int given_up(const struct attempt *a, const char *what)
 
 /* --- One try --- */
 
-/* The last opens a transaction of its own, which mariadb_txn_free ends. */
+/* The look at what was committed opens a transaction of its own, which the last ends. */
 #define END "INSERT INTO commit_id (id, state, stamp) VALUES (%lld,%d,%lld);RELEASE SAVEPOINT p;COMMIT;" \
-	"SELECT state FROM commit_id WHERE id = %lld AND state = %d"
-enum { END_COMMIT = 2, END_STATEMENTS = 4 };
+	"SELECT state FROM commit_id WHERE id = %lld AND state = %d;ROLLBACK"
+enum { END_COMMIT = 2, END_STATEMENTS = 5 };
 
 static void begin(struct mariadb_txn *t, struct mariadb_runner *m, bool writes)
 {
@@ -107,15 +107,18 @@ static int look_back(MYSQL_RES *rows)
 static int commit(struct mariadb_txn *t, int64_t id, enum state state)
 {
 	char sql[240];
-	struct mariadb_answer last;
+	struct mariadb_answer look;
 	size_t done;
 	bool sent;
 	mariadb_txn_forget(t);
 	snprintf(sql, sizeof sql, END, (long long)id, state, (long long)clock_now(), (long long)id, state);
-	int r = mariadb_txn_send(t, span_of(sql), END_STATEMENTS, &last, &done, &sent);
+	int r = mariadb_txn_send(t, span_of(sql), END_STATEMENTS, &look, &done, &sent);
 	if (!sent)
 		return r == ERR_CONFLICT ? META_AGAIN : r;
-	return r ? end_of(t, r, done) : look_back(last.rows);
+	if (r)
+		return end_of(t, r, done);
+	t->begun = false;
+	return look_back(look.rows);
 }
 
 /* Nobody waits for the answer: what was read is right already. */

@@ -209,7 +209,7 @@ static int send_batch(struct mariadb_txn *t, const struct shares *s, struct mari
 	return r;
 }
 
-int mariadb_txn_send(struct mariadb_txn *t, struct span sql, size_t n, struct mariadb_answer *last, size_t *done, bool *sent)
+int mariadb_txn_send(struct mariadb_txn *t, struct span sql, size_t n, struct mariadb_answer *answer, size_t *done, bool *sent)
 {
 	struct shares s = { .asked = n };
 	size_t good;
@@ -225,9 +225,12 @@ int mariadb_txn_send(struct mariadb_txn *t, struct span sql, size_t n, struct ma
 	r = send_batch(t, &s, a, &good);
 	size_t before = before_asked(&s);
 	*done = good <= before ? 0 : good >= before + n ? n : good - before;
-	if (last && !r) {
-		*last = a[before + n - 1];
-		a[before + n - 1].rows = NULL;
+	if (answer && !r) {
+		size_t i = before + n - 1;
+		while (i > before && !a[i].rows)
+			i--;
+		*answer = a[i];
+		a[i].rows = NULL;
 	}
 	for (size_t i = 0; i < good; i++)
 		mysql_free_result(a[i].rows);

@@ -60,9 +60,9 @@ static inline bool mariadb_txn_wrote(const struct mariadb_txn *t)
 	return t->wrote || t->n_pending;
 }
 /* What waits, then n statements of the caller's with semicolons between. sent: it went out. *done: how many of the caller's
-   were answered without an error. A failure of anything that waited spoils the transaction. last: the answer to the last, or
-   NULL. */
-int mariadb_txn_send(struct mariadb_txn *t, struct span sql, size_t n, struct mariadb_answer *last, size_t *done, bool *sent);
+   were answered without an error. A failure of anything that waited spoils the transaction. answer (or
+   NULL): that to the last of them that has rows, else to the first. */
+int mariadb_txn_send(struct mariadb_txn *t, struct span sql, size_t n, struct mariadb_answer *answer, size_t *done, bool *sent);
 
 /* The statement part of the driver. */
 int mariadb_execute(struct meta_txn *t, enum meta_sql stmt, const struct meta_value *v, size_t n, int64_t *changed);

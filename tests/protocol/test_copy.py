@@ -10,9 +10,9 @@ import time
 import pytest
 from lmtp_client import Lmtp, message
 from node import PERDURA, Node, PopulatedNode
-from stores import META
+from stores import BLOB, META
 
-pytestmark = pytest.mark.skipif(bool(META), reason='only a database that is one file of the node is copied')
+pytestmark = pytest.mark.skipif(bool(META or BLOB), reason='only a database and bodies that are files of the node are copied')
 
 
 @contextlib.contextmanager

@@ -23,7 +23,8 @@ const char *test_blob_url(const char *dir);
 /* Statements behind the store's back: the first column of the first row, or how many rows they changed. They end the test when
    they fail. */
 int64_t test_meta_sql(const char *dir, const char *sql);
-/* The folder `to` was copied from another, whose store is closed: so is the database, if it is not in there. */
+/* The folder `to` was copied from another, whose store is closed: so is the database, if it is not in there. What an earlier
+   copy of the same name left in it goes. */
 void test_meta_copied(const char *from, const char *to);
 
 #endif

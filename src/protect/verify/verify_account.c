@@ -89,6 +89,9 @@ static int read_account(struct meta_txn *t, void *arg)
 	size_t n;
 	arena_reset(&a->arena);
 	a->n = a->n_past = 0;
+	meta_expect(t, META_HEAD_GET, "i", a->id);
+	meta_expect(t, META_COLLECTION_ALL, "i", a->id);
+	meta_expect(t, META_CHECK_COLLECTIONS_PAST, "i", a->id);
 	int e = read_name(t, a->id, a->name);
 	if (!e)
 		e = change_head(t, a->id, &a->head);
@@ -354,7 +357,8 @@ static int verify_contents(struct account *a)
 }
 
 struct stray {
-	int64_t account, after, collection; /* collection 0: no more */
+	const struct account *a;
+	int64_t after, collection; /* collection 0: no more */
 	bool known; /* it lives or ended */
 };
 
@@ -362,14 +366,18 @@ static int read_stray(struct meta_txn *t, void *arg)
 {
 	struct stray *s = arg;
 	struct meta_rows r;
-	int e = meta_one(t, &r, META_CHECK_NEXT_COLLECTION, "iiiiii", s->account, s->after, s->account, s->after, s->account, s->after);
+	int64_t account = s->a->id;
+	int e = meta_one(t, &r, META_CHECK_NEXT_COLLECTION, "iiiiii", account, s->after, account, s->after, account, s->after);
 	if (e)
 		return e;
 	s->collection = meta_int(&r, 0);
 	meta_done(&r);
-	e = meta_one(t, &r, META_COLLECTION_GET, "ii", s->account, s->collection);
+	s->known = find_collection(s->a, s->collection);
+	if (s->known)
+		return OK;
+	e = meta_one(t, &r, META_COLLECTION_GET, "ii", account, s->collection); /* it came since */
 	if (e == ERR_NOT_FOUND)
-		e = meta_one(t, &r, META_COLLECTION_LAST, "iii", s->account, (int64_t)0, s->collection);
+		e = meta_one(t, &r, META_COLLECTION_LAST, "iii", account, (int64_t)0, s->collection);
 	s->known = !e;
 	if (!e)
 		meta_done(&r);
@@ -379,7 +387,7 @@ static int read_stray(struct meta_txn *t, void *arg)
 /* Rows of collections that never were, up to now. */
 static int verify_strays(struct account *a)
 {
-	struct stray s = { .account = a->id };
+	struct stray s = { .a = a };
 	for (;;) {
 		int e = verify_failure(a->v, meta_read(meta_of(a->v), read_stray, &s), a->name);
 		if (e || !s.collection)

@@ -175,6 +175,8 @@ static int read_page(struct meta_txn *t, void *arg)
 	s->n = 0;
 	s->more = false; /* should it fail */
 	buffer_reset(&s->since);
+	meta_expect(t, META_CHECK_ENTRIES, "iiiii", s->a->id, s->k->c.id, s->page_low, s->to, (int64_t)VERIFY_PAGE);
+	meta_expect(t, META_CHECK_PAST_SINCE, "iii", s->a->id, s->k->c.id, s->a->head.change);
 	int e = change_head(t, s->a->id, &now);
 	s->head_now = now.change;
 	if (!e)

@@ -14,6 +14,7 @@ enum {
 	MARIADB_ANSWER_S = 8,
 	MARIADB_LOCK_S = 3,  /* for a row that another transaction holds */
 	MARIADB_IDLE_S = 60, /* the server ends a connection that is idle for so long */
+	MARIADB_LIFE_S = 300, /* one that is older is not lent again: the host's name may have got another address */
 	MARIADB_STALL_S = 10, /* and one that is idle within a transaction: a node that was cut off holds no rows for longer */
 };
 
@@ -29,6 +30,7 @@ struct mariadb_conn {
 	bool writes;         /* MARIADB_FOR_WRITING */
 	bool owed;           /* the answer to the end of a transaction was not waited for */
 	int64_t idle_since;  /* us (clock_mono) */
+	int64_t born;        /* us (clock_mono) */
 	unsigned error;      /* the server's or the client library's number for the last failure; 0: none */
 };
 

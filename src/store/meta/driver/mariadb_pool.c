@@ -103,13 +103,18 @@ static void close_all(struct mariadb_conn *c)
 	}
 }
 
-/* Takes the idle connections that nobody used since. */
+static bool is_aged(const struct mariadb_conn *c)
+{
+	return clock_mono() - c->born > MARIADB_LIFE_S * SECOND_US;
+}
+
+/* Takes the idle connections that nobody used since, or that are aged. */
 static struct mariadb_conn *take_old(struct host *h, int64_t since)
 {
 	struct mariadb_conn *old = NULL;
 	for (struct mariadb_conn **at = &h->idle; *at;) {
 		struct mariadb_conn *c = *at;
-		if (c->idle_since > since) {
+		if (c->idle_since > since && !is_aged(c)) {
 			at = &c->next;
 			continue;
 		}
@@ -153,6 +158,8 @@ static bool look_at(struct host *h, struct mariadb_conn *c)
 	static const char sql[] = "SELECT value, TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) FROM facts"
 		" WHERE name = 'schema'";
 	static const struct mariadb_patience quick = { LOOK_S, LOOK_S, false };
+	if (c->db && is_aged(c))
+		mariadb_conn_close(c);
 	if (!c->db && mariadb_conn_open(h->pool->url, h->at, &quick, c))
 		return false;
 	MYSQL_RES *rows = NULL;

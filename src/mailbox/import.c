@@ -1,17 +1,23 @@
 #include "import.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
+#include "clock.h"
 #include "fail.h"
 #include "folder_private.h"
 #include "incoming.h"
+#include "lease.h"
 #include "mailbox_name.h"
 #include "service_private.h"
 #include "settings.h"
 #include "tree_private.h"
 
-enum { READ_CHUNK = 10000, BATCH_BYTES = 8 << 20, WAIT_SECONDS = 10 };
+enum { READ_CHUNK = 10000, BATCH_BYTES = 8 << 20, WAIT_SECONDS = 10, WAIT_MS = 100 };
+
+/* A node that imports may read for so long between two batches. */
+#define PATIENCE_US (30 * SECOND_US)
 
 /* How often content stands in a folder, and how often it came along in this import. */
 struct content {
@@ -49,6 +55,8 @@ struct import {
 	struct import_counts counts;
 	int64_t quota;
 	struct touched touched;
+	char lease_name[40];
+	struct lease lease; /* where nodes share the store: of all that import into the account one adds */
 };
 
 static bool is_running(const struct service *s, int64_t account)
@@ -91,6 +99,21 @@ static void leave(struct import *m)
 	pthread_mutex_unlock(&s->imports_lock);
 }
 
+/* The same among nodes. What each adds it adds under the lease, so that a guess about who lives costs an import, and no message
+   comes twice. */
+static int enter_cluster(struct import *m)
+{
+	int64_t until = clock_mono() + WAIT_SECONDS * SECOND_US;
+	int e;
+	if (!meta_shared(m->s->store->meta))
+		return OK;
+	snprintf(m->lease_name, sizeof m->lease_name, "import/%lld", (long long)m->account);
+	lease_init(&m->lease, m->s->store, m->lease_name, PATIENCE_US);
+	while ((e = lease_take(&m->lease)) == ERR_CONFLICT && clock_mono() < until)
+		nanosleep(&(struct timespec){ 0, WAIT_MS * 1000000L }, NULL);
+	return e == ERR_CONFLICT ? fail_with(ERR_UNAVAILABLE, "another import into this account is running at another node") : e;
+}
+
 int import_open(struct service *s, int64_t account, const struct actor *a, struct import **out)
 {
 	struct settings settings;
@@ -105,8 +128,13 @@ int import_open(struct service *s, int64_t account, const struct actor *a, struc
 	m->account = account;
 	m->actor = a;
 	e = enter(m);
-	if (e)
+	if (e) {
 		free(m);
+		return e;
+	}
+	e = enter_cluster(m);
+	if (e)
+		import_close(&m);
 	else
 		*out = m;
 	return e;
@@ -127,6 +155,7 @@ void import_close(struct import **mp)
 	*mp = NULL;
 	if (!m)
 		return;
+	lease_return(&m->lease);
 	leave(m);
 	drop_pending(m);
 	for (struct known_folder *k = m->folders; k; k = k->next)
@@ -272,7 +301,10 @@ static int run_batch(struct meta_txn *t, void *arg)
 	struct tree tree = { 0 };
 	for (size_t i = 0; i < m->n; i++)
 		incoming_begin(m->pending[i].in);
-	int e = change_begin(&c, m->s, t, m->account, CHANGE_IMPORT, m->actor, m->changeset);
+	int e = lease_held(&m->lease) ? lease_hold(t, &m->lease) : OK;
+	if (e)
+		return e;
+	e = change_begin(&c, m->s, t, m->account, CHANGE_IMPORT, m->actor, m->changeset);
 	for (size_t i = 0; !e && i < m->n; i++) {
 		/* a folder made by this change, or made selectable, is not so in a tree read before */
 		if (i == 0 || !span_eq(m->pending[i].folder, m->pending[i - 1].folder)) {

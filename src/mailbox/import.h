@@ -11,7 +11,7 @@ struct import_counts {
 	uint64_t added, skipped;
 };
 
-/* One at a time into an account: waits some seconds for another to end, then ERR_UNAVAILABLE. */
+/* One at a time into an account, on whichever node: waits some seconds for another to end, then ERR_UNAVAILABLE. */
 int import_open(struct service *s, int64_t account, const struct actor *a, struct import **out);
 /* Takes the finished message over, also on failure. Folders are made where they are not there. keywords: canonical text;
    date: us, 0 for now. Durable at the next flush, which comes by itself from time to time. ERR_QUOTA: the account is full, and

@@ -210,6 +210,8 @@ class Gleaner(EnduringImap, ImapClient):
             self.dying.wait(0.1)
             return
         self.connect()
+        if self.folder(self.path).arrived:  # a look was broken off, and the UIDs are not known
+            self.look_again(self.path)
         while len(self.folder(self.path).messages) < 12:
             self.append(self.path)
         then, at = self.folder(self.path).copy(), self.change()

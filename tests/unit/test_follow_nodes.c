@@ -15,6 +15,7 @@
 #include "change.h"
 #include "fail.h"
 #include "follow.h"
+#include "import.h"
 #include "nodes.h"
 #include "restore_all.h"
 #include "service.h"
@@ -298,12 +299,51 @@ static void restore_all_waits_for_the_seal(void **state)
 	pthread_join(other, NULL);
 }
 
+/* One message, at that node. */
+static void bring(struct world *w, int node, struct import *m)
+{
+	struct incoming *in;
+	assert_int_equal(incoming_new(w->s[node], &in), OK);
+	assert_int_equal(incoming_write(in, SPAN("Subject: the same\r\n\r\nbytes\r\n")), OK);
+	assert_int_equal(incoming_finish(in), OK);
+	assert_int_equal(import_add(m, SPAN("INBOX"), in, 0, SPAN(""), 0), OK);
+}
+
+static void *import_there(void *arg)
+{
+	struct world *w = arg;
+	struct import *m;
+	assert_int_equal(import_open(w->s[1], 1, &tester, &m), OK);
+	bring(w, 1, m);
+	assert_int_equal(import_flush(m), OK);
+	import_close(&m);
+	return NULL;
+}
+
+static void imports_at_two_nodes_add_once(void **state)
+{
+	struct world *w = world(state);
+	struct import *m;
+	struct account_info i;
+	pthread_t other;
+	assert_int_equal(import_open(w->s[0], 1, &tester, &m), OK);
+	bring(w, 0, m);
+	assert_int_equal(pthread_create(&other, NULL, import_there, w), 0);
+	usleep(500 * 1000);
+	assert_int_equal(import_flush(m), OK);
+	import_close(&m);
+	pthread_join(other, NULL);
+	assert_int_equal(account_show(w->s[0], 1, &i), OK);
+	assert_int_equal(i.messages, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_slot_waits_for_who_may_still_commit, setup, teardown),
 		cmocka_unit_test_setup_teardown(nothing_is_missed_beside_writers, setup, teardown),
 		cmocka_unit_test_setup_teardown(restore_all_waits_for_the_seal, setup, teardown),
+		cmocka_unit_test_setup_teardown(imports_at_two_nodes_add_once, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

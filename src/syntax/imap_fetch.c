@@ -37,6 +37,19 @@ static const struct section_name {
 	{ { "TEXT", 4 }, SECTION_TEXT },
 };
 
+/* What is followed by a section. */
+static const struct sectioned {
+	struct span word;
+	enum imap_fetch_kind kind;
+	bool peek;
+} sectioned[] = {
+	{ { "BODY", 4 }, FETCH_SECTION, false },
+	{ { "BODY.PEEK", 9 }, FETCH_SECTION, true },
+	{ { "BINARY", 6 }, FETCH_BINARY, false },
+	{ { "BINARY.PEEK", 11 }, FETCH_BINARY, true },
+	{ { "BINARY.SIZE", 11 }, FETCH_BINARY_SIZE, true },
+};
+
 /* FULL is all three, ALL without BODY, FAST without ENVELOPE too. */
 static const struct imap_fetch_item full[] = {
 	{ .kind = FETCH_FLAGS, .peek = true },         { .kind = FETCH_INTERNALDATE, .peek = true },
@@ -198,6 +211,24 @@ static bool take_lazy(struct imap_args *a, struct imap_fetch_item *item)
 	return imap_take(a, ')') || imap_bad(a, "PREVIEW (LAZY) expected");
 }
 
+/* Of BINARY only parts can be asked, and of BINARY.SIZE no range. */
+static bool take_sectioned(struct imap_args *a, struct imap_fetch_item *item)
+{
+	if (!take_section(a, &item->section))
+		return false;
+	if (item->kind != FETCH_SECTION && item->section.text != SECTION_ALL)
+		return imap_bad(a, "BINARY is of a part");
+	return item->kind == FETCH_BINARY_SIZE || take_partial(a, item);
+}
+
+static const struct sectioned *find_sectioned(struct span word)
+{
+	for (size_t i = 0; i < sizeof sectioned / sizeof *sectioned; i++)
+		if (span_ieq(word, sectioned[i].word))
+			return &sectioned[i];
+	return NULL;
+}
+
 static const struct name *find_name(struct span word)
 {
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -212,10 +243,10 @@ static bool take_item(struct imap_args *a, struct items *l)
 	struct imap_fetch_item *item = add(a, l);
 	if (!item)
 		return false;
-	bool peek = span_ieq(word, SPAN("BODY.PEEK"));
-	if ((peek || span_ieq(word, SPAN("BODY"))) && imap_take(a, '[')) {
-		*item = (struct imap_fetch_item){ .kind = FETCH_SECTION, .peek = peek };
-		return take_section(a, &item->section) && take_partial(a, item);
+	const struct sectioned *s = find_sectioned(word);
+	if (s && imap_take(a, '[')) {
+		*item = (struct imap_fetch_item){ .kind = s->kind, .peek = s->peek };
+		return take_sectioned(a, item);
 	}
 	const struct name *name = find_name(word);
 	if (!name)
@@ -307,7 +338,7 @@ static void put_fields(struct buffer *b, const struct imap_section *s)
 
 static void put_section(struct buffer *b, const struct imap_section *s)
 {
-	buffer_puts(b, "BODY[");
+	buffer_putc(b, '[');
 	for (size_t i = 0; i < s->depth; i++) {
 		if (i)
 			buffer_putc(b, '.');
@@ -324,7 +355,11 @@ static void put_section(struct buffer *b, const struct imap_section *s)
 
 void imap_fetch_put_name(struct buffer *b, const struct imap_fetch_item *item)
 {
-	if (item->kind == FETCH_SECTION)
+	bool named = false;
+	for (size_t i = 0; !named && i < sizeof sectioned / sizeof *sectioned; i++)
+		if ((named = sectioned[i].kind == item->kind))
+			buffer_put_span(b, sectioned[i].word);
+	if (named)
 		put_section(b, &item->section);
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		if (names[i].kind == item->kind)

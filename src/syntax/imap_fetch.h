@@ -1,4 +1,4 @@
-/* What FETCH asks for (RFC 3501, 6.4.5; RFC 7162, 8474, 8514, 8970, 9394). */
+/* What FETCH asks for (RFC 3501, 6.4.5; RFC 3516, 7162, 8474, 8514, 8970, 9394). */
 #ifndef IMAP_FETCH_H
 #define IMAP_FETCH_H
 
@@ -29,6 +29,8 @@ enum imap_fetch_kind {
 	FETCH_RFC822_HEADER,
 	FETCH_RFC822_TEXT,
 	FETCH_SECTION, /* BODY[...], BODY.PEEK[...] */
+	FETCH_BINARY,  /* BINARY[1], BINARY.PEEK[1]: the part's content, decoded */
+	FETCH_BINARY_SIZE,
 };
 
 enum imap_section_text {

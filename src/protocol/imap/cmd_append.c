@@ -46,6 +46,13 @@ static enum imap_step store_message(struct command *c)
 	return IMAP_DONE;
 }
 
+/* A literal8 (RFC 3516) is as good as any other as long as FETCH can give the message to everybody. */
+static enum imap_step refuse_nul(struct command *c)
+{
+	const struct append *a = c->job;
+	return reply_no(c, a->head.binary ? "[UNKNOWN-CTE] A message that holds NUL cannot be stored" : "[CANNOT] The message holds NUL");
+}
+
 static enum imap_step go_on(struct command *c)
 {
 	struct append *a = c->job;
@@ -55,7 +62,7 @@ static enum imap_step go_on(struct command *c)
 		return step;
 	if (rest)
 		return reply_bad(c, "Nothing may follow the message");
-	return a->nul ? reply_no(c, "[CANNOT] The message holds NUL") : store_message(c);
+	return a->nul ? refuse_nul(c) : store_message(c);
 }
 
 /* A client that waits before it sends is told of a missing mailbox before it sends. */
@@ -102,8 +109,6 @@ enum imap_step cmd_append(struct command *c)
 		return reply_bad(c, "A mailbox and a literal expected");
 	if (!imap_append_head(&c->args, &a->head))
 		return reply_bad_args(c);
-	if (a->head.binary)
-		return reply_no(c, "[UNKNOWN-CTE] Binary literals are not supported");
 	int rc = mailbox_arg(c, a->head.mailbox, &a->name);
 	if (rc)
 		return reply_failure(c, rc);

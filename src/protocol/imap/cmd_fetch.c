@@ -260,12 +260,19 @@ static enum imap_step put_items(struct command *c, struct fetch *f, const struct
 	return IMAP_DONE;
 }
 
-/* A damaged message is passed over, and the reply says so in the end; a store that is down ends the command. */
+/* A damaged message, or one in an unknown encoding, is passed over, and the reply says so in the end; a store that is down ends the command. */
 static int pass_over(struct fetch *f, int rc)
 {
 	section_source_close(&f->source);
 	f->trouble = rc;
-	return rc == ERR_CORRUPT ? OK : rc;
+	return rc == ERR_CORRUPT || rc == ERR_CANNOT ? OK : rc;
+}
+
+static enum imap_step end_with(struct command *c, int trouble)
+{
+	if (trouble == ERR_CANNOT)
+		return reply_no(c, "[UNKNOWN-CTE] A part is in an encoding that is not known here");
+	return trouble ? reply_failure(c, trouble) : reply_completed(c);
 }
 
 static enum imap_step put_entry(struct command *c, struct fetch *f)
@@ -288,7 +295,7 @@ static enum imap_step go_on(struct command *c)
 		if (rc)
 			return reply_failure(c, rc);
 		if (f->n == 0)
-			return f->trouble ? reply_failure(c, f->trouble) : reply_completed(c);
+			return end_with(c, f->trouble);
 		while (f->i < f->n) {
 			enum imap_step step = put_entry(c, f);
 			if (step != IMAP_DONE || c->reply.n)

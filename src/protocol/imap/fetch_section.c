@@ -83,6 +83,26 @@ static int read_at(struct section_source *s, uint64_t at, struct span *bytes)
 	return rc;
 }
 
+static bool is_binary(const struct imap_fetch_item *item)
+{
+	return item->kind == FETCH_BINARY || item->kind == FETCH_BINARY_SIZE;
+}
+
+/* How the bytes of an item are encoded. What holds other parts has an encoding of none: it stands as it is. */
+static enum mime_encoding encoding_of(const struct section_source *s, const struct imap_section *section)
+{
+	struct mime_summary_part part;
+	if (section->depth == 0 || mime_summary_part(&s->summary, section->path, section->depth, &part) || part.kind != MIME_LEAF)
+		return MIME_BINARY;
+	return part.encoding;
+}
+
+static int check_encoding(const struct section_source *s, const struct imap_fetch_item *item)
+{
+	enum mime_encoding e = is_binary(item) ? encoding_of(s, &item->section) : MIME_BINARY;
+	return e < MIME_UUENCODE ? OK : fail_with(ERR_CANNOT, "an encoding that is not known");
+}
+
 int section_prepare(struct section_source *s, const struct imap_fetch_item *item)
 {
 	uint64_t from, to;
@@ -92,14 +112,16 @@ int section_prepare(struct section_source *s, const struct imap_fetch_item *item
 	int rc = find_range(s, &item->section, &from, &to);
 	if (rc)
 		return rc == ERR_NOT_FOUND ? OK : rc;
-	if (!selects_fields(&item->section))
+	if ((rc = check_encoding(s, item)))
+		return rc;
+	if (!selects_fields(&item->section) && !is_binary(item))
 		cut(item, &from, &to);
 	return from < to ? read_at(s, from, &bytes) : OK;
 }
 
 static void put_literal_head(struct buffer *out, uint64_t n)
 {
-	buffer_puts(out, " {");
+	buffer_putc(out, '{');
 	buffer_put_u64(out, n);
 	buffer_puts(out, "}\r\n");
 }
@@ -143,11 +165,68 @@ static int put_fields(struct section_source *s, const struct imap_fetch_item *it
 	if (!rc) {
 		uint64_t from = 0, to = made.n;
 		cut(item, &from, &to);
+		buffer_putc(out, ' ');
 		put_literal_head(out, to - from);
 		buffer_put(out, made.p + from, to - from);
 	}
 	buffer_free(&made);
 	return rc;
+}
+
+/* The next decoded bytes; nothing is left when run->at is run->end. */
+static int decode_some(struct section_source *s, struct section_run *run, struct buffer *out)
+{
+	struct span bytes;
+	int rc = read_at(s, run->at, &bytes);
+	if (rc)
+		return rc;
+	bytes = span_sub(bytes, 0, run->end - run->at < PIECE ? run->end - run->at : PIECE);
+	run->at += bytes.n;
+	mime_decode_push(&run->decode, bytes, out);
+	if (run->at == run->end)
+		mime_decode_end(&run->decode, out);
+	return buffer_ok(out) ? OK : fail_with(ERR_UNAVAILABLE, "no memory");
+}
+
+/* Decodes all of it once: how many bytes there are, and whether one is NUL. */
+static int measure(struct section_source *s, struct section_run run, uint64_t *n, bool *nul)
+{
+	struct buffer piece = { 0 };
+	int rc = OK;
+	*n = 0;
+	*nul = false;
+	while (!rc && run.at < run.end) {
+		buffer_reset(&piece);
+		rc = decode_some(s, &run, &piece);
+		*n += piece.n;
+		*nul = *nul || (piece.n && memchr(piece.p, 0, piece.n));
+	}
+	buffer_free(&piece);
+	return rc;
+}
+
+static int begin_binary(struct section_source *s, const struct imap_fetch_item *item, struct buffer *out, struct section_run *run)
+{
+	struct section_run all = { .decodes = true, .decode.encoding = encoding_of(s, &item->section) };
+	uint64_t n, to;
+	bool nul;
+	int rc = find_range(s, &item->section, &all.at, &all.end);
+	if (!rc)
+		rc = measure(s, all, &n, &nul);
+	if (rc)
+		return rc;
+	if (item->kind == FETCH_BINARY_SIZE) {
+		buffer_printf(out, " %llu", (unsigned long long)n);
+		return OK;
+	}
+	to = n;
+	cut(item, &all.skip, &to);
+	all.left = to - all.skip;
+	all.active = all.left > 0;
+	buffer_puts(out, nul ? " ~" : " ");
+	put_literal_head(out, all.left);
+	*run = all;
+	return OK;
 }
 
 int section_begin(struct section_source *s, const struct imap_fetch_item *item, struct buffer *out,
@@ -156,16 +235,19 @@ int section_begin(struct section_source *s, const struct imap_fetch_item *item, 
 	uint64_t from, to;
 	int rc;
 	imap_fetch_put_name(out, item);
-	if (selects_fields(&item->section)) {
+	if (is_binary(item)) {
+		rc = begin_binary(s, item, out, run);
+	} else if (selects_fields(&item->section)) {
 		rc = put_fields(s, item, out);
 	} else if ((rc = find_range(s, &item->section, &from, &to)) == OK) {
 		cut(item, &from, &to);
+		buffer_putc(out, ' ');
 		put_literal_head(out, to - from);
 		*run = (struct section_run){ .active = from < to, .at = from, .left = to - from };
 	}
 	if (rc != ERR_NOT_FOUND)
 		return rc;
-	buffer_puts(out, " NIL");
+	buffer_puts(out, item->kind == FETCH_BINARY_SIZE ? " 0" : " NIL");
 	return OK;
 }
 
@@ -178,17 +260,40 @@ enum imap_step section_broken(struct command *c, const struct section_source *s,
 	return IMAP_CLOSE;
 }
 
-enum imap_step section_pump(struct command *c, struct section_source *s, struct section_run *run)
+static int pump_raw(struct section_source *s, struct section_run *run, struct buffer *out)
 {
 	struct span bytes;
+	int rc = read_at(s, run->at, &bytes);
+	if (rc)
+		return rc;
+	bytes = span_sub(bytes, 0, run->left < PIECE ? run->left : PIECE);
+	buffer_put_span(out, bytes);
+	run->at += bytes.n;
+	run->left -= bytes.n;
+	return OK;
+}
+
+/* Bytes that decode otherwise than when they were measured are an error like one of reading. */
+static int pump_decoded(struct section_source *s, struct section_run *run, struct buffer *out)
+{
+	struct buffer piece = { 0 };
+	int rc = run->at < run->end ? decode_some(s, run, &piece) : fail_with(ERR_CORRUPT, "a part decodes to less than it did");
+	struct span bytes = span_sub(buffer_span(&piece), run->skip < piece.n ? (size_t)run->skip : piece.n, piece.n);
+	run->skip -= piece.n - bytes.n;
+	bytes = span_sub(bytes, 0, run->left < bytes.n ? (size_t)run->left : bytes.n);
+	run->left -= bytes.n;
+	if (!rc)
+		buffer_put_span(out, bytes);
+	buffer_free(&piece);
+	return rc;
+}
+
+enum imap_step section_pump(struct command *c, struct section_source *s, struct section_run *run)
+{
 	while (run->left) {
-		int rc = read_at(s, run->at, &bytes);
+		int rc = run->decodes ? pump_decoded(s, run, c->out) : pump_raw(s, run, c->out);
 		if (rc)
 			return section_broken(c, s, rc);
-		bytes = span_sub(bytes, 0, run->left < PIECE ? run->left : PIECE);
-		buffer_put_span(c->out, bytes);
-		run->at += bytes.n;
-		run->left -= bytes.n;
 		c->in_literal = run->left && command_should_yield(c);
 		if (c->in_literal)
 			return IMAP_DRAIN;

@@ -1,5 +1,6 @@
-/* BODY[...]: which bytes, and sending them. Most sections are a range of the message, found in the summary's table of
-   parts and sent as it is read; selected header fields are made, from the summary where it has them. */
+/* BODY[...] and BINARY[...] (RFC 3516): which bytes, and sending them. Most sections are a range of the message, found in the summary's table of
+   parts and sent as it is read; selected header fields are made, from the summary where it has them. A part is decoded twice, to tell its size first and then as it is sent, so that none
+   is held whole. */
 #ifndef FETCH_SECTION_H
 #define FETCH_SECTION_H
 
@@ -7,6 +8,7 @@
 #include "command.h"
 #include "imap_fetch.h"
 #include "message.h"
+#include "mime_decode.h"
 #include "mime_summary.h"
 
 struct section_source {
@@ -21,12 +23,16 @@ struct section_source {
 /* A section on its way out. */
 struct section_run {
 	bool active;
-	uint64_t at, left; /* bytes of the message still to be sent */
+	uint64_t at, left; /* where in the message, and bytes still to be sent */
+	bool decodes;      /* only these: */
+	uint64_t end;      /* of the part in the message */
+	uint64_t skip;     /* decoded bytes before those that were asked for */
+	struct mime_decode decode;
 };
 
 bool fetch_item_has_bytes(const struct imap_fetch_item *item);
 /* Makes sure, before anything is promised to the client, that the item's bytes can be read: OK, ERR_CORRUPT,
-   ERR_UNAVAILABLE. */
+   ERR_UNAVAILABLE, ERR_CANNOT (BINARY of an encoding that is not known). */
 int section_prepare(struct section_source *s, const struct imap_fetch_item *item);
 /* Writes the item's name and its value, or the start of it: then run->active is set and section_pump() sends the rest.
    A part that the message does not have is NIL. */

@@ -132,6 +132,16 @@ int64_t __wrap_clock_now(void)
 	return stopped_at ? stopped_at : __real_clock_now();
 }
 
+/* Times of files move with the clock. */
+int __real_utimensat(int dir, const char *path, const struct timespec t[2], int flags);
+int __wrap_utimensat(int dir, const char *path, const struct timespec t[2], int flags);
+int __wrap_utimensat(int dir, const char *path, const struct timespec t[2], int flags)
+{
+	int64_t us = clock_now();
+	struct timespec now = { us / SECOND_US, us % SECOND_US * 1000 };
+	return __real_utimensat(dir, path, (struct timespec[]){ now, now }, flags);
+}
+
 static void wrap_sqlite(void)
 {
 	sqlite3_vfs *v = sqlite3_vfs_find(NULL);

@@ -353,6 +353,7 @@ static void test_failover(void **state)
 		assert_in_range(timed(f, OK), 0, 1000);
 		proxy_set(p[i], (struct proxy_plan){ 0 });
 		usleep(600 * 1000); /* it is looked at, and taken again */
+		read_all(f); /* on connections that are there when it happens */
 		proxy_freeze(p[i], true); /* takes connections and never answers */
 		assert_in_range(read_all(f), 0, 4500);
 		assert_in_range(read_all(f), 0, 1000); /* known by now */

@@ -18,6 +18,8 @@ struct request {
 	int64_t account;
 	struct when when;
 	int64_t now;
+	int64_t horizon; /* changes stamped later may still be on their way */
+	bool open;       /* the time asked for is past it: nothing else was found out */
 	struct instant result;
 };
 
@@ -132,15 +134,16 @@ static int resolve(struct meta_txn *t, void *arg)
 	if (q->when.kind == WHEN_CHANGE)
 		return change_of_number(t, q, last);
 	e = stamp_of_when(t, q, &stamp);
-	if (!e)
+	q->result.stamp = stamp;
+	q->open = stamp > q->horizon;
+	if (!e && !q->open)
 		e = journal_next(t, q->account, 0, &first, &first_stamp);
-	if (e)
+	if (e || q->open)
 		return e;
 	if (stamp < first_stamp) {
 		instant_write(first_stamp, first_text);
 		return fail_with(ERR_INVALID, "that is before the account existed (%s)", first_text);
 	}
-	q->result.stamp = stamp;
 	e = instant_change_at(t, q->account, stamp, last, &q->result.change);
 	return e ? e : past_check(t, q->account, q->result.change, stamp);
 }
@@ -165,14 +168,16 @@ int instant_wait(struct service *s, int64_t stamp)
 	return meta_shared(s->store->meta) ? wait_for_seal(s, stamp) : OK;
 }
 
+/* The horizon is taken before the database's state is: what is below it is seen. */
 static int resolve_sealed(struct service *s, struct request *q)
 {
-	int e = meta_read(s->store->meta, resolve, q);
-	int64_t stamp = q->result.stamp;
-	if (e || q->when.kind == WHEN_CHANGE || !meta_shared(s->store->meta) || nodes_horizon(s->store->nodes) >= stamp)
-		return e;
-	e = wait_for_seal(s, stamp);
-	return e ? e : meta_read(s->store->meta, resolve, q);
+	int e;
+	do {
+		q->open = false;
+		q->horizon = meta_shared(s->store->meta) ? nodes_horizon(s->store->nodes) : INT64_MAX;
+		e = meta_read(s->store->meta, resolve, q);
+	} while (!e && q->open && !(e = wait_for_seal(s, q->result.stamp)));
+	return e;
 }
 
 int instant_resolve(struct service *s, int64_t account, struct span when, struct instant *out)

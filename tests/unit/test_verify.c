@@ -283,7 +283,7 @@ static void a_healthy_store_is_clean(void **state)
 
 /* --- Beside others --- */
 
-enum { ROUNDS = 8 }; /* for each verify */
+enum { ROUNDS = 4 }; /* for each verify */
 
 struct worker {
 	struct world *w;

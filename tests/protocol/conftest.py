@@ -1,5 +1,13 @@
 import pytest
+import stores
 from node import Node, PopulatedNode
+
+
+@pytest.fixture(scope='module', autouse=True)
+def databases():
+    """Those that the nodes of a file made go with it."""
+    yield
+    stores.drop_all()
 
 
 @pytest.fixture(scope='module')

@@ -17,6 +17,8 @@ BLOB = os.environ.get('PERDURA_TEST_BLOB')
 looks_into_sqlite = pytest.mark.skipif(bool(META), reason='looks into the SQLite file')
 looks_into_packs = pytest.mark.skipif(bool(BLOB), reason='looks into pack files')
 
+with_database = []  # it may still be there
+
 
 class Stores:
     """The pair of the node that stands in a folder: the same for the same folder."""
@@ -47,6 +49,7 @@ class Stores:
         r = subprocess.run([str(perdura), 'upgrade', '--init', '--set', f'meta.url={url}'], text=True, capture_output=True)
         assert r.returncode == 0, r.stderr
         self.made.touch()
+        with_database.append(self)
 
     def _url(self):
         """User, password, host, port, database."""
@@ -75,3 +78,9 @@ class Stores:
         if META and self.made.exists():
             self._client(f'DROP DATABASE `{self._url()[-1]}`', database='')
             self.made.unlink()
+
+
+def drop_all():
+    """The databases of nodes that have ended."""
+    while with_database:
+        with_database.pop().drop()

@@ -589,7 +589,7 @@ int world_teardown(void **state)
 	m_free(&w->m);
 	close_world(w);
 	if (!getenv("MODEL_KEEP"))
-		scratch_remove(w->dir);
+		test_stores_remove(w->dir);
 	free(w->emails);
 	free(w);
 	return 0;

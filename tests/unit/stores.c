@@ -10,6 +10,7 @@
 #include "fail.h"
 #include "mariadb_url.h"
 #include "meta.h"
+#include "scratch.h"
 
 #define EMBEDDED_META "sqlite:meta.db"
 #define EMBEDDED_BLOB "file:blobs"
@@ -59,6 +60,18 @@ static MYSQL *connect_to(const char *url, struct mariadb_url *u, bool use)
 	return db;
 }
 
+/* The statement, with the name of the URL's database in it. */
+static void on_database(const char *url, const char *statement)
+{
+	struct mariadb_url u;
+	char sql[200];
+	MYSQL *db = connect_to(url, &u, false);
+	snprintf(sql, sizeof sql, "%s `%s`", statement, u.database);
+	if (mysql_query(db, sql))
+		give_up(mysql_error(db));
+	mysql_close(db);
+}
+
 static void hush(void *ctx, const char *line)
 {
 }
@@ -66,13 +79,7 @@ static void hush(void *ctx, const char *line)
 /* The database, with tables. */
 static void create(const char *url)
 {
-	struct mariadb_url u;
-	char sql[200];
-	MYSQL *db = connect_to(url, &u, false);
-	snprintf(sql, sizeof sql, "CREATE DATABASE `%s`", u.database);
-	if (mysql_query(db, sql))
-		give_up(mysql_error(db));
-	mysql_close(db);
+	on_database(url, "CREATE DATABASE");
 	if (meta_upgrade(url, &(struct meta_options){ 0 }, true, hush, NULL))
 		give_up(fail_detail());
 }
@@ -108,6 +115,21 @@ const char *test_blob_url(const char *dir)
 	snprintf(original, sizeof original, "%.*s", (int)(name ? name - dir + (ptrdiff_t)strcspn(name, ".") : (ptrdiff_t)strcspn(dir, ".")), dir);
 	fill(variable("PERDURA_TEST_BLOB"), '/', original, url, sizeof url);
 	return url;
+}
+
+void test_meta_drop(const char *dir)
+{
+	char url[1024];
+	if (!test_meta_shared())
+		return;
+	fill(variable("PERDURA_TEST_META"), '_', dir, url, sizeof url);
+	on_database(url, "DROP DATABASE IF EXISTS");
+}
+
+void test_stores_remove(const char *dir)
+{
+	test_meta_drop(dir);
+	scratch_remove(dir);
 }
 
 static int64_t sql_embedded(const char *dir, const char *sql)

@@ -3,7 +3,8 @@
  *   PERDURA_TEST_META  mariadb://USER:PASSWORD@HOST:PORT/PREFIX  each test gets a database PREFIX_... of its own
  *   PERDURA_TEST_BLOB  s3://BUCKET/PREFIX?endpoint=...           each test gets a prefix below it; others are taken as they are
  *
- * Nothing is removed after: whoever set the variables removes all that begins with the prefix. */
+ * A test that ends removes its database (test_stores_remove). What one leaves that died, and all bodies, are removed by whoever
+ * set the variables: all that begins with the prefix. */
 #ifndef STORES_H
 #define STORES_H
 
@@ -19,6 +20,11 @@ bool test_blob_shared(void);
    call the database is made. They live until the thread's next call. */
 const char *test_meta_url(const char *dir);
 const char *test_blob_url(const char *dir);
+
+/* At the end, all stores closed: the folder with all that is in it, and its database. */
+void test_stores_remove(const char *dir);
+/* The database alone, if there is one. */
+void test_meta_drop(const char *dir);
 
 /* Statements behind the store's back: the first column of the first row, or how many rows they changed. They end the test when
    they fail. */

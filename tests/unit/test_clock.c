@@ -74,7 +74,7 @@ static int teardown(void **state)
 	struct world *w = *state;
 	wrong_by = 0;
 	close_world(w);
-	scratch_remove(w->dir);
+	test_stores_remove(w->dir);
 	free(w);
 	return 0;
 }

@@ -96,7 +96,7 @@ static int teardown(void **state)
 	service_close(&w->s);
 	identity_close(&w->i);
 	store_close(&w->store);
-	scratch_remove(w->dir);
+	test_stores_remove(w->dir);
 	free(w);
 	return 0;
 }

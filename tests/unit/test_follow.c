@@ -2,7 +2,6 @@
 #include "unit.h"
 
 #include <arpa/inet.h>
-#include <ftw.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -179,18 +178,13 @@ static int setup_failing(void **state)
 	return set_up(state, "failing:");
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
-{
-	return remove(path);
-}
-
 static int teardown(void **state)
 {
 	struct world *w = *state;
 	service_close(&w->s);
 	service_close(&w->other);
 	store_close(&w->store);
-	nftw(w->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	test_stores_remove(w->dir);
 	free(w);
 	atomic_store(&ahead, 0);
 	return 0;

@@ -2,7 +2,6 @@
    nothing, and takes each change once. The clock is the test's. */
 #include "unit.h"
 
-#include <ftw.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
@@ -117,11 +116,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
-{
-	return remove(path);
-}
-
 static int teardown(void **state)
 {
 	struct world *w = *state;
@@ -132,7 +126,7 @@ static int teardown(void **state)
 		service_close(&w->s[i]);
 		store_close(&w->store[i]);
 	}
-	nftw(w->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	test_stores_remove(w->dir);
 	free(w);
 	atomic_store(&ahead, 0);
 	return 0;

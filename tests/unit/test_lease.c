@@ -55,12 +55,10 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct world *w = *state;
-	char cmd[128];
 	for (int i = 1; i < NODES; i++)
 		nodes_leave(&w->nodes[i].nodes);
 	store_close(&w->store);
-	snprintf(cmd, sizeof cmd, "rm -rf '%s'", w->dir);
-	assert_int_equal(system(cmd), 0);
+	test_stores_remove(w->dir);
 	free(w);
 	return 0;
 }

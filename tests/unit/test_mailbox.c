@@ -72,7 +72,7 @@ static int teardown(void **state)
 {
 	struct world *w = *state;
 	close_world(w);
-	scratch_remove(w->dir);
+	test_stores_remove(w->dir);
 	free(w);
 	return 0;
 }

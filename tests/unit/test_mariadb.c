@@ -76,23 +76,14 @@ static int setup(void **state)
 	return 0;
 }
 
-static void remove_world(struct fixture *f)
-{
-	char text[200];
-	snprintf(text, sizeof text, "DROP DATABASE `%s`", f->parsed.database);
-	must(f, text);
-	snprintf(text, sizeof text, "rm -rf '%s'", f->dir);
-	assert_int_equal(system(text), 0);
-}
-
 static int teardown(void **state)
 {
 	struct fixture *f = *state;
 	meta_close(&f->m);
 	metrics_free(&f->metrics);
-	if (f->direct.db)
-		remove_world(f);
 	mariadb_conn_close(&f->direct);
+	if (test_meta_shared())
+		test_stores_remove(f->dir);
 	free(f);
 	return 0;
 }

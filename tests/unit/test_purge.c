@@ -92,7 +92,7 @@ static int tear_down(void **state)
 {
 	struct world *w = *state;
 	close_world(w);
-	scratch_remove(w->dir);
+	test_stores_remove(w->dir);
 	free(w);
 	return 0;
 }

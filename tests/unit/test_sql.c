@@ -293,7 +293,7 @@ static void assert_same(const struct script *a, const struct script *b)
 static void test_same_answers(void **state)
 {
 	static struct script a, b;
-	char dir[] = "/tmp/perdura-sql.XXXXXX", remove[100];
+	char dir[] = "/tmp/perdura-sql.XXXXXX";
 	struct meta *ma, *mb;
 	unsigned seed = 1;
 	if (!test_meta_shared())
@@ -313,8 +313,7 @@ static void test_same_answers(void **state)
 	assert_true(a.found > OPS * TRANSACTIONS / 10);
 	meta_close(&ma);
 	meta_close(&mb);
-	snprintf(remove, sizeof remove, "rm -rf %s", dir);
-	assert_int_equal(system(remove), 0);
+	test_stores_remove(dir);
 }
 
 /* --- Keys are used --- */
@@ -383,7 +382,7 @@ static void fill_tables(const char *dir, MYSQL *db)
 
 static void test_keys_are_used(void **state)
 {
-	char dir[] = "/tmp/perdura-sql.XXXXXX", path[100], remove[100];
+	char dir[] = "/tmp/perdura-sql.XXXXXX", path[100];
 	struct mariadb_url u;
 	struct meta *m;
 	sqlite3 *db;
@@ -417,8 +416,7 @@ static void test_keys_are_used(void **state)
 	}
 	mysql_close(server);
 	sqlite3_close(db);
-	snprintf(remove, sizeof remove, "rm -rf %s", dir);
-	assert_int_equal(system(remove), 0);
+	test_stores_remove(dir);
 	assert_int_equal(bad, 0);
 }
 

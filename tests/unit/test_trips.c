@@ -2,7 +2,6 @@
  * reckoned (meta_failing.h); on MariaDB it is counted besides (stores.h). */
 #include "unit.h"
 
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -134,11 +133,6 @@ static int setup_rows(void **state)
 	return set_up(state, "file:blobs?whole=1");
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
-{
-	return remove(path);
-}
-
 static int teardown(void **state)
 {
 	struct world *w = *state;
@@ -146,7 +140,7 @@ static int teardown(void **state)
 	identity_close(&w->identity);
 	store_close(&w->store);
 	metrics_free(&w->metrics);
-	nftw(w->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	test_stores_remove(w->dir);
 	free(w);
 	return 0;
 }

@@ -192,7 +192,10 @@ static int make_template(void **state)
 
 static int remove_template(void **state)
 {
-	scratch_remove(template);
+	char copy[sizeof template + sizeof ".copy"];
+	snprintf(copy, sizeof copy, "%s.copy", template);
+	test_meta_drop(copy);
+	test_stores_remove(template);
 	return 0;
 }
 

@@ -41,7 +41,7 @@ static int64_t highest(const struct found *f, size_t n)
 	return change;
 }
 
-/* Of the messages that are named (RFC 4731, 3.2; RFC 9394, 3.1). */
+/* Of the messages that are named (RFC 4731, 3.2; RFC 9394, 3.1); 0 where none is. */
 static int64_t named_modseq(const struct search_result *r)
 {
 	unsigned what = r->returns.what & ~SEARCH_RETURN_SAVE;
@@ -56,6 +56,13 @@ static int64_t named_modseq(const struct search_result *r)
 	return change;
 }
 
+static void put_modseq_of(struct command *c, const struct search_result *r, const char *before, const char *after)
+{
+	int64_t change = r->modseq && r->n ? named_modseq(r) : 0;
+	if (change)
+		buffer_printf(c->out, "%s%lld%s", before, (long long)change, after);
+}
+
 static void put_plain(struct command *c, const struct search_result *r)
 {
 	buffer_printf(c->out, "* %s", c->entry->word);
@@ -63,8 +70,7 @@ static void put_plain(struct command *c, const struct search_result *r)
 		buffer_putc(c->out, ' ');
 		buffer_put_u64(c->out, number_of(c, &r->v[i]));
 	}
-	if (r->modseq && r->n)
-		buffer_printf(c->out, " (MODSEQ %lld)", (long long)named_modseq(r));
+	put_modseq_of(c, r, " (MODSEQ ", ")");
 	buffer_puts(c->out, "\r\n");
 }
 
@@ -95,8 +101,7 @@ static void put_extended(struct command *c, const struct search_result *r)
 		buffer_printf(b, " COUNT %zu", r->n);
 	if (what & SEARCH_RETURN_PARTIAL)
 		put_partial(c, r);
-	if (r->n && r->modseq)
-		buffer_printf(b, " MODSEQ %lld", (long long)named_modseq(r));
+	put_modseq_of(c, r, " MODSEQ ", "");
 	buffer_puts(b, "\r\n");
 }
 

@@ -43,6 +43,23 @@ def test_reads_on_after_a_pause(node, large):
     assert b'\r\nc OK FETCH completed\r\n' in got and b'\r\nd OK ' in got
 
 
+def test_sizes_of_a_large_part(node):
+    """Each item decodes the whole part: others have their turn, and what is known goes out, in between."""
+    part = mail('parts', body=noise(12 << 20), **{'Content-Transfer-Encoding': 'base64'})
+    with login(node, select='INBOX') as m:
+        m.append('INBOX', part)
+    sizes = b' '.join([b'BINARY.SIZE[1]'] * 60)
+    with slow(node) as s, s.makefile('rb') as f:
+        while not f.readline().startswith(b'b '):
+            pass
+        begun = time.monotonic()
+        s.sendall(b'c FETCH * (' + sizes + b')\r\n')
+        f.read(1)
+        first = time.monotonic() - begun
+        assert f.readline().count(b'BINARY.SIZE[1] ') == 60
+        assert first < (time.monotonic() - begun) / 2
+
+
 def test_readers_that_stop(node, large):
     """They hold no worker, and a stop of the node does not wait for them for long."""
     readers = [slow(node, b'c FETCH 1 BODY.PEEK[]') for _ in range(100)]

@@ -236,6 +236,13 @@ static void end_entry(struct command *c, struct fetch *f, const struct entry *e)
 	f->begun = false;
 }
 
+/* Each item may cost a whole message, also one that says little of it (BINARY.SIZE): others come in between. */
+static bool gives_way(struct command *c, const struct fetch *f)
+{
+	c->in_literal = f->item > 0 && f->item < f->what.n && fetch_item_has_bytes(&f->what.items[f->item]) && command_should_yield(c);
+	return c->in_literal;
+}
+
 static enum imap_step put_items(struct command *c, struct fetch *f, const struct entry *e)
 {
 	while (f->run.active || f->item < f->what.n) {
@@ -245,6 +252,8 @@ static enum imap_step put_items(struct command *c, struct fetch *f, const struct
 				return step;
 			continue;
 		}
+		if (gives_way(c, f))
+			return IMAP_DRAIN;
 		const struct imap_fetch_item *item = &f->what.items[f->item++];
 		if (f->item > 1)
 			buffer_putc(c->out, ' ');

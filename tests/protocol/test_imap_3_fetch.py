@@ -6,6 +6,7 @@ import re
 
 import pytest
 from imap_client import folder, login, mail
+from node import quickest
 
 CRLF = b'\r\n'
 
@@ -252,3 +253,18 @@ def leaves(s, path):
     yield '.'.join(map(str, path)), int(s[6])
     if s[0].lower() == b'message' and s[1].lower() == b'rfc822' and len(s) > 8 and isinstance(s[8], list):
         yield from leaves(s[8], path if isinstance(s[8][0], list) else path + [1])
+
+
+def test_a_part_costs_what_it_holds(node):
+    """PARTIAL of a large mailbox (RFC 9394) looks at the messages it leaves, not at all that were named."""
+    with folder(node) as (m, name):
+        m.append(name, mail('one'))
+        m.ok('NOOP')
+        for _ in range(13):
+            m.ok(f'COPY 1:* {name}')
+            m.ok('NOOP')
+        assert len(m.ok('UID FETCH 8183:8192 (FLAGS)').fetches()) == 10
+        assert len(m.ok('UID FETCH 1:* (FLAGS) (PARTIAL -1:-10)').fetches()) == 10
+        few = quickest(lambda: m.ok('UID FETCH 8183:8192 (FLAGS)'))
+        part = quickest(lambda: m.ok('UID FETCH 1:* (FLAGS) (PARTIAL -1:-10)'))
+        assert part < 20 * few, (part, few)

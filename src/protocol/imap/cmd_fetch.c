@@ -350,8 +350,18 @@ static int narrow(struct command *c, struct fetch *f, const struct imap_set *ask
 	return rc;
 }
 
-/* The UIDs of those that would be fetched. */
-static int list_entries(struct fetch *f, struct buffer *uids)
+/* Where changes do not matter the view knows them all. */
+static void list_named(const struct fetch *f, struct buffer *uids)
+{
+	const struct view *v = f->walk.view;
+	for (uint32_t number = 1; number <= view_count(v); number++) {
+		uint32_t uid = view_uid(v, number);
+		if (imap_set_contains(&f->uids, uid))
+			buffer_put(uids, &uid, sizeof uid);
+	}
+}
+
+static int list_changed(struct fetch *f, struct buffer *uids)
 {
 	struct entries walk = { .view = f->walk.view, .uids = &f->uids, .depth = VIEW_ENTRIES };
 	struct arena memory = { 0 };
@@ -360,9 +370,20 @@ static int list_entries(struct fetch *f, struct buffer *uids)
 	int rc;
 	while ((rc = entries_next(&walk, &memory, &e, &n)) == OK && n)
 		for (size_t i = 0; i < n; i++)
-			if (!f->what.changedsince || e[i].change > (int64_t)f->what.modseq)
+			if (e[i].change > (int64_t)f->what.modseq)
 				buffer_put(uids, &e[i].uid, sizeof e[i].uid);
 	arena_free(&memory);
+	return rc;
+}
+
+/* The UIDs of those that would be fetched. */
+static int list_entries(struct fetch *f, struct buffer *uids)
+{
+	int rc = OK;
+	if (f->what.changedsince)
+		rc = list_changed(f, uids);
+	else
+		list_named(f, uids);
 	return !rc && !buffer_ok(uids) ? fail_with(ERR_UNAVAILABLE, "no memory") : rc;
 }
 

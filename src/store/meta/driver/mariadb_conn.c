@@ -138,7 +138,7 @@ static void set_options(MYSQL *db, const struct mariadb_url *u, const struct mar
 int mariadb_conn_open(const struct mariadb_url *u, size_t host, const struct mariadb_patience *p, struct mariadb_conn *out)
 {
 	const struct mariadb_address *a = &u->address[host];
-	struct mariadb_conn c = { .db = mysql_init(NULL), .host = host, .socket = -1 };
+	struct mariadb_conn c = { .db = mysql_init(NULL), .host = host, .socket = -1, .born = clock_mono() };
 	*out = (struct mariadb_conn){ 0 };
 	if (!c.db)
 		return fail_with(ERR_UNAVAILABLE, "out of memory");

@@ -96,20 +96,13 @@ static enum imap_step read_last(struct command *c)
 	return read_then(c, take_last);
 }
 
-static void learn_channel(const struct conn *conn, struct scram_channel *ch)
-{
-	*ch = (struct scram_channel){ 0 };
-	ch->exporter.n = conn_binding(conn, CONN_EXPORTER, ch->exporter.bytes);
-	ch->end_point.n = conn_binding(conn, CONN_END_POINT, ch->end_point.bytes);
-}
-
 /* What is not spoken here, or not without TLS, is refused before the client says anything. */
 static enum imap_step begin(struct command *c, struct span mechanism)
 {
 	struct imap_session *s = c->session;
 	struct scram_channel channel;
-	learn_channel(s->conn, &channel);
-	if (sasl_begin(sasl_of(c), mechanism, s->node->identity, s->conn->tls ? &channel : NULL) != OK)
+	bool bound = session_channel(s, &channel);
+	if (sasl_begin(sasl_of(c), mechanism, s->node->identity, bound ? &channel : NULL) != OK)
 		return reply_no(c, "[CANNOT] This mechanism is not spoken here: see CAPABILITY");
 	return sasl_is_plain(sasl_of(c)) && !session_plaintext(s) ? login_refuse_plaintext(c) : IMAP_MORE;
 }

@@ -154,7 +154,8 @@ static void put_mechanism(void *ctx, const char *name, bool plain, bool plus)
 
 static void put_mechanisms(struct buffer *b, const struct imap_session *s)
 {
-	struct mechanisms m = { b, session_plaintext(s), s->conn->tls };
+	struct scram_channel channel;
+	struct mechanisms m = { b, session_plaintext(s), session_channel(s, &channel) };
 	sasl_each(s->node->identity, put_mechanism, &m);
 	if (!m.plain)
 		buffer_puts(b, " LOGINDISABLED");

@@ -71,6 +71,14 @@ void session_set_client(struct imap_session *s, struct span name, struct span ve
 	add_peer(s);
 }
 
+bool session_channel(const struct imap_session *s, struct scram_channel *out)
+{
+	*out = (struct scram_channel){ 0 };
+	out->exporter.n = conn_binding(s->conn, CONN_EXPORTER, out->exporter.bytes);
+	out->end_point.n = conn_binding(s->conn, CONN_END_POINT, out->end_point.bytes);
+	return out->exporter.n || out->end_point.n;
+}
+
 bool session_plaintext(const struct imap_session *s)
 {
 	return login_may_be_plain(s->node->plaintext, s->conn->tls, s->conn->local);

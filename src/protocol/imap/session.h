@@ -5,6 +5,7 @@
 
 #include "imap.h"
 #include "imap_frame.h"
+#include "scram_server.h"
 #include "view.h"
 
 struct command;
@@ -70,6 +71,8 @@ bool session_input_full(const struct imap_session *s);
 void session_set_client(struct imap_session *s, struct span name, struct span version);
 /* The session is this account's from now on. ERR_LIMIT: it has too many at that address already. */
 int session_enter(struct imap_session *s, const struct account *who);
+/* What both ends know of their TLS session; false: nothing that a login could be bound to. */
+bool session_channel(const struct imap_session *s, struct scram_channel *out);
 /* May a password travel on this connection as it is? */
 bool session_plaintext(const struct imap_session *s);
 

@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	struct span first = span_sub(lines, 0, end < 0 ? lines.n : (size_t)end), final = span_sub(lines, first.n + 1, lines.n);
 	if (scram_first(&s, SCRAM_SHA256, plus, plus ? &tls : &none, first))
 		return 0;
-	if (!*s.user || (plus && !s.binding.n) || scram_challenge(&s, SPAN(verifier), SPAN("nonce")))
+	if (!*s.user || (plus && !s.binding.n) || scram_challenge(&s, span_of(verifier), SPAN("nonce")))
 		__builtin_trap();
 	scram_final(&s, final);
 	return 0;

@@ -103,9 +103,7 @@ static int read_keys(struct command *c, struct sort *s)
 static enum imap_step go_on(struct command *c)
 {
 	struct sort *s = c->job;
-	int rc = s->set.ranges ? OK : search_go_on(c, &s->run);
-	if (!rc && !s->set.ranges)
-		rc = found_set(c->session->view, (const void *)s->run.found.p, s->run.found.n / sizeof(struct found), &s->set);
+	int rc = search_set(c, &s->run, &s->set);
 	if (!rc)
 		rc = read_keys(c, s);
 	if (rc > OK)

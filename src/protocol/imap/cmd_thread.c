@@ -81,9 +81,7 @@ static enum imap_step put_threads(struct command *c, struct thread *t)
 static enum imap_step go_on(struct command *c)
 {
 	struct thread *t = c->job;
-	int rc = t->set.ranges ? OK : search_go_on(c, &t->run);
-	if (!rc && !t->set.ranges)
-		rc = found_set(c->session->view, (const void *)t->run.found.p, t->run.found.n / sizeof(struct found), &t->set);
+	int rc = search_set(c, &t->run, &t->set);
 	if (!rc)
 		rc = read_messages_found(c, t);
 	if (rc > OK)

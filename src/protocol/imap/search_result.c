@@ -124,7 +124,8 @@ static void add_uid(const struct view *v, struct imap_set *s, uint32_t uid)
 		s->ranges[s->n++] = (struct imap_range){ uid, uid };
 }
 
-int found_set(const struct view *v, const struct found *f, size_t n, struct imap_set *out)
+/* A set of what was found, neighbours in the view in one range. */
+static int found_set(const struct view *v, const struct found *f, size_t n, struct imap_set *out)
 {
 	struct imap_set s = { .ranges = malloc((n + 1) * sizeof *s.ranges) };
 	if (!s.ranges)
@@ -133,6 +134,14 @@ int found_set(const struct view *v, const struct found *f, size_t n, struct imap
 		add_uid(v, &s, f[i].uid);
 	*out = s;
 	return OK;
+}
+
+int search_set(struct command *c, struct search_run *r, struct imap_set *out)
+{
+	if (out->ranges)
+		return OK;
+	int rc = search_go_on(c, r);
+	return rc ? rc : found_set(c->session->view, (const void *)r->found.p, r->found.n / sizeof(struct found), out);
 }
 
 /* What is saved: those that are named, and all where all are counted, or nothing was said (RFC 5182, 2.1; RFC 9394, 3.1).

@@ -17,7 +17,7 @@ enum imap_step put_result(struct command *c, const struct search_result *r);
 /* The command that was to save failed: "$" is empty now (RFC 5182, 2.1). Returns IMAP_DONE. */
 enum imap_step nothing_saved(struct command *c, const struct imap_search_returns *r);
 
-/* A set of what was found, neighbours in the view in one range. ranges: free(). */
-int found_set(const struct view *v, const struct found *f, size_t n, struct imap_set *out);
+/* search_go_on(), and then what it found as a set, whose ranges are the caller's. Zero the set before; one that is made stays. */
+int search_set(struct command *c, struct search_run *r, struct imap_set *out);
 
 #endif

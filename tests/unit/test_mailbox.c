@@ -529,6 +529,18 @@ static void large_operations_are_resumed(void **state)
 	}
 }
 
+/* 1,300 messages in INBOX; of what is done to all of them the second transaction fails. */
+static struct view *look_before_failure(struct world *w)
+{
+	for (int i = 0; i < 1300; i++)
+		put(w, "INBOX", "same", 0);
+	close_world(w);
+	open_failing(w);
+	struct view *v = look(w, "INBOX");
+	meta_failing_set(w->store->meta, &(struct meta_failing_plan){ META_FAILING_COMMIT, 2, 0, ERR_UNAVAILABLE, false });
+	return v;
+}
+
 static void note_left(void *ctx, const struct changeset *c, int error, bool again)
 {
 	assert_int_equal(error, ERR_UNAVAILABLE);
@@ -544,12 +556,7 @@ static void left_operations_are_tried_again(void **state)
 	struct copy_result c;
 	int told = 0;
 	const struct resume_request q = { .failed = note_left, .ctx = &told };
-	for (int i = 0; i < 1300; i++)
-		put(w, "INBOX", "same", 0);
-	close_world(w);
-	open_failing(w);
-	struct view *v = look(w, "INBOX");
-	meta_failing_set(w->store->meta, &(struct meta_failing_plan){ META_FAILING_COMMIT, 2, 0, ERR_UNAVAILABLE, false });
+	struct view *v = look_before_failure(w);
 	assert_int_equal(view_copy(v, range(1, 1300), SPAN("Trash"), true, &tester, &c), ERR_UNAVAILABLE);
 	free(c.from);
 	free(c.to);
@@ -578,12 +585,7 @@ static void its_own_node_goes_on(void **state)
 	struct buffer plans = { 0 };
 	struct store_result r = { 0 };
 	struct store_request q = { .uids = range(1, 1300), .op = STORE_ADD, .flags = FLAG_SEEN };
-	for (int i = 0; i < 1300; i++)
-		put(w, "INBOX", "same", 0);
-	close_world(w);
-	open_failing(w);
-	struct view *v = look(w, "INBOX");
-	meta_failing_set(w->store->meta, &(struct meta_failing_plan){ META_FAILING_COMMIT, 2, 0, ERR_UNAVAILABLE, false });
+	struct view *v = look_before_failure(w);
 	assert_int_equal(view_store(v, &q, &tester, &r), ERR_UNAVAILABLE);
 	free(r.modified);
 	view_close(&v);

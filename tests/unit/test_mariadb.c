@@ -407,6 +407,20 @@ static void *write_changes(void *arg)
 	return NULL;
 }
 
+/* All writers at once, on these stores in turn; each change is made. */
+static void write_all(struct meta *const *stores, size_t n)
+{
+	struct writer w[WRITERS] = { 0 };
+	for (size_t i = 0; i < WRITERS; i++) {
+		w[i].m = stores[i % n];
+		assert_int_equal(pthread_create(&w[i].thread, NULL, write_changes, &w[i]), 0);
+	}
+	for (size_t i = 0; i < WRITERS; i++) {
+		pthread_join(w[i].thread, NULL);
+		assert_int_equal(w[i].failures, 0);
+	}
+}
+
 static int add_head(struct meta_txn *t, void *arg)
 {
 	return meta_do(t, META_HEAD_ADD, "iiiiiiiiiii", INT64_C(0), INT64_C(0), INT64_C(0), INT64_C(0), INT64_C(0), INT64_C(0),
@@ -433,18 +447,10 @@ static void open_two(struct fixture *f, struct meta *store[2])
 static void test_hot_row(void **state)
 {
 	struct fixture *f = world(state);
-	struct writer w[WRITERS] = { 0 };
 	struct meta *store[2];
 	open_two(f, store);
 	assert_int_equal(meta_run(store[0], add_head, NULL, NULL), OK);
-	for (size_t i = 0; i < WRITERS; i++) {
-		w[i].m = store[i % 2];
-		assert_int_equal(pthread_create(&w[i].thread, NULL, write_changes, &w[i]), 0);
-	}
-	for (size_t i = 0; i < WRITERS; i++) {
-		pthread_join(w[i].thread, NULL);
-		assert_int_equal(w[i].failures, 0);
-	}
+	write_all(store, 2);
 	assert_int_equal(number(f, "SELECT change_no FROM head WHERE account = 7"), WRITERS * CHANGES);
 	assert_int_equal(number(f, "SELECT messages FROM head WHERE account = 7"), WRITERS * CHANGES);
 	assert_int_equal(number(f, "SELECT COUNT(*) FROM journal WHERE account = 7"), WRITERS * CHANGES);
@@ -559,20 +565,12 @@ static void test_link_or_condemn(void **state)
 static void test_few_connections(void **state)
 {
 	struct fixture *f = world(state);
-	struct writer w[WRITERS] = { 0 };
 	char url[900];
 	snprintf(url, sizeof url, "%s?connections=2", f->url);
 	meta_close(&f->m);
 	assert_int_equal(open_store(f, url), OK);
 	assert_int_equal(meta_run(f->m, add_head, NULL, NULL), OK);
-	for (size_t i = 0; i < WRITERS; i++) {
-		w[i].m = f->m;
-		assert_int_equal(pthread_create(&w[i].thread, NULL, write_changes, &w[i]), 0);
-	}
-	for (size_t i = 0; i < WRITERS; i++) {
-		pthread_join(w[i].thread, NULL);
-		assert_int_equal(w[i].failures, 0);
-	}
+	write_all(&f->m, 1);
 	assert_int_equal(number(f, "SELECT COUNT(*) FROM journal WHERE account = 7"), WRITERS * CHANGES);
 }
 
@@ -581,19 +579,11 @@ static void test_a_full_server(void **state)
 {
 	struct fixture *f = world(state);
 	struct proxy *p = before(f, 0);
-	struct writer w[WRITERS] = { 0 };
 	open_behind(f, &p, 1);
 	assert_int_equal(meta_run(f->m, add_head, NULL, NULL), OK);
 	proxy_limit(p, 3);
 	int64_t began = clock_mono();
-	for (size_t i = 0; i < WRITERS; i++) {
-		w[i].m = f->m;
-		assert_int_equal(pthread_create(&w[i].thread, NULL, write_changes, &w[i]), 0);
-	}
-	for (size_t i = 0; i < WRITERS; i++) {
-		pthread_join(w[i].thread, NULL);
-		assert_int_equal(w[i].failures, 0);
-	}
+	write_all(&f->m, 1);
 	assert_int_equal(number(f, "SELECT COUNT(*) FROM journal WHERE account = 7"), WRITERS * CHANGES);
 	assert_in_range(proxy_refused(p), 1, WRITERS + 5 + (clock_mono() - began) / SECOND_US);
 	meta_close(&f->m);

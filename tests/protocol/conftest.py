@@ -1,5 +1,6 @@
 import pytest
 import stores
+from certificates import Authority
 from node import Node, PopulatedNode
 
 
@@ -16,6 +17,11 @@ def node(tmp_path_factory):
     with PopulatedNode(tmp_path_factory.mktemp('node')) as n:
         yield n
     n.drop()
+
+
+@pytest.fixture(scope='module')
+def ca(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp('ca'))
 
 
 @pytest.fixture

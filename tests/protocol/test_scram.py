@@ -5,18 +5,12 @@ import time
 
 import pytest
 from auth_client import Auth
-from certificates import Authority
 from imap_client import Imap, connect
 from node import PASSWORD, PopulatedNode
 from scram_client import Scram
 from test_tls_1_imap import TlsImap
 
 MECHANISMS = ['SCRAM-SHA-256', 'SCRAM-SHA-1']
-
-
-@pytest.fixture(scope='module')
-def ca(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp('ca'))
 
 
 @pytest.fixture(scope='module')

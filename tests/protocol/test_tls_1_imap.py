@@ -12,15 +12,10 @@ import time
 import warnings
 
 import pytest
-from certificates import Authority, names, openssl
+from certificates import names, openssl
 from imap_client import Closed, Imap
 from lmtp_client import Lmtp
 from node import PASSWORD, PATIENCE, STOP_TIMEOUT, Node, PopulatedNode, wait_until
-
-
-@pytest.fixture(scope='module')
-def ca(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp('ca'))
 
 
 @pytest.fixture(scope='module')

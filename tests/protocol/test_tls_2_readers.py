@@ -7,15 +7,9 @@ import threading
 import time
 
 import pytest
-from certificates import Authority
 from imap_client import Imap
 from lmtp_client import Lmtp, message
 from node import PATIENCE, PopulatedNode
-
-
-@pytest.fixture(scope='module')
-def ca(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp('ca'))
 
 
 @pytest.fixture(scope='module')

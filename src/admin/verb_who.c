@@ -55,14 +55,14 @@ static void put_json(struct buffer *b, const struct conn_info *c, const char *si
 	json_put_close(&j, '}');
 }
 
-static bool gather(void *ctx, const struct conn_info *c)
+static const char *gather(void *ctx, const struct conn_info *c)
 {
 	struct gathered *g = ctx;
 	char since[40];
 	instant_write(c->since, since);
 	(g->json ? put_json : put_plain)(&g->lines, c, since);
 	buffer_putc(&g->lines, LINE_ENDS);
-	return false;
+	return NULL;
 }
 
 int verb_who(struct request *r)
@@ -84,11 +84,12 @@ struct wanted {
 	char address[ADDRESS_MAX];
 };
 
-static bool is_wanted(void *ctx, const struct conn_info *c)
+static const char *is_wanted(void *ctx, const struct conn_info *c)
 {
 	const struct wanted *w = ctx;
 	const char *user = c->facts[CONN_USER];
-	return w->is_session ? (uint64_t)c->id == w->session : user && strcmp(user, w->address) == 0;
+	bool wanted = w->is_session ? (uint64_t)c->id == w->session : user && strcmp(user, w->address) == 0;
+	return wanted ? "Ended by an administrator" : NULL;
 }
 
 static int kick(struct request *r, const char *word, int *status)

@@ -9,7 +9,7 @@ struct arena_block {
 	alignas(max_align_t) char data[];
 };
 
-enum { BLOCK_MIN = 512, BLOCK_KEEP = 65536 };
+enum { BLOCK_MIN = 512, BLOCK_KEEP = 256 << 10 };
 
 static struct arena_block *add_block(struct arena *a, size_t n)
 {
@@ -26,7 +26,7 @@ static struct arena_block *add_block(struct arena *a, size_t n)
 	return b;
 }
 
-void *arena_alloc(struct arena *a, size_t n)
+static void *take(struct arena *a, size_t n)
 {
 	if (n > SIZE_MAX / 2)
 		return NULL;
@@ -39,14 +39,22 @@ void *arena_alloc(struct arena *a, size_t n)
 	void *p = b->data + b->n;
 	b->n += n;
 	a->used += n;
-	return memset(p, 0, n);
+	return p;
+}
+
+void *arena_alloc(struct arena *a, size_t n)
+{
+	void *p = take(a, n);
+	return p ? memset(p, 0, n) : NULL;
 }
 
 struct span arena_copy(struct arena *a, struct span s)
 {
-	char *p = s.n < SIZE_MAX ? arena_alloc(a, s.n + 1) : NULL;
+	char *p = s.n < SIZE_MAX ? take(a, s.n + 1) : NULL;
 	if (p && s.n)
 		memcpy(p, s.p, s.n);
+	if (p)
+		p[s.n] = '\0';
 	return (struct span){ p, p ? s.n : 0 };
 }
 

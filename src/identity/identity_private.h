@@ -22,6 +22,7 @@ struct identity {
 	EVP_MAC_CTX *mac;      /* HMAC-SHA256 with the key of this process; copied for each use, never changed */
 	EVP_MAC_CTX *salts;    /* the same with a key that all nodes have: what unknown users are answered with */
 	atomic_bool no_scram;
+	atomic_uint_fast64_t ended; /* counts identity_logins_ended() */
 	int64_t remember;      /* us */
 };
 

@@ -1,9 +1,10 @@
 #include "login_guard.h"
 
-#include <arpa/inet.h>
 #include <openssl/evp.h>
 #include <pthread.h>
 #include <stdlib.h>
+
+#include "peer_net.h"
 
 enum { SETS = 4096, WAYS = 4 };
 
@@ -45,19 +46,6 @@ void login_guard_free(struct login_guard **g)
 
 /* ---- Who it is */
 
-/* An address as guessers own them: one of IPv4, 64 bits of IPv6; text that is neither is taken as it stands. */
-static struct span net_of(struct span address, unsigned char raw[16])
-{
-	char text[INET6_ADDRSTRLEN];
-	if (address.n >= sizeof text)
-		return address;
-	memcpy(text, address.p, address.n);
-	text[address.n] = 0;
-	if (inet_pton(AF_INET6, text, raw) != 1)
-		return address;
-	return span_from(raw, 8);
-}
-
 static bool is_own(struct span address)
 {
 	return span_eq(address, SPAN("127.0.0.1")) || span_eq(address, SPAN("::1")) || span_eq(address, SPAN("unix"));
@@ -80,8 +68,8 @@ static uint64_t tag_of(const struct login_guard *g, enum kind kind, struct span 
 
 static void tags_of(const struct login_guard *g, struct span address, struct span account, uint64_t tags[KINDS])
 {
-	unsigned char raw[16];
-	struct span net = net_of(address, raw), none = { 0 };
+	char room[PEER_NET];
+	struct span net = peer_net(address, room), none = { 0 };
 	tags[BY_ADDRESS] = is_own(address) ? 0 : tag_of(g, BY_ADDRESS, net, none);
 	tags[BY_ACCOUNT] = tag_of(g, BY_ACCOUNT, none, account);
 	tags[BY_PAIR] = tag_of(g, BY_PAIR, net, account);

@@ -11,7 +11,7 @@ struct sasl_mechanism {
 	const char *name;
 	int (*take)(struct sasl *s, struct span answer);
 	const char *challenges[2]; /* NULL: s->said */
-	bool plain, plus;
+	bool plain, plus, certified;
 	enum scram_hash hash;
 };
 
@@ -93,8 +93,32 @@ static int take_scram(struct sasl *s, struct span answer)
 	return s->proof == ERR_DENIED ? OK : s->proof;
 }
 
+static bool is_itself(struct span authorize, struct span user, struct span domain)
+{
+	char a[ADDRESS_MAX], b[ADDRESS_MAX];
+	if (authorize.n == 0)
+		return true;
+	return address_complete(authorize, domain, a) == OK && address_complete(user, domain, b) == OK && strcmp(a, b) == 0;
+}
+
+/* The first name of the certificate, or the one that the client asks for. */
+static int take_external(struct sasl *s, struct span answer)
+{
+	struct span names = span_from(s->names, s->names_n), domain = span_of(s->identity->domain);
+	if (span_find(answer, 0) >= 0)
+		return fail_with(ERR_INVALID, "EXTERNAL: a NUL");
+	s->authorize = answer;
+	s->user = span_of(s->names);
+	for (; names.n; names = span_sub(names, strlen(names.p) + 1, names.n))
+		if (answer.n && is_itself(answer, span_of(names.p), domain))
+			s->user = span_of(names.p);
+	s->proof = OK;
+	return identity_claim(s->identity, s->user, SCRAM_SHA256, &s->claim);
+}
+
 /* The strongest first. */
 static const struct sasl_mechanism mechanisms[] = {
+	{ "EXTERNAL", take_external, { "" }, .certified = true },
 	{ "SCRAM-SHA-256-PLUS", take_scram, { "" }, .plus = true, .hash = SCRAM_SHA256 },
 	{ "SCRAM-SHA-256", take_scram, { "" }, .hash = SCRAM_SHA256 },
 	{ "SCRAM-SHA-1-PLUS", take_scram, { "" }, .plus = true, .hash = SCRAM_SHA1 },
@@ -103,28 +127,39 @@ static const struct sasl_mechanism mechanisms[] = {
 	{ "LOGIN", take_login, { "VXNlcm5hbWU6", "UGFzc3dvcmQ6" }, .plain = true }, /* "Username:", "Password:" */
 };
 
-static bool offered(const struct identity *i, const struct sasl_mechanism *m)
+static bool offered(const struct identity *i, bool certified, const struct sasl_mechanism *m)
 {
-	return m->plain || !atomic_load(&i->no_scram);
+	return m->certified ? certified : m->plain || !atomic_load(&i->no_scram);
 }
 
-void sasl_each(const struct identity *i, void (*fn)(void *ctx, const char *name, bool plain, bool plus), void *ctx)
+void sasl_each(const struct identity *i, bool certified, void (*fn)(void *ctx, const char *name, bool plain, bool plus), void *ctx)
 {
 	for (size_t k = 0; k < sizeof mechanisms / sizeof *mechanisms; k++)
-		if (offered(i, &mechanisms[k]))
+		if (offered(i, certified, &mechanisms[k]))
 			fn(ctx, mechanisms[k].name, mechanisms[k].plain, mechanisms[k].plus);
 }
 
-int sasl_begin(struct sasl *s, struct span mechanism, struct identity *i, const struct scram_channel *channel)
+static const struct sasl_mechanism *find(struct span name, const struct identity *i, const struct sasl_client *client)
 {
-	for (size_t k = 0; k < sizeof mechanisms / sizeof *mechanisms; k++)
-		if (span_ieq(mechanism, span_of(mechanisms[k].name)) && (channel || !mechanisms[k].plus) && offered(i, &mechanisms[k])) {
-			*s = (struct sasl){ .mechanism = &mechanisms[k], .identity = i };
-			if (channel)
-				s->channel = *channel;
-			return OK;
-		}
-	return fail_with(ERR_NOT_FOUND, "no such mechanism");
+	for (size_t k = 0; k < sizeof mechanisms / sizeof *mechanisms; k++) {
+		const struct sasl_mechanism *m = &mechanisms[k];
+		if (span_ieq(name, span_of(m->name)) && (client->channel || !m->plus) && offered(i, client->names.n > 0, m))
+			return m;
+	}
+	return NULL;
+}
+
+int sasl_begin(struct sasl *s, struct span mechanism, struct identity *i, const struct sasl_client *client)
+{
+	const struct sasl_mechanism *m = find(mechanism, i, client);
+	if (!m)
+		return fail_with(ERR_NOT_FOUND, "no such mechanism");
+	*s = (struct sasl){ .mechanism = m, .identity = i, .protocol = client->protocol, .names_n = client->names.n };
+	if (client->channel)
+		s->channel = *client->channel;
+	if (s->names_n)
+		memcpy(s->names, client->names.p, s->names_n);
+	return OK;
 }
 
 bool sasl_is_plain(const struct sasl *s)
@@ -155,26 +190,19 @@ int sasl_answer(struct sasl *s, struct span line)
 	return rc;
 }
 
-static bool is_itself(struct span authorize, struct span user, struct span domain)
+int sasl_login(struct sasl *s, struct span peer, struct login *out)
 {
-	char a[ADDRESS_MAX], b[ADDRESS_MAX];
-	if (authorize.n == 0)
-		return true;
-	return address_complete(authorize, domain, a) == OK && address_complete(user, domain, b) == OK && strcmp(a, b) == 0;
-}
-
-int sasl_login(struct sasl *s, struct span peer, struct account *out)
-{
+	*out = (struct login){ 0 };
 	if (!is_itself(s->authorize, s->user, span_of(s->identity->domain)))
 		return fail_with(ERR_DENIED, "a login may act as itself only");
 	if (s->mechanism->plain)
-		return identity_login_plain(s->identity, s->user, s->password, peer, &s->pass, out);
+		return identity_login_plain(s->identity, s->user, s->password, s->protocol, peer, &s->pass, out);
 	return identity_login_proved(s->identity, &s->claim, s->proof == OK, peer, &s->pass, out);
 }
 
 bool sasl_last(const struct sasl *s)
 {
-	return !s->mechanism->plain;
+	return s->mechanism->take == take_scram;
 }
 
 void sasl_end(struct sasl *s)

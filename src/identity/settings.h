@@ -12,6 +12,7 @@ struct settings {
 	int64_t quota;                /* bytes; 0: no bound */
 	int64_t message_max;          /* bytes; never over the cluster's */
 	int64_t duplicate_window;     /* us; 0: every delivery is stored */
+	char quota_admin[ADDRESS_MAX]; /* an address; "" for none */
 	char postmaster[ADDRESS_MAX]; /* an address; "" for none */
 };
 

@@ -11,7 +11,8 @@ enum {
 	SYSTEM_SETTINGS = 4,    /* cluster-wide settings (settings.h); name, data: value */
 	SYSTEM_DOMAINS = 5,     /* name: the domain, lower case; data: settings, "name=value" lines */
 	SYSTEM_ALIASES = 6,     /* name: the alias, lower case, or "@domain"; data: its targets, one a line */
-	SYSTEM_COLLECTIONS = 6,
+	SYSTEM_APPS = 7,        /* name: the account's id, '/', the application password's name; data: app_password.h */
+	SYSTEM_COLLECTIONS = 7,
 };
 
 #endif

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "app.h"
 #include "change.h"
 #include "clock.h"
 #include "directory_write.h"
@@ -28,17 +29,19 @@ struct account_request {
 	struct touched touched;
 };
 
-/* The system log and its collections, at the first account of all. */
+/* The system log and its collections, at the first start of all; those of a later release that a log made before it has not. */
 static int ensure_system(struct service *s, struct meta_txn *t, const struct actor *actor)
 {
-	static const char *const names[SYSTEM_COLLECTIONS] = { "accounts", "credentials", "snapshots", "settings", "domains", "aliases" };
+	static const char *const names[SYSTEM_COLLECTIONS] = { "accounts", "credentials", "snapshots", "settings", "domains", "aliases",
+		                                                "apps" };
 	struct change c;
 	int64_t id;
 	int e = change_begin(&c, s, t, SYSTEM_ACCOUNT, CHANGE_SYSTEM, actor, 0);
-	if (e != ERR_NOT_FOUND)
-		return change_end(&c, e ? e : ERR_EXISTS, NULL) == ERR_EXISTS ? OK : e;
-	e = change_begin_account(&c, s, t, SYSTEM_ACCOUNT, CHANGE_SYSTEM, actor);
-	for (size_t i = 0; !e && i < SYSTEM_COLLECTIONS; i++)
+	if (e == ERR_NOT_FOUND) {
+		change_end(&c, e, NULL);
+		e = change_begin_account(&c, s, t, SYSTEM_ACCOUNT, CHANGE_SYSTEM, actor);
+	}
+	for (int64_t i = c.head.next_collection - 1; !e && i < SYSTEM_COLLECTIONS; i++)
 		e = change_collection_add(&c, COLLECTION_SYSTEM, 0, span_of(names[i]), 0, span_of(names[i]), &id);
 	return change_end(&c, e, NULL);
 }
@@ -194,6 +197,8 @@ static int remove_account(struct meta_txn *t, void *arg)
 		meta_done(&r);
 		e = change_item_end(&c, SYSTEM_ACCOUNTS, (uint32_t)id, address);
 	}
+	if (!e)
+		e = app_end_all(&c, id);
 	return change_end(&c, e, &q->touched);
 }
 

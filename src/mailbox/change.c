@@ -5,10 +5,12 @@
 #include "flags.h"
 #include "service_private.h"
 #include "system.h"
+#include "uidmap.h"
 
 struct open_collection {
 	struct open_collection *next;
 	struct collection c;
+	int64_t uidnext; /* before */
 	bool counted; /* its counters moved */
 };
 
@@ -133,6 +135,8 @@ static int write_counters(struct change *c, struct touched *touched)
 		if (touched->n < sizeof touched->collections / sizeof *touched->collections)
 			touched->collections[touched->n] = k->id;
 		touched->n++;
+		if (k->kind == COLLECTION_MAIL && k->uidnext / UIDMAP_STEP != o->uidnext / UIDMAP_STEP)
+			touched->grown = k->id;
 	}
 	return OK;
 }
@@ -180,6 +184,7 @@ static int hold_collection(struct change *c, const struct collection *row, struc
 	if (!o)
 		return fail_with(ERR_UNAVAILABLE, "no memory");
 	o->c = *row;
+	o->uidnext = row->uidnext;
 	o->c.name = arena_copy(&c->arena, row->name);
 	o->c.keywords = row->keywords.n ? arena_copy(&c->arena, row->keywords) : (struct span){ 0 };
 	o->next = c->open;
@@ -191,6 +196,11 @@ static int hold_collection(struct change *c, const struct collection *row, struc
 static struct open_collection *holder(struct collection *k)
 {
 	return (struct open_collection *)(void *)((char *)k - offsetof(struct open_collection, c));
+}
+
+void change_touch(struct collection *k)
+{
+	holder(k)->counted = true;
 }
 
 static bool is_held(const struct change *c, int64_t id, struct collection **out)
@@ -400,6 +410,33 @@ int change_entry_flags(struct change *c, struct collection *in, struct version *
 	v->keywords = keywords;
 	v->change = c->number;
 	note_uid(c, LOG_FLAGS, in->id, 0, v->uid);
+	return OK;
+}
+
+int change_entry_seen(struct change *c, struct collection *in, int64_t viewer, uint32_t uid, bool seen)
+{
+	struct meta_rows r;
+	int64_t flags = seen ? FLAG_SEEN : 0;
+	int e = meta_one(c->t, &r, META_SEEN_GET, "iiii", c->account, in->id, viewer, (int64_t)uid);
+	if (e && e != ERR_NOT_FOUND)
+		return e;
+	bool is_new = e;
+	int64_t before = is_new ? 0 : meta_int(&r, 0);
+	if (!is_new)
+		meta_done(&r);
+	if (before == flags)
+		return OK;
+	if (is_new) {
+		e = meta_do(c->t, META_SEEN_ADD, "iiiiiiii", c->account, in->id, viewer, (int64_t)uid, c->number, c->number, in->kind, flags);
+	} else {
+		e = meta_do(c->t, META_SEEN_KEEP, "iiiii", c->number, c->account, in->id, viewer, (int64_t)uid);
+		if (!e)
+			e = meta_do(c->t, META_SEEN_PUT, "iiiiii", c->number, flags, c->account, in->id, viewer, (int64_t)uid);
+	}
+	if (e)
+		return e;
+	holder(in)->counted = true;
+	note_uid(c, LOG_FLAGS, in->id, 0, uid);
 	return OK;
 }
 

@@ -23,7 +23,7 @@ struct head {
 /* ERR_NOT_FOUND: no such account. */
 int change_head(struct meta_txn *t, int64_t account, struct head *out);
 
-enum collection_kind { COLLECTION_SYSTEM = 1, COLLECTION_MAIL = 2, COLLECTION_SUBSCRIPTIONS = 3 };
+enum collection_kind { COLLECTION_SYSTEM = 1, COLLECTION_MAIL = 2, COLLECTION_SUBSCRIPTIONS = 3, COLLECTION_RIGHTS = 4, COLLECTION_METADATA = 5 };
 enum { INBOX = 1, SUBSCRIPTIONS = 2 }; /* collections of every account */
 
 struct collection {
@@ -55,6 +55,7 @@ struct touched {
 	int64_t slot;           /* of dirty, that names the account */
 	int64_t collections[8]; /* the first ones; n may be larger: then take it as all */
 	size_t n;
+	int64_t grown;          /* a collection whose UIDs are to be saved anew (uidmap_saved.h); 0: none */
 };
 
 struct change {
@@ -95,6 +96,8 @@ int change_room(const struct change *c, int64_t quota, uint64_t bytes);
 int change_collection(struct change *c, int64_t id, struct collection **out);
 /* The same out of a row that was found otherwise, with COLLECTION_COLUMNS. */
 int change_collection_row(struct change *c, const struct meta_rows *r, struct collection **out);
+/* Its change number moves, and who watches it is told, though nothing of it is different. */
+void change_touch(struct collection *k);
 /* A new one, or (change_collection_revive) one that ended, as it was at its end but with this parent and name. path is
    for the journal. *id out. */
 int change_collection_add(struct change *c, enum collection_kind kind, int64_t parent, struct span name, int64_t attributes,
@@ -109,6 +112,9 @@ int change_entry_add(struct change *c, struct collection *to, struct version *v,
 /* New flags for an entry; v is its version so far and becomes the new one. */
 int change_entry_flags(struct change *c, struct collection *in, struct version *v, uint64_t flags, struct span keywords);
 int change_entry_end(struct change *c, struct collection *in, const struct version *v);
+
+/* \Seen as somebody else than the owner has it: an overlay of the entry. */
+int change_entry_seen(struct change *c, struct collection *in, int64_t viewer, uint32_t uid, bool seen);
 
 /* The same for many entries at once, some ten times faster. v: n living versions, ascending; of all that live between the
    first and the last of them, exactly these are meant by the condition flags & mask != is (mask 0, is 1: all). */

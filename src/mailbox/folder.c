@@ -4,11 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "acl_private.h"
 #include "change.h"
 #include "fail.h"
 #include "flags.h"
 #include "folder_private.h"
 #include "mailbox_name.h"
+#include "metadata_private.h"
 #include "service_private.h"
 #include "tree_private.h"
 
@@ -83,7 +85,10 @@ static int ensure(struct change *c, const struct tree *tree, struct span path, i
 		if (there) {
 			parent = there->id;
 		} else {
-			int e = change_collection_add(c, COLLECTION_MAIL, parent, component, 0, upto, &parent);
+			int64_t above = parent;
+			int e = change_collection_add(c, COLLECTION_MAIL, above, component, 0, upto, &parent);
+			if (!e && above)
+				e = acl_inherit(c, above, parent);
 			if (e)
 				return e;
 			fresh = true;
@@ -153,6 +158,17 @@ static int run(struct job *j)
 	return e;
 }
 
+/* To make something of that name, below the nearest folder above it that is there. */
+static int allow_below(struct change *c, const struct tree *tree, struct span path)
+{
+	const struct folder *above = NULL;
+	if (!c->actor->viewer)
+		return OK;
+	for (struct span up = mailbox_name_parent(path); up.n && !above; up = mailbox_name_parent(up))
+		above = tree_find(tree, up);
+	return above ? acl_allow(c, above->id, RIGHT_CREATE) : fail_with(ERR_NOT_FOUND, "no such folder");
+}
+
 static bool has_special(const struct tree *tree, int64_t special)
 {
 	for (size_t i = 0; i < tree->n; i++)
@@ -175,7 +191,9 @@ static int do_create(struct change *c, const struct tree *tree, struct request *
 		return fail_with(ERR_EXISTS, "there is such a folder already");
 	if (has_special(tree, q->special))
 		return fail_with(ERR_DENIED, "another folder has that special use");
-	int e = folder_ensure_selectable(c, tree, q->path, &q->made);
+	int e = allow_below(c, tree, q->path);
+	if (!e)
+		e = folder_ensure_selectable(c, tree, q->path, &q->made);
 	return e || !q->special ? e : give_special(c, q);
 }
 
@@ -221,11 +239,14 @@ static int do_delete(struct change *c, const struct tree *tree, struct request *
 	struct folder *f = tree_find(tree, q->path);
 	if (!f)
 		return fail_with(ERR_NOT_FOUND, "no such folder");
+	int e = acl_allow(c, f->id, RIGHT_DELETE_MAILBOX);
+	if (e)
+		return e;
 	if (f->id == INBOX)
 		return fail_with(ERR_CANNOT, "INBOX cannot be deleted");
 	if ((f->attributes & FOLDER_NOSELECT) && f->has_children)
 		return fail_with(ERR_CANNOT, "there are folders below it: delete them first");
-	int e = change_collection_end(c, f->id, f->path);
+	e = change_collection_end(c, f->id, f->path);
 	return e || !f->has_children ? e : leave_name(c, tree, f);
 }
 
@@ -265,6 +286,8 @@ static int rename_inbox(struct change *c, const struct tree *tree, const struct 
 	q->from = 1;
 	q->last = inbox->uidnext > UINT32_MAX ? UINT32_MAX : (uint32_t)inbox->uidnext;
 	int e = ensure(c, tree, q->to, &q->made);
+	if (!e)
+		e = metadata_copy(c, INBOX, q->made);
 	return e ? e : move_chunk(c, q, q->made);
 }
 
@@ -289,6 +312,11 @@ static int do_rename(struct change *c, const struct tree *tree, struct request *
 	int64_t parent = 0;
 	if (!f)
 		return fail_with(ERR_NOT_FOUND, "no such folder");
+	int e = acl_allow(c, f->id, RIGHT_DELETE_MAILBOX);
+	if (!e)
+		e = allow_below(c, tree, q->to);
+	if (e)
+		return e;
 	if (tree_find(tree, q->to))
 		return fail_with(ERR_EXISTS, "there is such a folder already");
 	if (f->id == INBOX)
@@ -296,7 +324,7 @@ static int do_rename(struct change *c, const struct tree *tree, struct request *
 	if (mailbox_name_below(q->to, f->path))
 		return fail_with(ERR_INVALID, "a folder cannot move below itself");
 	struct span up = mailbox_name_parent(q->to);
-	int e = check_below(tree, f, q->to);
+	e = check_below(tree, f, q->to);
 	if (!e && up.n)
 		e = ensure(c, tree, up, &parent);
 	if (e)

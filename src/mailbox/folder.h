@@ -58,6 +58,8 @@ int folder_count(struct service *s, int64_t account, int64_t at, struct folder *
 int folder_count_deleted(struct service *s, int64_t account, int64_t id, int64_t *messages, int64_t *bytes);
 /* How many of a living folder's messages are \Recent to who looks now. */
 int folder_count_recent(struct service *s, int64_t account, const struct folder *f, uint32_t *messages);
+/* f->unseen: the messages that are unseen to somebody else than the owner. */
+int folder_count_unseen(struct service *s, int64_t account, int64_t viewer, struct folder *f);
 /* The MAILBOXID of a living folder (RFC 8474), for as long as it has its UIDVALIDITY. */
 void folder_objectid(int64_t account, int64_t id, char out[FOLDER_OBJECTID]);
 

@@ -324,6 +324,29 @@ int folder_count(struct service *s, int64_t account, int64_t at, struct folder *
 	return meta_read(s->store->meta, count_at, &q);
 }
 
+struct unseen_request {
+	int64_t account, viewer;
+	struct folder *f;
+};
+
+static int count_unseen(struct meta_txn *t, void *arg)
+{
+	struct unseen_request *q = arg;
+	struct meta_rows r;
+	int e = meta_one(t, &r, META_SEEN_COUNT, "iii", q->account, q->f->id, q->viewer);
+	if (e)
+		return e;
+	q->f->unseen = q->f->messages > meta_int(&r, 0) ? q->f->messages - meta_int(&r, 0) : 0;
+	meta_done(&r);
+	return OK;
+}
+
+int folder_count_unseen(struct service *s, int64_t account, int64_t viewer, struct folder *f)
+{
+	struct unseen_request q = { account, viewer, f };
+	return meta_read(s->store->meta, count_unseen, &q);
+}
+
 struct recent_request {
 	int64_t account, id;
 	uint32_t from, messages;

@@ -355,6 +355,18 @@ static int keep(struct import *m, struct span folder, struct incoming *in, uint6
 	return m->n == INCOMING_BATCH || m->bytes > BATCH_BYTES ? import_flush(m) : OK;
 }
 
+/* Where it is not there; and subscribes it, as many clients show nothing else. */
+static int make_folder(struct import *m, struct known_folder *k)
+{
+	if (k->there)
+		return OK;
+	int e = folder_create(m->s, m->account, k->path, m->actor);
+	k->there = !e || e == ERR_EXISTS;
+	if (e)
+		return k->there ? OK : e;
+	return folder_subscribe(m->s, m->account, k->path, true, m->actor);
+}
+
 int import_add(struct import *m, struct span folder, struct incoming *in, uint64_t flags, struct span keywords, int64_t date)
 {
 	struct known_folder *k;
@@ -363,6 +375,8 @@ int import_add(struct import *m, struct span folder, struct incoming *in, uint64
 	int e = mailbox_name_check(folder);
 	if (!e)
 		e = know_folder(m, folder, &k);
+	if (!e)
+		e = make_folder(m, k);
 	if (!e)
 		e = hash_of(in, &hash);
 	if (!e && !(c = content_of(k, hash)))
@@ -382,9 +396,5 @@ int import_folder(struct import *m, struct span folder)
 	int e = mailbox_name_check(folder);
 	if (!e)
 		e = know_folder(m, folder, &k);
-	if (e || k->there)
-		return e;
-	e = folder_create(m->s, m->account, folder, m->actor);
-	k->there = !e || e == ERR_EXISTS;
-	return k->there ? OK : e;
+	return e ? e : make_folder(m, k);
 }

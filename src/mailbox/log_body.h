@@ -47,9 +47,12 @@ enum change_kind {
 	CHANGE_SNAPSHOT_REMOVE = 18,
 	CHANGE_SYSTEM = 19,
 	CHANGE_UNDO = 20,
+	CHANGE_RIGHTS = 21,
+	CHANGE_METADATA = 22,
 	CHANGE_SETTING = 30,
 	CHANGE_DOMAIN = 31,
 	CHANGE_ALIAS = 32,
+	CHANGE_APP = 33,
 };
 
 /* Collects UIDs of one operation, ascending or not, and writes them as ranges. */

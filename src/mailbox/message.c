@@ -5,11 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "acl_private.h"
 #include "ahead.h"
 #include "blob.h"
 #include "change.h"
 #include "clock.h"
 #include "fail.h"
+#include "flags.h"
 #include "folder_private.h"
 #include "incoming.h"
 #include "mailbox_name.h"
@@ -19,7 +21,7 @@
 #include "staged.h"
 #include "tree_private.h"
 #include "varint.h"
-#include "view.h"
+#include "view_private.h"
 
 enum { DELIVER_BATCH = 20, SUMMARY_MAX = 1 << 20 };
 
@@ -462,65 +464,120 @@ int deliver(struct service *s, struct incoming *in, struct span sender, struct r
 
 struct append_request {
 	struct service *s;
-	struct incoming *in;
 	int64_t account;
 	struct span path;
-	struct version v;
+	const struct append_message *m;
+	size_t n;
+	struct incoming *in[APPEND_MAX];
+	int64_t replaced_in; /* a collection; 0: nothing is replaced */
+	uint32_t replaced;
 	int64_t quota;
 	const struct actor *actor;
 	struct touched touched;
 	struct append_result result;
 };
+_Static_assert((int)APPEND_MAX <= (int)INCOMING_BATCH, "an append is one commit");
+
+static int end_replaced(struct change *c, const struct append_request *q)
+{
+	struct collection *in;
+	struct version *v;
+	size_t n = 0;
+	int e = change_collection(c, q->replaced_in, &in);
+	if (!e)
+		e = folder_versions(c, in->id, q->replaced, q->replaced, 1, &v, &n);
+	if (e == ERR_NOT_FOUND || (!e && !n))
+		return fail_with(ERR_CONFLICT, "the message to be replaced is not there any more");
+	return e ? e : change_entry_end(c, in, v);
+}
+
+static int append_one(struct change *c, struct append_request *q, size_t i, struct collection *to)
+{
+	const struct append_message *m = &q->m[i];
+	struct version v = { .flags = m->flags, .keywords = m->keywords, .date = m->date ? m->date : c->stamp };
+	if (q->actor->viewer)
+		v.flags &= ~(uint64_t)FLAG_SEEN;
+	int e = change_room(c, q->quota, incoming_size(m->in));
+	if (!e)
+		e = incoming_add(m->in, c, to, &v);
+	if (!e && m->flags & ~v.flags & FLAG_SEEN)
+		e = change_entry_seen(c, to, q->actor->viewer, v.uid, true);
+	if (!e && i == 0)
+		q->result = (struct append_result){ to->uidvalidity, v.uid, c->number };
+	return e;
+}
 
 static int append_into(struct change *c, struct append_request *q)
 {
 	struct collection *to;
 	int e = folder_selectable(c, q->path, &to);
-	if (e)
-		return e;
-	struct version v = q->v;
-	if (v.date == 0)
-		v.date = c->stamp;
-	e = change_room(c, q->quota, incoming_size(q->in));
 	if (!e)
-		e = incoming_add(q->in, c, to, &v);
-	if (!e)
-		q->result = (struct append_result){ to->uidvalidity, v.uid, c->number };
+		e = acl_allow(c, to->id, RIGHT_INSERT); /* the messages may have come slowly */
+	if (!e && q->replaced_in)
+		e = acl_allow(c, q->replaced_in, RIGHT_DELETE | RIGHT_EXPUNGE);
+	if (!e && q->replaced_in)
+		e = end_replaced(c, q);
+	for (size_t i = 0; !e && i < q->n; i++)
+		e = append_one(c, q, i, to);
 	return e;
 }
 
+/* Of several messages only the first one's bytes are asked for: the answer for the same bytes again would be an old one. */
 static int run_append(struct meta_txn *t, void *arg)
 {
 	struct append_request *q = arg;
 	struct change c;
-	incoming_begin(q->in);
+	for (size_t i = 0; i < q->n; i++)
+		incoming_begin(q->in[i]);
 	change_expect(t, q->account);
 	tree_expect_path(t, q->account, q->path);
-	incoming_expect(t, q->in);
+	if (q->replaced_in)
+		folder_expect_versions(t, q->account, q->replaced_in, q->replaced, q->replaced, 1);
+	incoming_expect(t, q->in[0]);
 	int e = change_begin(&c, q->s, t, q->account, CHANGE_APPEND, q->actor, 0);
 	if (!e)
 		e = append_into(&c, q);
 	return change_end(&c, e, &q->touched);
 }
 
-int append(struct service *s, int64_t account, struct span path, struct incoming *in, uint64_t flags, struct span keywords,
-           int64_t date, const struct actor *a, struct append_result *out)
+static int take_message(struct append_request *q, size_t i, uint64_t max)
 {
-	struct append_request q = { .s = s, .in = in, .account = account, .path = path, .actor = a,
-		                    .v = { .flags = flags, .keywords = keywords, .date = date } };
+	q->in[i] = q->m[i].in;
+	if (incoming_size(q->in[i]) > max)
+		return fail_with(ERR_LIMIT, "a message of %llu bytes is too big", (unsigned long long)incoming_size(q->in[i]));
+	return incoming_find(q->in[i]);
+}
+
+static int commit_append(struct append_request *q, struct append_result *out)
+{
 	struct settings settings;
-	int e = service_settings(s, account, &settings);
-	if (!e && incoming_size(in) > (uint64_t)settings.message_max)
-		e = fail_with(ERR_LIMIT, "a message of %llu bytes is too big", (unsigned long long)incoming_size(in));
+	int e = service_settings(q->s, q->account, &settings);
 	if (e)
 		return e;
-	q.quota = settings.quota;
-	e = incoming_find(in);
+	q->quota = settings.quota;
+	for (size_t i = 0; !e && i < q->n; i++)
+		e = take_message(q, i, (uint64_t)settings.message_max);
 	if (!e)
-		e = incoming_commit(&in, 1, run_append, &q, &q.touched, 1);
+		e = incoming_commit(q->in, q->n, run_append, q, &q->touched, 1);
 	if (!e)
-		*out = q.result;
+		*out = q->result;
 	return e;
+}
+
+int append(struct service *s, int64_t account, struct span path, const struct append_message *m, size_t n,
+           const struct actor *a, struct append_result *out)
+{
+	struct append_request q = { .s = s, .account = account, .path = path, .m = m, .n = n, .actor = a };
+	return commit_append(&q, out);
+}
+
+int replace(struct view *v, uint32_t uid, struct span path, const struct append_message *m, const struct actor *a,
+            struct append_result *out)
+{
+	struct append_request q = { .s = v->s, .account = v->account, .path = path, .m = m, .n = 1, .actor = a,
+		                    .replaced_in = v->info.folder.id, .replaced = uid };
+	int e = view_check_writable(v);
+	return e ? e : commit_append(&q, out);
 }
 
 struct message {

@@ -30,15 +30,27 @@ struct recipient {
 int deliver(struct service *s, struct incoming *in, struct span sender, struct recipient *r, size_t n,
             const struct actor *a);
 
+enum { APPEND_MAX = 64 /* messages of one append */ };
+struct append_message {
+	struct incoming *in;
+	uint64_t flags;
+	struct span keywords; /* canonical text */
+	int64_t date;         /* us; 0 for now */
+};
 struct append_result {
 	int64_t uidvalidity;
-	uint32_t uid;
+	uint32_t uid; /* of the first; the others' follow it without a gap */
 	int64_t change;
 };
-/* keywords: canonical text; date: us, 0 for now. ERR_NOT_FOUND: no such folder (TRYCREATE); ERR_QUOTA; ERR_LIMIT:
-   over the account's largest message. */
-int append(struct service *s, int64_t account, struct span path, struct incoming *in, uint64_t flags,
-           struct span keywords, int64_t date, const struct actor *a, struct append_result *out);
+/* All of them or none, in one change. ERR_NOT_FOUND: no such folder (TRYCREATE); ERR_QUOTA; ERR_LIMIT: over the account's
+   largest message. */
+int append(struct service *s, int64_t account, struct span path, const struct append_message *m, size_t n,
+           const struct actor *a, struct append_result *out);
+/* The same for one message that takes the place of a message of the view, whose entry ends in the same change; what that
+   one held counts as free. ERR_CANNOT in a read-only view; ERR_CONFLICT: that message is not there any more. */
+struct view;
+int replace(struct view *v, uint32_t uid, struct span path, const struct append_message *m, const struct actor *a,
+            struct append_result *out);
 
 /* Reading a message by its EMAILID. ERR_UNAVAILABLE when the store is down, ERR_CORRUPT when its bytes are wrong:
    a reply never holds less than was promised. */

@@ -5,6 +5,7 @@
 #include "account.h"
 #include "change.h"
 #include "clock.h"
+#include "entry_cache.h"
 #include "fail.h"
 #include "hub.h"
 #include "pin.h"
@@ -44,6 +45,8 @@ int service_open(struct store *store, struct service **out)
 	if (!e)
 		e = uidmap_cache_new(&s->maps);
 	if (!e)
+		e = entry_cache_new(&s->entries);
+	if (!e)
 		e = recent_marks_new(s, &s->recent);
 	if (!e)
 		e = account_boot(s);
@@ -63,6 +66,7 @@ void service_close(struct service **sp)
 		return;
 	recent_marks_free(&s->recent);
 	uidmap_cache_free(&s->maps);
+	entry_cache_free(&s->entries);
 	pins_free(&s->pins);
 	hub_free(&s->hub);
 	pthread_cond_destroy(&s->import_ended);
@@ -161,6 +165,8 @@ void change_publish(struct service *s, const struct touched *t)
 	atomic_store(dirty_place(s, mark), mark);
 	atomic_fetch_add(&s->changes, 1);
 	hub_publish(s->hub, t, true);
+	if (t->grown)
+		uidmap_save(s, t->account, t->grown);
 }
 
 void service_told(struct service *s, const struct touched *t)

@@ -26,6 +26,7 @@ struct actor {
 	const char *name;   /* an address, or "admin", or "" for deliveries */
 	int64_t session;    /* minted at connect (service_mint) */
 	const char *client; /* "lmtp", "imap", "imap Thunderbird 128", "perdura" */
+	int64_t viewer;     /* the account of who changes a folder of somebody else, as far as that one's rights go; \Seen there is his own. Else 0 */
 };
 int64_t service_mint(struct service *s);
 

@@ -10,6 +10,7 @@
 struct hub;
 struct import;
 struct uidmap_cache;
+struct entry_cache;
 struct recent_marks;
 struct pins;
 
@@ -20,6 +21,7 @@ struct service {
 	struct identity *identity;       /* whose settings count; NULL: the defaults */
 	struct hub *hub;                 /* who waits for which collection (hub.c) */
 	struct uidmap_cache *maps;       /* newest UID map of mailboxes in use (uidmap.c) */
+	struct entry_cache *entries;     /* of mailboxes that were listed lately (entry_cache.c) */
 	struct recent_marks *recent;     /* \Recent marks not written yet (recent.c) */
 	struct pins *pins;               /* what views stand on (pin.c) */
 	atomic_int_fast64_t last_stamp;  /* the latest stamp given out */

@@ -5,8 +5,13 @@
 #include "change.h"
 #include "fail.h"
 #include "service_private.h"
+#include "uidmap_saved.h"
 
-enum { CACHE_SLOTS = 1024, CACHE_UIDS = 8 << 20, LOAD_CHUNK = 20000 };
+enum {
+	CACHE_SLOTS = 1024,
+	CACHE_UIDS = 8 << 20,
+	LOAD_CHUNK = 20000,
+};
 
 struct slot {
 	int64_t account, collection;
@@ -158,6 +163,7 @@ struct load {
 	int64_t change;           /* out: the mailbox's change */
 	struct buffer gone, uids; /* out: uint32_t each; uids beyond old's (at most LOAD_CHUNK) */
 	uint32_t after;           /* in: uids from here on */
+	size_t rows;              /* out: that were read for it */
 	bool current;             /* out: old is as new as can be */
 	bool purged;              /* out: old is so old that nobody knows any more what has gone since */
 };
@@ -174,7 +180,7 @@ static int read_gone(struct meta_txn *t, struct load *l)
 	int e = meta_query(t, &r, META_PAST_SINCE, "iii", l->account, l->collection, l->old->change);
 	if (e)
 		return e;
-	while ((e = meta_next(&r)) > 0)
+	for (; (e = meta_next(&r)) > 0; l->rows++)
 		if (meta_int(&r, 1))
 			put_uid(&l->gone, meta_int(&r, 0));
 	meta_done(&r);
@@ -187,7 +193,7 @@ static int read_uids(struct meta_txn *t, struct load *l)
 	int e = meta_query(t, &r, META_LIVE_UIDS, "iiii", l->account, l->collection, (int64_t)l->after, (int64_t)LOAD_CHUNK);
 	if (e)
 		return e;
-	while ((e = meta_next(&r)) > 0)
+	for (; (e = meta_next(&r)) > 0; l->rows++)
 		put_uid(&l->uids, meta_int(&r, 0));
 	meta_done(&r);
 	return e;
@@ -263,20 +269,28 @@ static struct uidmap *merge(struct uidmap *old, struct buffer *gone, const struc
 	return m;
 }
 
-/* Large mailboxes are read in several short transactions; *steps says in how many. */
-static int load(struct service *s, struct load *l, struct buffer *all, int *steps)
+/* What a map took to read. */
+struct effort {
+	int steps;
+	size_t rows; /* over all maps, where it was advanced more than once */
+};
+
+/* Large mailboxes are read in several short transactions, the steps. */
+static int load(struct service *s, struct load *l, struct buffer *all, struct effort *f)
 {
 	int64_t change = 0;
-	for (*steps = 1;; ++*steps) {
+	for (f->steps = 1;; f->steps++) {
 		struct load step = *l;
-		if (*steps > 1)
+		step.rows = 0;
+		if (f->steps > 1)
 			step.old = NULL;
 		int e = meta_read(s->store->meta, load_step, &step);
-		l->gone = *steps > 1 ? l->gone : step.gone;
+		l->gone = f->steps > 1 ? l->gone : step.gone;
 		l->uids = step.uids;
+		f->rows += step.rows;
 		if (e)
 			return e;
-		if (*steps == 1)
+		if (f->steps == 1)
 			change = step.change, l->current = step.current, l->purged = step.purged;
 		buffer_put_span(all, buffer_span(&l->uids));
 		size_t n = l->uids.n / sizeof(uint32_t);
@@ -289,14 +303,14 @@ static int load(struct service *s, struct load *l, struct buffer *all, int *step
 }
 
 /* From old (or nothing) to something newer. */
-static int advance(struct service *s, int64_t account, int64_t collection, struct uidmap *old, struct uidmap **out, int *steps)
+static int advance(struct service *s, int64_t account, int64_t collection, struct uidmap *old, struct uidmap **out, struct effort *f)
 {
 	struct load l = { .account = account, .collection = collection, .old = old,
 		          .after = old && old->n ? old->uid[old->n - 1] : 0 };
 	struct buffer all = { 0 };
-	int e = load(s, &l, &all, steps);
+	int e = load(s, &l, &all, f);
 	if (!e && l.purged)
-		e = advance(s, account, collection, NULL, out, steps);
+		e = advance(s, account, collection, NULL, out, f);
 	else if (!e && l.current)
 		*out = uidmap_ref(old);
 	else if (!e && !(*out = merge(old, &l.gone, &all)))
@@ -311,24 +325,79 @@ static int advance(struct service *s, int64_t account, int64_t collection, struc
 
 /* What was read in several transactions may lack what was expunged after its change number and show what came: it is
    brought up to date until one transaction was enough, for a view trusts that a map shows the state of its change. */
-int uidmap_latest(struct service *s, int64_t account, int64_t collection, int64_t change, struct uidmap **out)
+static int advance_to_present(struct service *s, int64_t account, int64_t collection, struct uidmap *old, struct uidmap **out,
+                              size_t *rows)
+{
+	struct effort f = { .steps = 2 };
+	struct uidmap *m = old ? uidmap_ref(old) : NULL;
+	int e = OK;
+	while (!e && f.steps > 1) {
+		struct uidmap *before = m;
+		m = NULL;
+		e = advance(s, account, collection, before, &m, &f);
+		uidmap_unref(&before);
+	}
+	*out = m;
+	*rows = f.rows;
+	return e;
+}
+
+int uidmap_latest(struct service *s, int64_t account, int64_t collection, int64_t change, int64_t messages, struct uidmap **out)
 {
 	struct uidmap *old = cache_get(s->maps, account, collection), *m = NULL;
 	if (old && change && old->change >= change) {
 		*out = old;
 		return OK;
 	}
-	int steps, e = advance(s, account, collection, old, &m, &steps);
-	bool known = m == old;
-	while (!e && steps > 1) {
-		uidmap_unref(&old);
-		old = m;
-		e = advance(s, account, collection, old, &m, &steps);
-	}
-	if (!e && !known)
+	bool cold = !old;
+	size_t rows;
+	if (cold && messages >= UIDMAP_STEP / 2) /* many may be gone */
+		old = uidmap_saved_read(s, account, collection);
+	int e = advance_to_present(s, account, collection, old, &m, &rows);
+	if (!e && (cold || m != old))
 		cache_put(s->maps, account, collection, m);
+	if (!e && cold && rows > 2 * UIDMAP_STEP) /* flags, mostly: each changed since is a row */
+		uidmap_saved_write(s, account, collection, m);
 	uidmap_unref(&old);
 	if (!e)
 		*out = m;
 	return e;
+}
+
+void uidmap_save(struct service *s, int64_t account, int64_t collection)
+{
+	struct uidmap *m;
+	if (uidmap_latest(s, account, collection, 0, INT64_MAX, &m))
+		return;
+	uidmap_saved_write(s, account, collection, m);
+	uidmap_unref(&m);
+}
+
+static bool same(const struct uidmap *a, const struct uidmap *b)
+{
+	return a->n == b->n && memcmp(a->uid, b->uid, a->n * sizeof *a->uid) == 0;
+}
+
+/* What goes on meanwhile brings the two to other changes; the saved one is led on to the other's then. */
+int uidmap_verify(struct service *s, int64_t account, int64_t collection, bool *good)
+{
+	struct uidmap *saved = uidmap_saved_read(s, account, collection), *led = NULL, *told = NULL;
+	size_t rows;
+	*good = true;
+	int e = saved ? advance_to_present(s, account, collection, NULL, &told, &rows) : OK;
+	for (int i = 0; saved && !e && i < 3; i++) {
+		uidmap_unref(&led);
+		e = advance_to_present(s, account, collection, saved, &led, &rows);
+		if (e || led->change == told->change)
+			break;
+		struct uidmap *before = told;
+		e = advance_to_present(s, account, collection, before, &told, &rows);
+		uidmap_unref(&before);
+	}
+	if (led && told && led->change == told->change)
+		*good = same(led, told);
+	uidmap_unref(&saved);
+	uidmap_unref(&led);
+	uidmap_unref(&told);
+	return e == ERR_NOT_FOUND ? OK : e;
 }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "acl_private.h"
 #include "clock.h"
 #include "fail.h"
 #include "flags.h"
@@ -39,11 +40,44 @@ static int find(struct view *v, struct span path, int64_t at)
 	return e;
 }
 
+static void take_rights(struct view *v, unsigned rights)
+{
+	v->info.rights = rights;
+	v->info.read_only = v->flags & VIEW_READ_ONLY || !(rights & (RIGHTS_FLAGS | RIGHT_INSERT | RIGHT_EXPUNGE));
+	v->denied = !(rights & RIGHT_READ);
+}
+
+static int read_rights(struct meta_txn *t, void *arg)
+{
+	struct view *v = arg;
+	unsigned rights;
+	int e = acl_rights_to(t, v->account, v->info.folder.id, v->info.viewer, &rights);
+	if (!e)
+		take_rights(v, rights);
+	return e;
+}
+
+int view_allowed(struct view *v)
+{
+	int e = v->info.viewer ? meta_read(v->s->store->meta, read_rights, v) : OK;
+	return e || !v->denied ? e : fail_with(ERR_NOT_FOUND, "the mailbox may not be read any more");
+}
+
+bool view_denied(const struct view *v)
+{
+	return v->denied;
+}
+
 static int open_present(struct view *v, struct span path, int flags)
 {
 	int e = find(v, path, 0);
+	v->flags = flags;
+	v->info.read_only = flags & VIEW_READ_ONLY;
+	if (!e && view_allowed(v) == ERR_NOT_FOUND)
+		e = fail_with(ERR_DENIED, "the folder may not be read");
 	if (!e)
-		e = uidmap_latest(v->s, v->account, v->info.folder.id, v->info.folder.change, &v->map);
+		e = uidmap_latest(v->s, v->account, v->info.folder.id, v->info.folder.change, v->info.folder.messages,
+		                  &v->map);
 	if (e)
 		return e;
 	e = pin_new(v->s, v->account, v->info.folder.id, PIN_SINCE, v->map->change, &v->pin);
@@ -55,8 +89,9 @@ static int open_present(struct view *v, struct span path, int flags)
 	f->change = v->change;
 	if (v->map->n && f->uidnext <= v->map->uid[v->map->n - 1]) /* the map may be newer than the row */
 		f->uidnext = (int64_t)v->map->uid[v->map->n - 1] + 1;
-	v->info.read_only = flags & VIEW_READ_ONLY;
-	v->info.recent_from = recent_mark(v->s->recent, v->account, f->id, f->recent, f->uidnext, !v->info.read_only);
+	v->info.recent_from = UINT32_MAX;
+	if (!v->info.viewer)
+		v->info.recent_from = recent_mark(v->s->recent, v->account, f->id, f->recent, f->uidnext, !v->info.read_only);
 	folder_objectid(v->account, f->id, v->info.id);
 	return OK;
 }
@@ -97,13 +132,20 @@ bool past_split(struct span name, struct span *when, struct span *path)
 
 int view_open(struct service *s, int64_t account, struct span path, int flags, struct view **out)
 {
+	return view_open_others(s, account, 0, path, flags, out);
+}
+
+int view_open_others(struct service *s, int64_t account, int64_t viewer, struct span path, int flags, struct view **out)
+{
 	struct span when, rest;
 	struct view *v = calloc(1, sizeof *v);
 	if (!v)
 		return fail_with(ERR_UNAVAILABLE, "no memory");
 	v->s = s;
-	v->account = account;
-	int e = past_split(path, &when, &rest) ? open_past(v, when, rest) : open_present(v, path, flags);
+	v->account = v->info.account = account;
+	v->info.viewer = viewer;
+	v->info.rights = RIGHTS_ALL;
+	int e = !viewer && past_split(path, &when, &rest) ? open_past(v, when, rest) : open_present(v, path, flags);
 	if (e)
 		view_close(&v);
 	else
@@ -283,12 +325,26 @@ static int first_unseen(struct meta_txn *t, void *arg)
 	return e;
 }
 
+/* To somebody else than the owner. */
+static int first_without(struct meta_txn *t, void *arg)
+{
+	struct view *v = arg;
+	struct meta_rows r;
+	v->unseen = 0;
+	int e = meta_one(t, &r, META_SEEN_FIRST_WITHOUT, "iii", v->info.viewer, v->account, v->info.folder.id);
+	if (e)
+		return e == ERR_NOT_FOUND ? OK : e;
+	v->unseen = (uint32_t)meta_int(&r, 0);
+	meta_done(&r);
+	return OK;
+}
+
 int view_first_unseen(struct view *v, uint32_t *number)
 {
 	*number = 0;
-	if (v->info.past || !v->info.folder.unseen)
+	if (v->info.past || (!v->info.viewer && !v->info.folder.unseen))
 		return OK;
-	int e = meta_read(v->s->store->meta, first_unseen, v);
+	int e = meta_read(v->s->store->meta, v->info.viewer ? first_without : first_unseen, v);
 	if (!e)
 		*number = view_number(v, v->unseen);
 	return e;
@@ -300,6 +356,20 @@ struct news {
 	struct collection row;
 	struct buffer flagged, gone; /* uint32_t UIDs */
 };
+
+int view_seen_since(struct meta_txn *t, const struct view *v, int64_t since, struct buffer *out)
+{
+	struct meta_rows r;
+	int e = v->info.viewer ? meta_query(t, &r, META_SEEN_SINCE, "iiii", v->account, v->info.folder.id, v->info.viewer, since) : ERR_NOT_FOUND;
+	if (e)
+		return e == ERR_NOT_FOUND ? OK : e;
+	while ((e = meta_next(&r)) > 0) {
+		uint32_t uid = (uint32_t)meta_int(&r, 0);
+		buffer_put(out, &uid, sizeof uid);
+	}
+	meta_done(&r);
+	return e;
+}
 
 static int read_news(struct meta_txn *t, void *arg)
 {
@@ -332,7 +402,7 @@ static int read_news(struct meta_txn *t, void *arg)
 			buffer_put(&n->flagged, &uid, sizeof uid);
 	}
 	meta_done(&r);
-	return e;
+	return e ? e : view_seen_since(t, v, v->change, &n->flagged);
 }
 
 static int compare_uids(const void *a, const void *b)
@@ -428,14 +498,16 @@ int view_sync(struct view *v, bool expunges, struct view_delta *out)
 	struct news n = { .v = v };
 	struct uidmap *now = NULL;
 	bool any_gone = false;
-	int e = meta_read(v->s->store->meta, read_news, &n);
+	int e = view_allowed(v);
+	if (!e)
+		e = meta_read(v->s->store->meta, read_news, &n);
 	if (!e)
 		e = view_stands(v);
 	if (!e && n.row.change == v->change && v->expunged == v->change)
 		v->told = clock_mono();
 	bool news = !e && (n.row.change != v->change || (expunges && v->expunged != v->change));
 	if (news)
-		e = uidmap_latest(v->s, v->account, v->info.folder.id, n.row.change, &now);
+		e = uidmap_latest(v->s, v->account, v->info.folder.id, n.row.change, n.row.messages, &now);
 	if (!e && news) {
 		take_flagged(v, now, &n.flagged, out);
 		/* the map may be newer than what was read: then somebody may be gone who is not among n.gone */

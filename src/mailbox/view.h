@@ -6,6 +6,7 @@
 #ifndef VIEW_H
 #define VIEW_H
 
+#include "acl.h"
 #include "folder.h"
 #include "imap_set.h"
 #include "instant.h"
@@ -18,11 +19,21 @@ enum { VIEW_READ_ONLY = 1 };
    A read-write open takes the \Recent mark along. ERR_NOT_FOUND, ERR_INVALID (a bad WHEN; detail), ERR_CANNOT (a name
    that cannot be selected). */
 int view_open(struct service *s, int64_t account, struct span path, int flags, struct view **out);
+/* The same for somebody else than the owner, as far as his rights go: without that to read ERR_DENIED; without any to change
+   something read-only. There is no past for him, and no \Recent; \Seen is his own, and the owner's is none of his. */
+int view_open_others(struct service *s, int64_t account, int64_t viewer, struct span path, int flags, struct view **out);
+/* May he still read it? Takes his rights anew; of an owner's view always OK. ERR_NOT_FOUND: no, which ends the view. */
+int view_allowed(struct view *v);
+/* Was that why it ended? */
+bool view_denied(const struct view *v);
 void view_close(struct view **v);
 
 struct view_info {
 	struct folder folder;   /* spans live as long as the view */
 	bool past, read_only;
+	int64_t account;        /* the owner */
+	int64_t viewer;         /* somebody else who looks at it; 0: the owner */
+	unsigned rights;        /* imap_rights.h */
 	struct instant at;      /* when past */
 	uint32_t recent_from;   /* UIDs from here on are \Recent in this session */
 	char id[FOLDER_OBJECTID]; /* MAILBOXID; differs between past and present */
@@ -113,7 +124,7 @@ struct store_result {
 	uint32_t *modified;          /* UIDs that failed the condition, ascending; free() */
 	size_t n_modified;
 };
-/* ERR_CANNOT in a read-only view. */
+/* ERR_CANNOT in a read-only view. Flags that may not be changed stay as they are; ERR_DENIED when none may. */
 int view_store(struct view *v, const struct store_request *r, const struct actor *a, struct store_result *out);
 
 struct copy_result {
@@ -125,6 +136,10 @@ struct copy_result {
    behind. move: the source entries end in the same changes, else ERR_QUOTA: there is no room for all, and nothing stays. */
 int view_copy(struct view *v, const struct imap_set *uids, struct span path, bool move, const struct actor *a,
               struct copy_result *out);
+/* The same into a folder of any account, in the name of `viewer` where that is not the account's own user (else 0): there \Seen is
+   his, and the new messages are unseen to the owner. Across accounts a move is a copy, and then an expunge. */
+int view_copy_to(struct view *v, const struct imap_set *uids, int64_t account, int64_t viewer, struct span path, bool move,
+                 const struct actor *a, struct copy_result *out);
 /* Ends the messages that carry \Deleted; only those among uids when that is not NULL. */
 int view_expunge(struct view *v, const struct imap_set *uids, const struct actor *a);
 

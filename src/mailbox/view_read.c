@@ -1,12 +1,17 @@
 /* Reading entries as a view shows them: the living, those that are gone but untold, those of the past. */
 #include <stdlib.h>
 
+#include "entry_cache.h"
 #include "fail.h"
+#include "flags.h"
 #include "incoming.h"
 #include "service_private.h"
 #include "view_private.h"
 
-enum { GAP_MAX = 16 /* messages between two that are asked for, which are read along with them */ };
+enum {
+	GAP_MAX = 16, /* messages between two that are asked for, which are read along with them */
+	PAGE_MIN = 500, /* messages in a row that are looked for among those that were read lately */
+};
 
 struct read_request {
 	struct view *v;
@@ -14,8 +19,10 @@ struct read_request {
 	struct arena *arena;
 	uint32_t *wanted; /* places in the view's map, ascending */
 	size_t n;
-	struct buffer entries; /* struct entry each */
+	struct entry *entries; /* in the arena, room for n */
+	size_t found;
 	bool full;             /* the arena was, for something of them */
+	int64_t change;        /* of the mailbox, as the transaction shows it; 0: nobody asked */
 };
 
 static uint32_t uid_of(const struct read_request *q, size_t i)
@@ -23,16 +30,20 @@ static uint32_t uid_of(const struct read_request *q, size_t i)
 	return q->v->map->uid[q->wanted[i]];
 }
 
-static struct entry *entry_at(const struct read_request *q, size_t i)
-{
-	return (struct entry *)(void *)q->entries.p + i;
-}
-
 static struct span copy(struct read_request *q, struct span text)
 {
 	struct span s = arena_copy(q->arena, text);
 	q->full = q->full || !s.p;
 	return s;
+}
+
+/* The next of the entries. */
+static int new_entry(struct read_request *q, struct entry **e)
+{
+	if (q->found == q->n)
+		return fail_with(ERR_CORRUPT, "a message is in its mailbox twice");
+	*e = &q->entries[q->found++];
+	return OK;
 }
 
 static void take_entry(struct read_request *q, const struct meta_rows *r, struct entry *e)
@@ -75,10 +86,66 @@ static void expect_run(struct meta_txn *t, const struct read_request *q, size_t 
 	            (int64_t)uid_of(q, end - 1), (int64_t)q->wanted[end - 1] - q->wanted[from] + 1);
 }
 
+/* May it be kept, and have been? Entries without more, of messages that follow each other. */
+static bool is_page(const struct read_request *q, size_t from, size_t end)
+{
+	return q->depth == VIEW_ENTRIES && end - from >= PAGE_MIN && q->wanted[end - 1] - q->wanted[from] == end - 1 - from;
+}
+
+static struct entry_page page_of(const struct read_request *q, size_t from, size_t end)
+{
+	return (struct entry_page){ q->v->account, q->v->info.folder.id, q->change, q->wanted[from], uid_of(q, from), uid_of(q, end - 1) };
+}
+
+/* Not where other nodes write too: when all of a database's nodes die, a change that was seen may be lost, and its number be another's. */
+static bool has_pages(const struct read_request *q)
+{
+	if (meta_shared(q->v->s->store->meta))
+		return false;
+	for (size_t i = 0; i < q->n; i = run_end(q, i))
+		if (is_page(q, i, run_end(q, i)))
+			return true;
+	return false;
+}
+
+/* q->change. One that was deleted has none, and its messages are read from rows. */
+static int read_change(struct meta_txn *t, struct read_request *q)
+{
+	struct meta_rows r;
+	struct collection k;
+	int e = meta_one(t, &r, META_COLLECTION_GET, "ii", q->v->account, q->v->info.folder.id);
+	if (e)
+		return e == ERR_NOT_FOUND ? OK : e;
+	collection_from_row(&r, &k);
+	meta_done(&r);
+	q->change = k.change;
+	return OK;
+}
+
+static bool take_page(struct read_request *q, size_t from, size_t end)
+{
+	size_t n = 0;
+	bool known = q->change && is_page(q, from, end);
+	struct entry_page p = page_of(q, from, end);
+	known = known && entry_cache_get(q->v->s->entries, &p, q->arena, q->entries + q->found, q->n - q->found, &n);
+	q->found += n;
+	return known;
+}
+
+static void keep_page(struct read_request *q, size_t from, size_t end, size_t before)
+{
+	struct entry_page p = page_of(q, from, end);
+	if (q->change && !q->full && is_page(q, from, end))
+		entry_cache_put(q->v->s->entries, &p, q->entries + before, q->found - before);
+}
+
 static int read_run(struct meta_txn *t, struct read_request *q, size_t from, size_t end)
 {
 	struct meta_rows r;
-	struct entry e;
+	struct entry *e = NULL;
+	size_t first = from, before = q->found;
+	if (take_page(q, from, end))
+		return OK;
 	int err = meta_query(t, &r, living_sql[q->depth], "iiiii", q->v->account, q->v->info.folder.id, (int64_t)uid_of(q, from),
 	                     (int64_t)uid_of(q, end - 1), (int64_t)q->wanted[end - 1] - q->wanted[from] + 1);
 	if (err)
@@ -89,11 +156,14 @@ static int read_run(struct meta_txn *t, struct read_request *q, size_t from, siz
 			from++;
 		if (from == end || uid_of(q, from) != uid)
 			continue;
-		take_entry(q, &r, &e);
-		take_depth(q, &r, 9, &e);
-		buffer_put(&q->entries, &e, sizeof e);
+		if ((err = new_entry(q, &e)))
+			break;
+		take_entry(q, &r, e);
+		take_depth(q, &r, 9, e);
 	}
 	meta_done(&r);
+	if (!err)
+		keep_page(q, first, end, before);
 	return err;
 }
 
@@ -120,18 +190,17 @@ static bool is_wanted(const struct read_request *q, uint32_t uid)
 static int add_depth(struct meta_txn *t, struct read_request *q, size_t from)
 {
 	struct meta_rows r;
-	size_t n = q->entries.n / sizeof(struct entry);
 	int err = OK;
-	if (q->depth == VIEW_ENTRIES || !buffer_ok(&q->entries))
+	if (q->depth == VIEW_ENTRIES)
 		return OK;
-	for (size_t i = from; i < n; i++)
-		meta_expect(t, META_EMAIL_PLACE, "i", entry_at(q, i)->email);
-	for (size_t i = from; !err && i < n; i++) {
-		err = meta_one(t, &r, META_EMAIL_PLACE, "i", entry_at(q, i)->email);
+	for (size_t i = from; i < q->found; i++)
+		meta_expect(t, META_EMAIL_PLACE, "i", q->entries[i].email);
+	for (size_t i = from; !err && i < q->found; i++) {
+		struct entry *e = &q->entries[i];
+		err = meta_one(t, &r, META_EMAIL_PLACE, "i", e->email);
 		if (err)
-			return err == ERR_NOT_FOUND
-				? fail_with(ERR_CORRUPT, "email %lld is not there", (long long)entry_at(q, i)->email) : err;
-		take_depth(q, &r, 0, entry_at(q, i));
+			return err == ERR_NOT_FOUND ? fail_with(ERR_CORRUPT, "email %lld is not there", (long long)e->email) : err;
+		take_depth(q, &r, 0, e);
 		meta_done(&r);
 	}
 	return err;
@@ -142,8 +211,8 @@ static int add_gone(struct meta_txn *t, struct read_request *q)
 {
 	struct meta_rows r;
 	struct view *v = q->v;
-	struct entry e;
-	size_t from = q->entries.n / sizeof e;
+	struct entry *e = NULL;
+	size_t from = q->found;
 	int err = view_holds(t, v);
 	if (err)
 		return err;
@@ -154,30 +223,61 @@ static int add_gone(struct meta_txn *t, struct read_request *q)
 	while ((err = meta_next(&r)) > 0) {
 		if (!is_wanted(q, (uint32_t)meta_int(&r, 0)))
 			continue;
-		take_entry(q, &r, &e);
-		buffer_put(&q->entries, &e, sizeof e);
+		if ((err = new_entry(q, &e)))
+			break;
+		take_entry(q, &r, e);
 	}
 	meta_done(&r);
 	if (!err)
 		err = add_depth(t, q, from);
-	if (q->entries.n)
-		qsort(q->entries.p, q->entries.n / sizeof e, sizeof e, by_uid);
+	qsort(q->entries, q->found, sizeof *e, by_uid);
 	return err;
+}
+
+/* \Seen as the viewer has it, whatever the owner does. */
+static int overlay_seen(struct meta_txn *t, struct read_request *q)
+{
+	struct meta_rows r;
+	const struct view *v = q->v;
+	struct entry *k = q->entries, *end = k + q->found;
+	if (!v->info.viewer || k == end)
+		return OK;
+	for (struct entry *i = k; i < end; i++)
+		i->flags &= ~(uint64_t)FLAG_SEEN;
+	int e = meta_query(t, &r, META_SEEN_RANGE, "iiiii", v->account, v->info.folder.id, v->info.viewer, (int64_t)k->uid,
+	                   (int64_t)end[-1].uid);
+	if (e)
+		return e;
+	while ((e = meta_next(&r)) > 0) {
+		uint32_t uid = (uint32_t)meta_int(&r, 0);
+		while (k < end && k->uid < uid)
+			k++;
+		if (k == end || k->uid != uid)
+			continue;
+		k->flags |= (uint64_t)meta_int(&r, 1) & FLAG_SEEN;
+		k->change = k->change > meta_int(&r, 2) ? k->change : meta_int(&r, 2);
+	}
+	meta_done(&r);
+	return e;
 }
 
 static int read_present(struct meta_txn *t, void *arg)
 {
 	struct read_request *q = arg;
 	int e = OK;
-	buffer_reset(&q->entries);
+	q->found = 0;
 	q->full = false;
-	for (size_t i = 0; i < q->n; i = run_end(q, i))
-		expect_run(t, q, i, run_end(q, i));
+	q->change = 0;
+	if (has_pages(q))
+		e = read_change(t, q);
+	for (size_t i = 0; !e && i < q->n; i = run_end(q, i))
+		if (!q->change || !is_page(q, i, run_end(q, i)))
+			expect_run(t, q, i, run_end(q, i));
 	for (size_t i = 0; !e && i < q->n; i = run_end(q, i))
 		e = read_run(t, q, i, run_end(q, i));
-	if (e || !buffer_ok(&q->entries) || q->entries.n / sizeof(struct entry) == q->n)
-		return e;
-	return add_gone(t, q);
+	if (!e && q->found < q->n)
+		e = add_gone(t, q);
+	return e ? e : overlay_seen(t, q);
 }
 
 /* ---- The past */
@@ -232,7 +332,7 @@ static int read_past(struct meta_txn *t, void *arg)
 {
 	struct read_request *q = arg;
 	int err = OK;
-	buffer_reset(&q->entries);
+	q->found = 0;
 	q->full = false;
 	for (size_t i = 0; i < q->n; i++)
 		expect_version(t, q, i);
@@ -240,20 +340,17 @@ static int read_past(struct meta_txn *t, void *arg)
 	if (err)
 		return err;
 	for (size_t i = 0; i < q->n; i++) {
-		struct entry e;
-		err = read_version(t, q, i, &e);
+		struct entry *e = &q->entries[q->found++];
+		err = read_version(t, q, i, e);
 		if (err && err != ERR_NOT_FOUND)
 			return err;
 		if (err) {
-			e = (struct entry){ .uid = uid_of(q, i) };
-			expect_replaced(t, q, e.uid);
+			*e = (struct entry){ .uid = uid_of(q, i) };
+			expect_replaced(t, q, e->uid);
 		}
-		buffer_put(&q->entries, &e, sizeof e);
 	}
-	if (!buffer_ok(&q->entries))
-		return OK;
 	for (size_t i = 0; i < q->n; i++) {
-		struct entry *e = entry_at(q, i);
+		struct entry *e = &q->entries[i];
 		err = e->change ? OK : read_replaced(t, q, e->uid, e);
 		if (err)
 			return err;
@@ -284,18 +381,18 @@ static int choose(struct read_request *q, const struct imap_set *uids, uint64_t 
 static int read_chosen(struct read_request *q, struct entry **out, size_t *n)
 {
 	struct view *v = q->v;
+	q->entries = arena_alloc(q->arena, q->n * sizeof *q->entries);
+	if (!q->entries)
+		return fail_with(ERR_LIMIT, "no memory for so many entries at once");
 	int e = meta_read(v->s->store->meta, v->info.past ? read_past : read_present, q);
 	if (!e || e == ERR_CORRUPT) /* versions that purge took are no damage */
 		e = view_stands(v) ? ERR_NOT_FOUND : e;
-	struct span all = arena_copy(q->arena, buffer_span(&q->entries));
-	bool whole = buffer_ok(&q->entries) && !q->full;
-	buffer_free(&q->entries);
+	if (!e && q->full)
+		e = fail_with(ERR_LIMIT, "no memory for so many entries at once");
 	if (e)
 		return e;
-	if (!all.p || !whole)
-		return fail_with(ERR_LIMIT, "no memory for so many entries at once");
-	*out = (struct entry *)(uintptr_t)all.p;
-	*n = all.n / sizeof **out;
+	*out = q->entries;
+	*n = q->found;
 	return OK;
 }
 

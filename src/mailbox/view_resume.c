@@ -7,7 +7,7 @@
 #include "varint.h"
 #include "view_write.h"
 
-enum { PLAN_VERSION = 1, PLAN_UIDS_MAX = 100000000 };
+enum { PLAN_VERSION = 2, PLAN_UIDS_MAX = 100000000 };
 
 static void put_uids(const struct bulk *b, struct buffer *out)
 {
@@ -38,15 +38,18 @@ void bulk_plan_write(const struct bulk *b, struct buffer *out)
 	varint_put(out, (uint64_t)b->store.unchanged_since);
 	varint_put(out, b->store.others_may_change);
 	varint_put(out, (uint64_t)b->target);
+	varint_put(out, (uint64_t)b->v->info.viewer);
+	varint_put(out, b->v->info.rights);
 	varint_put_span(out, span_of(b->actor->name));
 	varint_put(out, (uint64_t)b->actor->session);
 	varint_put_span(out, span_of(b->actor->client));
 	put_uids(b, out);
 }
 
-/* A plan read again. collection, expunged, at: what the view was on. */
+/* A plan read again. collection, expunged, at, viewer, rights: what the view was on, and whose. */
 struct bulk_plan {
-	int64_t collection, expunged, at;
+	int64_t collection, expunged, at, viewer;
+	unsigned rights;
 	struct bulk bulk; /* but for the view */
 	struct actor actor;
 	uint32_t *uids; /* free() */
@@ -82,14 +85,15 @@ static bool is_bulk(uint64_t kind)
 static int read_plan(const struct changeset *c, struct arena *arena, struct bulk_plan *out)
 {
 	struct span in = c->plan;
-	uint64_t version, kind, collection, expunged, at, op, flags, conditional, since, others, target, session;
+	uint64_t version, kind, collection, expunged, at, op, flags, conditional, since, others, target, viewer, rights, session;
 	struct span keywords;
 	*out = (struct bulk_plan){ 0 };
 	if (!varint_get(&in, &version) || version != PLAN_VERSION || !varint_get(&in, &kind) ||
 	    kind != (uint64_t)c->kind || !is_bulk(kind) || !varint_get(&in, &collection) ||
 	    !varint_get(&in, &expunged) || !varint_get(&in, &at) || !varint_get(&in, &op) || op > STORE_REMOVE ||
 	    !varint_get(&in, &flags) || !varint_get_span(&in, &keywords) || !varint_get(&in, &conditional) ||
-	    !varint_get(&in, &since) || !varint_get(&in, &others) || !varint_get(&in, &target) || !get_text(&in, arena, &out->actor.name) ||
+	    !varint_get(&in, &since) || !varint_get(&in, &others) || !varint_get(&in, &target) ||
+	    !varint_get(&in, &viewer) || !varint_get(&in, &rights) || !get_text(&in, arena, &out->actor.name) ||
 	    !varint_get(&in, &session) || !get_text(&in, arena, &out->actor.client) || !get_uids(&in, out)) {
 		free(out->uids);
 		return fail_with(ERR_CORRUPT, "the plan of an unfinished operation is damaged");
@@ -98,6 +102,8 @@ static int read_plan(const struct changeset *c, struct arena *arena, struct bulk
 	out->collection = (int64_t)collection;
 	out->expunged = (int64_t)expunged;
 	out->at = (int64_t)at;
+	out->viewer = (int64_t)viewer;
+	out->rights = (unsigned)rights;
 	out->bulk.kind = (enum change_kind)kind;
 	out->bulk.uids = out->uids;
 	out->bulk.target = (int64_t)target;
@@ -115,6 +121,9 @@ static int rebuild_view(struct service *s, int64_t account, const struct bulk_pl
 		return fail_with(ERR_UNAVAILABLE, "no memory");
 	v->s = s;
 	v->account = account;
+	v->info.account = account;
+	v->info.viewer = p->viewer;
+	v->info.rights = p->rights;
 	v->info.folder.id = p->collection;
 	v->change = v->expunged = p->expunged;
 	int e = OK;

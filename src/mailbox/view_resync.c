@@ -87,6 +87,8 @@ static int read_since(struct meta_txn *t, void *arg)
 	if (!e && q->known)
 		e = read_versions(t, q);
 	if (!e && q->known)
+		e = view_seen_since(t, q->v, q->since, &q->flagged);
+	if (!e && q->known)
 		e = find_new(t, q);
 	return e;
 }

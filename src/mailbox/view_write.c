@@ -25,7 +25,8 @@ struct step {
 	const struct entry *entries; /* copy: what the view shows of these UIDs */
 	size_t n_entries;
 	int64_t target, uidvalidity;
-	uint32_t modified[BULK_CHUNK], from[BULK_CHUNK], to[BULK_CHUNK];
+	size_t room;                    /* entries that one of them takes at most */
+	uint32_t *modified, *from, *to; /* for so many */
 	size_t n_modified, n_copied;
 	bool knows_then, others_changed;
 	struct version *then; /* with a condition: versions as of then, of entries that were changed since */
@@ -155,10 +156,48 @@ static int only_others_changed(struct change *c, const struct collection *in, co
 	return e;
 }
 
+/* The flags of the entry itself that may be changed: \Seen is the owner's. */
+static uint64_t flags_open(const struct view *v)
+{
+	unsigned rights = v->info.rights;
+	uint64_t open = ~(uint64_t)0;
+	if (v->info.viewer)
+		open &= ~(uint64_t)FLAG_SEEN;
+	if (!(rights & RIGHT_DELETE))
+		open &= ~(uint64_t)FLAG_DELETED;
+	return rights & RIGHT_WRITE ? open : open & FLAG_DELETED;
+}
+
+static int seen_change(struct meta_txn *t, const struct view *v, uint32_t uid, int64_t *change)
+{
+	struct meta_rows r;
+	int e = v->info.viewer ? meta_one(t, &r, META_SEEN_RANGE, "iiiii", v->account, v->info.folder.id, v->info.viewer,
+	                                  (int64_t)uid, (int64_t)uid) : ERR_NOT_FOUND;
+	if (e)
+		return e == ERR_NOT_FOUND ? OK : e;
+	*change = *change > meta_int(&r, 2) ? *change : meta_int(&r, 2);
+	meta_done(&r);
+	return OK;
+}
+
+static int store_seen(struct change *c, struct collection *in, uint32_t uid, const struct step *k)
+{
+	const struct view_info *info = &k->b->v->info;
+	const struct store_request *q = &k->b->store;
+	bool named = q->flags & FLAG_SEEN;
+	if (!info->viewer || !(info->rights & RIGHT_SEEN) || (!named && q->op != STORE_REPLACE))
+		return OK;
+	return change_entry_seen(c, in, info->viewer, uid, named && q->op != STORE_REMOVE);
+}
+
 static int store_one(struct change *c, struct collection *in, struct version *v, struct step *k)
 {
 	const struct store_request *q = &k->b->store;
+	uint64_t open = flags_open(k->b->v);
 	struct span keywords;
+	int rc = q->has_unchanged_since ? seen_change(c->t, k->b->v, v->uid, &v->change) : OK;
+	if (rc)
+		return rc;
 	if (q->has_unchanged_since && v->change > q->unchanged_since) {
 		bool others;
 		int e = only_others_changed(c, in, v, k, &others);
@@ -168,10 +207,13 @@ static int store_one(struct change *c, struct collection *in, struct version *v,
 		}
 	}
 	uint64_t flags = q->op == STORE_REPLACE ? q->flags : q->op == STORE_ADD ? v->flags | q->flags : v->flags & ~q->flags;
+	flags = (flags & open) | (v->flags & ~open);
 	int e = new_keywords(c, q, v, &keywords);
-	if (e || (flags == v->flags && span_eq(keywords, v->keywords)))
-		return e;
-	return change_entry_flags(c, in, v, flags, keywords);
+	if (!(k->b->v->info.rights & RIGHT_WRITE))
+		keywords = v->keywords;
+	if (!e && (flags != v->flags || !span_eq(keywords, v->keywords)))
+		e = change_entry_flags(c, in, v, flags, keywords);
+	return e ? e : store_seen(c, in, v->uid, k);
 }
 
 static int copy_one(struct change *c, struct step *k, struct collection *to, struct version *v)
@@ -221,7 +263,23 @@ static struct flags_condition condition_of(const struct bulk *b)
 static bool goes_by_range(const struct bulk *b)
 {
 	const struct store_request *q = &b->store;
-	return b->kind != CHANGE_FLAGS || (q->op != STORE_REPLACE && !q->keywords.n && !q->has_unchanged_since);
+	return b->kind != CHANGE_FLAGS || (b->v->info.rights == RIGHTS_ALL && !b->v->info.viewer && q->op != STORE_REPLACE && !q->keywords.n);
+}
+
+/* Two statements change any number of flags, so fewer and longer transactions cost less. A write-set that travels to other nodes of a
+   database is better small. */
+static size_t chunk_of(const struct bulk *b)
+{
+	return b->kind == CHANGE_FLAGS && goes_by_range(b) && !meta_shared(b->v->s->store->meta) ? BULK_RANGE : BULK_CHUNK;
+}
+
+/* Does the condition hold for all of them? */
+static bool all_unchanged(const struct store_request *q, const struct selection *s)
+{
+	for (size_t i = 0; q->has_unchanged_since && i < s->n; i++)
+		if (s->v[i].change > q->unchanged_since)
+			return false;
+	return true;
 }
 
 static int change_range(struct change *c, struct step *k, struct collection *in, struct selection *s, struct flags_condition not)
@@ -265,7 +323,7 @@ static int change_living(struct change *c, struct step *k, struct collection *to
 	if (!e)
 		e = living(c, in->id, k->uids, k->n, not, &s);
 	if (!e)
-		e = s.alone && goes_by_range(k->b) ? change_range(c, k, in, &s, not) : change_each(c, k, in, &s, not);
+		e = s.alone && goes_by_range(k->b) && all_unchanged(&k->b->store, &s) ? change_range(c, k, in, &s, not) : change_each(c, k, in, &s, not);
 	for (size_t i = 0; !e && k->b->kind == CHANGE_MOVE && i < s.n; i++)
 		e = copy_one(c, k, to, &s.v[i]);
 	return e;
@@ -418,7 +476,7 @@ static int do_chunk(struct bulk *b, struct step *k)
 	arena_reset(&k->arena);
 	k->b = b;
 	k->uids = b->uids + b->done;
-	k->n = b->n - b->done < BULK_CHUNK ? b->n - b->done : BULK_CHUNK;
+	k->n = b->n - b->done < k->room ? b->n - b->done : k->room;
 	k->first = b->done == 0;
 	k->last = b->done + k->n == b->n;
 	int e = b->kind == CHANGE_COPY ? read_entries(k) : OK;
@@ -493,19 +551,21 @@ static int add_hold(struct meta_txn *t, void *arg)
 
 static int run_chunks(struct bulk *b)
 {
-	struct step *k = calloc(1, sizeof *k);
-	if (!k)
+	size_t chunk = chunk_of(b), room = b->n < chunk ? b->n : chunk;
+	uint32_t *uids = malloc((3 * room + 1) * sizeof *uids);
+	struct step k = { .room = room, .modified = uids, .from = uids + room, .to = uids + 2 * room };
+	if (!uids)
 		return fail_with(ERR_UNAVAILABLE, "no memory");
-	if (!b->changeset && b->n > BULK_CHUNK)
+	if (!b->changeset && b->n > room)
 		b->changeset = service_mint(b->v->s);
 	int e;
 	do
-		e = do_chunk(b, k);
+		e = do_chunk(b, &k);
 	while (!e && b->done < b->n);
 	if (e)
 		give_up(b);
-	arena_free(&k->arena);
-	free(k);
+	arena_free(&k.arena);
+	free(uids);
 	return e;
 }
 
@@ -539,11 +599,26 @@ static int select_uids(const struct view *v, const struct imap_set *set, uint32_
 	return OK;
 }
 
-static int check_writable(const struct view *v)
+int view_check_writable(const struct view *v)
 {
 	if (v->info.past)
 		return fail_with(ERR_CANNOT, "the past is read-only: copy it out instead");
 	return v->info.read_only ? fail_with(ERR_CANNOT, "the mailbox was opened read-only") : OK;
+}
+
+static int check_rights(const struct view *v, unsigned needed)
+{
+	return (v->info.rights & needed) == needed ? OK : fail_with(ERR_DENIED, "the owner does not allow it");
+}
+
+/* Those of \Seen, \Deleted and all others that are asked for; with none, whatever goes. */
+static int check_flags(const struct view *v, const struct store_request *r)
+{
+	unsigned named = (r->flags & FLAG_SEEN ? RIGHT_SEEN : 0) | (r->flags & FLAG_DELETED ? RIGHT_DELETE : 0) |
+	                 (r->flags & ~(uint64_t)(FLAG_SEEN | FLAG_DELETED) || r->keywords.n ? RIGHT_WRITE : 0);
+	if (!named || r->op == STORE_REPLACE)
+		named = RIGHTS_FLAGS;
+	return v->info.rights & named ? OK : check_rights(v, named);
 }
 
 int view_store(struct view *v, const struct store_request *r, const struct actor *a, struct store_result *out)
@@ -551,7 +626,9 @@ int view_store(struct view *v, const struct store_request *r, const struct actor
 	struct bulk b = { .v = v, .kind = CHANGE_FLAGS, .actor = a, .store = *r, .stored = out };
 	uint32_t *uids = NULL;
 	*out = (struct store_result){ 0 };
-	int e = check_writable(v);
+	int e = view_check_writable(v);
+	if (!e)
+		e = check_flags(v, r);
 	if (!e)
 		e = select_uids(v, r->uids, &uids, &b.n);
 	b.uids = uids;
@@ -568,7 +645,7 @@ int view_copy(struct view *v, const struct imap_set *set, struct span path, bool
 	uint32_t *uids = NULL;
 	*out = (struct copy_result){ 0 };
 	struct settings settings = { 0 };
-	int e = move ? check_writable(v) : service_settings(v->s, v->account, &settings);
+	int e = move ? view_check_writable(v) : service_settings(v->s, v->account, &settings);
 	b.quota = settings.quota;
 	if (!e)
 		e = select_uids(v, set, &uids, &b.n);
@@ -610,7 +687,9 @@ static int read_deleted(struct meta_txn *t, void *arg)
 int view_expunge(struct view *v, const struct imap_set *uids, const struct actor *a)
 {
 	struct deleted d = { .v = v, .among = uids };
-	int e = check_writable(v);
+	int e = view_check_writable(v);
+	if (!e)
+		e = check_rights(v, RIGHT_EXPUNGE);
 	if (!e)
 		e = meta_read(v->s->store->meta, read_deleted, &d);
 	if (!e && !buffer_ok(&d.uids))

@@ -1,4 +1,4 @@
-/* Large operations on the entries of a mailbox: cut into transactions of BULK_CHUNK entries, all in one changeset. What
+/* Large operations on the entries of a mailbox: cut into transactions of BULK_CHUNK entries (or BULK_RANGE), all in one changeset. What
  * is larger than one transaction keeps its plan and progress in the store, written by the transactions themselves, so
  * that a crash in the middle is made good at the next start (bulk_resume). */
 #ifndef VIEW_WRITE_H
@@ -6,7 +6,10 @@
 
 #include "view_private.h"
 
-enum { BULK_CHUNK = 300 };
+enum {
+	BULK_CHUNK = 300,
+	BULK_RANGE = 10000, /* of STORE, where one rule changes the flags of all and the database is this node's alone */
+};
 
 struct bulk {
 	struct view *v;

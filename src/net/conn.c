@@ -1,4 +1,6 @@
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -33,12 +35,13 @@ void slot_flush(struct slot *s)
 {
 	struct buffer *out = &s->conn.out;
 	while (slot_unsent(s) && !s->broken) {
-		ssize_t k = s->conn.io->write(&s->conn, out->p + s->sent, slot_unsent(s));
+		size_t n = out->n - s->sent;
+		ssize_t k = s->conn.io->write(&s->conn, out->p + s->sent, n);
 		if (k < 0 && errno == EINTR)
 			continue;
 		if (k < 0 && errno == EAGAIN)
 			break;
-		if (k <= 0)
+		if (k < 0 || (k == 0 && n))
 			s->broken = true;
 		else
 			s->sent += (size_t)k;
@@ -57,6 +60,8 @@ size_t slot_read(struct slot *s, char *p, size_t n)
 	while (k < 0 && errno == EINTR);
 	if (k == 0)
 		s->eof = true;
+	else if (k < 0 && errno == EBADMSG)
+		s->garbled = true;
 	else if (k < 0 && errno != EAGAIN)
 		s->broken = true;
 	return k > 0 ? (size_t)k : 0;
@@ -98,6 +103,12 @@ struct span conn_address(const struct conn *c)
 		return all;
 	struct span host = span_sub(all, 0, (size_t)(colon - c->peer));
 	return host.p[0] == '[' ? span_sub(host, 1, host.n - 2) : host;
+}
+
+void conn_acknowledge(struct conn *c)
+{
+	int on = 1;
+	setsockopt(c->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on); /* of no use, and no harm, to what is no TCP */
 }
 
 bool conn_flush_if_over(struct conn *c, size_t bytes)

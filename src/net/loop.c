@@ -16,8 +16,11 @@
 
 #include "clock.h"
 #include "conn_private.h"
+#include "deflate.h"
 #include "fail.h"
 #include "log.h"
+#include "peer_net.h"
+#include "tally.h"
 #include "tls_private.h"
 
 enum {
@@ -27,6 +30,8 @@ enum {
 	OUTPUT_KEEP = 131072,  /* a worker's output buffer larger than this is given back */
 	WORKER_IDLE_MS = 10000,
 	WORKERS_MIN = 2,
+	STRANGERS_PART = 10,   /* of a listener's connections, those that strangers of one address may hold, */
+	STRANGERS_MIN = 10,    /* or so many */
 };
 
 #define TURN_US (SECOND_US / 50)
@@ -56,6 +61,7 @@ struct loop {
 	int epoll, wakeup, reserve;
 	enum source queue_source, timers_source;
 	struct timers *timers;
+	struct tally *strangers; /* by address */
 
 	pthread_mutex_t lock; /* all below */
 	pthread_cond_t changed;
@@ -81,6 +87,7 @@ struct loop {
 struct worker {
 	struct loop *loop;
 	struct buffer out;
+	struct lent lent;
 	char in[CONN_INPUT_MAX];
 };
 
@@ -190,11 +197,34 @@ static void unlist(struct slot *s)
 	pthread_mutex_lock(&s->loop->lock);
 	s->listed = false;
 	s->conn.tls = NULL;
+	s->account = s->app = 0;
 	for (int i = 0; i < CONN_FACTS; i++) {
 		free(s->facts[i]);
 		s->facts[i] = NULL;
 	}
 	pthread_mutex_unlock(&s->loop->lock);
+}
+
+/* ---- Strangers: who is not logged in may not take the places of those who would be */
+
+/* This machine's own addresses are those of programs that many users share. */
+static bool count_stranger(struct slot *s)
+{
+	struct listen_source *from = s->from;
+	char net[PEER_NET];
+	if (!from->protocol->strangers || s->conn.local || s->stranger)
+		return true;
+	unsigned max = (unsigned)from->conns_max / STRANGERS_PART;
+	s->stranger = tally_add(s->loop->strangers, peer_net(conn_address(&s->conn), net), max > STRANGERS_MIN ? max : STRANGERS_MIN) == OK;
+	return s->stranger;
+}
+
+static void forget_stranger(struct slot *s)
+{
+	char net[PEER_NET];
+	if (s->stranger)
+		tally_drop(s->loop->strangers, peer_net(conn_address(&s->conn), net));
+	s->stranger = false;
 }
 
 /* ---- Running a connection */
@@ -206,6 +236,7 @@ static void lend(struct worker *w, struct slot *s)
 		memcpy(w->in, s->kept.p, s->kept.n);
 	c->in = span_from(w->in, s->kept.n);
 	buffer_free(&s->kept);
+	s->lent = &w->lent;
 	if (!c->out.p) {
 		c->out = w->out;
 		w->out = (struct buffer){ .limit = CONN_OUTPUT_MAX };
@@ -215,6 +246,8 @@ static void lend(struct worker *w, struct slot *s)
 static void take_back(struct worker *w, struct slot *s)
 {
 	struct conn *c = &s->conn;
+	deflate_rest(s);
+	s->lent = NULL;
 	buffer_put_span(&s->kept, c->in);
 	c->in = (struct span){ 0 };
 	if (!buffer_ok(&s->kept))
@@ -260,6 +293,10 @@ static void handled(struct slot *s, enum conn_next next)
 	}
 	if (next == CONN_TLS)
 		c->in.n = 0;
+	if (next == CONN_DEFLATE) {
+		s->wait = CONN_MORE;
+		s->broken = s->broken || !deflate_begin(s);
+	}
 	if (c->in.n == CONN_INPUT_MAX && next != CONN_DRAIN) /* the protocol's bug: it would never hear of more */
 		s->wait = CONN_CLOSE;
 	slot_flush(s);
@@ -289,7 +326,9 @@ static bool serve_input(struct worker *w, struct slot *s)
 {
 	struct conn *c = &s->conn;
 	if (!fill(w, s)) {
-		if (s->eof || s->broken)
+		if (s->garbled)
+			c->protocol->shutdown(c, "That is no deflated data");
+		if (s->eof || s->broken || s->garbled)
 			handled(s, CONN_CLOSE);
 		return goes_on(s, false);
 	}
@@ -355,7 +394,7 @@ static bool serve(struct worker *w, struct slot *s, unsigned events)
 	const struct conn_protocol *p = c->protocol;
 	slot_flush(s);
 	if (events & (EVENT_STOP | EVENT_KICK)) {
-		p->shutdown(c, events & EVENT_STOP ? "The server is going down" : "Ended by an administrator");
+		p->shutdown(c, events & EVENT_STOP ? "The server is going down" : s->kicked);
 		handled(s, CONN_CLOSE);
 	} else if (s->broken) {
 		handled(s, CONN_CLOSE);
@@ -488,6 +527,7 @@ static void end(struct worker *w, struct slot *s)
 	buffer_free(&c->out);
 	s->deadline = 0;
 	unlist(s);
+	forget_stranger(s);
 	c->io->close(c);
 	atomic_fetch_sub(&s->from->conns, 1);
 	slot_give(s);
@@ -543,20 +583,23 @@ static void slot_init(struct slot *s, struct listen_source *from, int fd, const 
 	s->from = from;
 	s->phase = PHASE_OPENING;
 	s->wait = CONN_MORE;
-	s->opened = s->more = s->eof = s->broken = s->watched = false;
+	s->opened = s->stranger = s->more = s->eof = s->broken = s->watched = s->garbled = false;
 	s->read_wants = EPOLLIN;
 	s->write_wants = EPOLLOUT;
 	s->tls = from->tls;
 	s->since = clock_now();
 	s->active = clock_mono();
-	s->sent = 0;
+	s->secure = NULL;
+	s->deflate = NULL;
+	s->sent = s->held = 0;
 	s->kept = (struct buffer){ 0 };
 	describe_peer(&s->conn, peer);
 	if (peer->ss_family != AF_UNIX)
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
-static void refuse(struct listen_source *from, int fd)
+/* stranger: the address of which too many are there; empty: too many are there of all. */
+static void refuse(struct listen_source *from, int fd, struct span stranger)
 {
 	const char *text = from->protocol->refusal;
 	ssize_t ignored = send(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -566,8 +609,8 @@ static void refuse(struct listen_source *from, int fd)
 	atomic_fetch_add(&from->loop->refused, 1);
 	int64_t now = clock_mono(), last = from->complained;
 	if ((last == 0 || now - last > COMPLAIN_US) && atomic_compare_exchange_strong(&from->complained, &last, now))
-		log_line(LOG_WARN, "conn-refused", "proto=%s listen=%s conns=%d", from->protocol->name, from->from.bound,
-			from->conns);
+		log_line(LOG_WARN, "conn-refused", "proto=%s listen=%s conns=%d%s%.*s", from->protocol->name, from->from.bound,
+			from->conns, stranger.n ? " strangers=" : "", SPAN_ARG(stranger));
 }
 
 static void welcome(struct worker *w, struct listen_source *from, int fd, const struct sockaddr_storage *peer)
@@ -575,11 +618,17 @@ static void welcome(struct worker *w, struct listen_source *from, int fd, const 
 	struct slot *s = NULL;
 	if (atomic_fetch_add(&from->conns, 1) >= from->conns_max || !(s = slot_take(from->loop))) {
 		atomic_fetch_sub(&from->conns, 1);
-		refuse(from, fd);
+		refuse(from, fd, (struct span){ 0 });
+		return;
+	}
+	slot_init(s, from, fd, peer);
+	if (!count_stranger(s)) {
+		atomic_fetch_sub(&from->conns, 1);
+		refuse(from, fd, conn_address(&s->conn));
+		slot_give(s);
 		return;
 	}
 	atomic_fetch_add(&from->loop->accepted, 1);
-	slot_init(s, from, fd, peer);
 	list(s);
 	run(w, s);
 }
@@ -602,7 +651,7 @@ static bool shed(struct listen_source *from)
 		close(l->reserve);
 	int fd = accept_one(from, &peer);
 	if (fd >= 0)
-		refuse(from, fd);
+		refuse(from, fd, (struct span){ 0 });
 	l->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	pthread_mutex_unlock(&l->lock);
 	return fd >= 0;
@@ -721,9 +770,12 @@ static void *work(void *arg)
 	if (w) {
 		w->loop = l;
 		w->out = (struct buffer){ .limit = CONN_OUTPUT_MAX };
+		w->lent = (struct lent){ 0 };
 		while (work_once(w))
 			;
 		buffer_free(&w->out);
+		deflater_free(&w->lent.deflater);
+		inflater_free(&w->lent.inflater);
 	} else {
 		atomic_fetch_sub(&l->waiting, 1);
 	}
@@ -770,12 +822,13 @@ int loop_open(const struct loop_options *o, struct loop **out)
 	l->queue_source = SOURCE_QUEUE;
 	l->timers_source = SOURCE_TIMERS;
 	l->queue_tail = &l->queue_head;
+	l->strangers = tally_new();
 	pthread_mutex_init(&l->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&l->changed, &attr);
 	pthread_condattr_destroy(&attr);
-	int r = open_descriptors(l);
+	int r = l->strangers ? open_descriptors(l) : fail_with(ERR_LIMIT, "loop: no memory");
 	if (r)
 		loop_close(&l);
 	else
@@ -897,6 +950,7 @@ void loop_close(struct loop **p)
 	free(l->listeners);
 	free(l->slabs);
 	timers_close(&l->timers);
+	tally_free(&l->strangers);
 	close_fd(l->epoll);
 	close_fd(l->wakeup);
 	close_fd(l->reserve);
@@ -939,25 +993,40 @@ void conn_tell(struct conn *c, enum conn_fact fact, struct span text)
 	free(old);
 }
 
+void conn_enter(struct conn *c, int64_t account, int64_t app)
+{
+	struct slot *s = SLOT_OF(c);
+	pthread_mutex_lock(&s->loop->lock);
+	s->account = account;
+	s->app = app;
+	pthread_mutex_unlock(&s->loop->lock);
+	if (account)
+		forget_stranger(s);
+	else
+		count_stranger(s);
+}
+
 static struct conn_info describe(const struct slot *s)
 {
 	const struct conn *c = &s->conn;
 	struct conn_info info = { .id = c->id, .protocol = c->protocol->name, .peer = c->peer, .tls = c->tls,
-		.since = s->since, .idle = clock_mono() - s->active };
+		.since = s->since, .idle = clock_mono() - s->active, .account = s->account, .app = s->app };
 	for (int i = 0; i < CONN_FACTS; i++)
 		info.facts[i] = s->facts[i];
 	return info;
 }
 
-int loop_each(struct loop *l, bool (*each)(void *ctx, const struct conn_info *info), void *ctx)
+int loop_each(struct loop *l, const char *(*each)(void *ctx, const struct conn_info *info), void *ctx)
 {
 	int ended = 0;
 	pthread_mutex_lock(&l->lock);
 	for (size_t i = 0; i < l->n_slabs * SLAB; i++) {
 		struct slot *s = &l->slabs[i / SLAB][i % SLAB];
 		struct conn_info info;
-		if (!s->listed || (info = describe(s), !each(ctx, &info)))
+		const char *why;
+		if (!s->listed || (info = describe(s), !(why = each(ctx, &info))))
 			continue;
+		s->kicked = why;
 		ended++;
 		if (slot_post(s, EVENT_KICK)) { /* it is ours now, so nobody else ends it meanwhile */
 			pthread_mutex_unlock(&l->lock);

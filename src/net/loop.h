@@ -52,14 +52,15 @@ struct conn_info {
 	int64_t id;
 	const char *protocol, *peer;
 	const char *tls;              /* NULL: none */
+	int64_t account, app;         /* of conn_enter() */
 	const char *facts[CONN_FACTS]; /* what the session told; NULL: nothing */
 	int64_t since;                /* stamp, us */
 	int64_t idle;                 /* us without input */
 };
 
 /* Calls each() for every connection, under a lock: it must be quick, and its argument ends with the call. Where it returns
-   true, the session is ended: its protocol says goodbye and why. Returns how many were. */
-int loop_each(struct loop *l, bool (*each)(void *ctx, const struct conn_info *info), void *ctx);
+   a text, which must stay, the session is ended: its protocol says goodbye and that. NULL: not. Returns how many were. */
+int loop_each(struct loop *l, const char *(*each)(void *ctx, const struct conn_info *info), void *ctx);
 void loop_stats(const struct loop *l, struct loop_stats *out);
 
 #endif

@@ -227,7 +227,56 @@ static int split(struct span list, const char *dir, struct files *f)
 	return r;
 }
 
-static int load_set(const struct files *certs, const struct files *keys, struct tls_set **out)
+/* ---- Certificates of clients */
+
+static bool has_revocations(X509_STORE *store)
+{
+	STACK_OF(X509_OBJECT) *all = X509_STORE_get0_objects(store);
+	for (int i = 0; i < sk_X509_OBJECT_num(all); i++)
+		if (X509_OBJECT_get_type(sk_X509_OBJECT_value(all, i)) == X509_LU_CRL)
+			return true;
+	return false;
+}
+
+/* Adopts both. A ticket brings back the certificate it was given for, and falls with this context's keys at the next load. */
+static void ask_for_certificate(SSL_CTX *ctx, X509_STORE *store, STACK_OF(X509_NAME) *names)
+{
+	if (has_revocations(store))
+		X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+	SSL_CTX_set_cert_store(ctx, store);
+	SSL_CTX_set_client_CA_list(ctx, names);
+	SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"perdura", sizeof "perdura" - 1);
+	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+}
+
+static int trust(SSL_CTX *ctx, const struct files *authorities)
+{
+	if (!authorities->n)
+		return OK;
+	X509_STORE *store = X509_STORE_new();
+	STACK_OF(X509_NAME) *names = sk_X509_NAME_new_null();
+	int r = store && names ? OK : fail_with(ERR_LIMIT, "tls: no memory");
+	for (size_t i = 0; i < authorities->n && !r; i++)
+		if (X509_STORE_load_file(store, authorities->of[i]) != 1 || SSL_add_file_cert_subjects_to_stack(names, authorities->of[i]) != 1)
+			r = bad_file(authorities->of[i], "certificate");
+	if (!r) {
+		ask_for_certificate(ctx, store, names);
+		return OK;
+	}
+	X509_STORE_free(store);
+	sk_X509_NAME_pop_free(names, X509_NAME_free);
+	return r;
+}
+
+static int load_one(SSL_CTX *ctx, const struct files *certs, const struct files *keys, const struct files *authorities, size_t i)
+{
+	if (!ctx)
+		return fail_with(ERR_LIMIT, "tls: no memory");
+	int r = load_pair(ctx, certs->of[i], keys->n ? keys->of[i] : certs->of[i]);
+	return r ? r : trust(ctx, authorities);
+}
+
+static int load_set(const struct files *certs, const struct files *keys, const struct files *authorities, struct tls_set **out)
 {
 	if (keys->n && keys->n != certs->n)
 		return fail_with(ERR_INVALID, "%zu certificates in tls.cert, but %zu keys in tls.key", certs->n, keys->n);
@@ -241,8 +290,7 @@ static int load_set(const struct files *certs, const struct files *keys, struct 
 		ERR_clear_error();
 		s->of[i] = new_context();
 		s->n += s->of[i] != NULL;
-		r = s->of[i] ? load_pair(s->of[i], certs->of[i], keys->n ? keys->of[i] : certs->of[i]) :
-		               fail_with(ERR_LIMIT, "tls: no memory");
+		r = load_one(s->of[i], certs, keys, authorities, i);
 	}
 	if (r) {
 		tls_set_release(s);
@@ -256,15 +304,17 @@ static int load_set(const struct files *certs, const struct files *keys, struct 
 	return OK;
 }
 
-int tls_load(struct tls *t, struct span certs, struct span keys, const char *dir)
+int tls_load(struct tls *t, const struct tls_files *which, const char *dir)
 {
-	struct files c = { 0 }, k = { 0 };
+	struct files c = { 0 }, k = { 0 }, a = { 0 };
 	struct tls_set *fresh = NULL;
-	int r = split(certs, dir, &c);
+	int r = split(which->certs, dir, &c);
 	if (!r)
-		r = split(keys, dir, &k);
+		r = split(which->keys, dir, &k);
 	if (!r)
-		r = load_set(&c, &k, &fresh);
+		r = split(which->authorities, dir, &a);
+	if (!r)
+		r = load_set(&c, &k, &a, &fresh);
 	if (!r) {
 		pthread_mutex_lock(&t->lock);
 		struct tls_set *old = t->set;
@@ -274,6 +324,7 @@ int tls_load(struct tls *t, struct span certs, struct span keys, const char *dir
 	}
 	free_files(&c);
 	free_files(&k);
+	free_files(&a);
 	return r;
 }
 

@@ -19,8 +19,13 @@ void tls_free(struct tls **t);
    separated by commas or blanks, below dir if relative. The n-th key belongs to the n-th certificate, which stands first
    in its file, the chain behind it; no keys at all: each stands in the file of its certificate. The first pair is for
    clients that name no host, or one that no certificate fits (exact names come before wildcards). Both empty: none.
+   authorities: PEM files of those whose certificates clients may show (conn_client_names), which are asked for one then, and of
+   their revocation lists: with any, each authority needs one. A client whose certificate does not hold is not let in.
    ERR_INVALID with a detail of one line; what was in use stays in use then. */
-int tls_load(struct tls *t, struct span certs, struct span keys, const char *dir);
+struct tls_files {
+	struct span certs, keys, authorities;
+};
+int tls_load(struct tls *t, const struct tls_files *which, const char *dir);
 /* Is there a certificate to serve? */
 bool tls_ready(struct tls *t);
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "audit.h"
+#include "expel.h"
 #include "ballast.h"
 #include "clock.h"
 #include "data_dir.h"
@@ -83,7 +84,8 @@ static int load_certificates(struct node *n, const struct config *c)
 {
 	if (!*c->tls_cert && *n->config.listen_imaps)
 		return fail_with(ERR_INVALID, "listen.imaps wants a certificate: set tls.cert and tls.key");
-	return tls_load(n->tls, span_of(c->tls_cert), span_of(c->tls_key), n->opt.dir);
+	struct tls_files files = { span_of(c->tls_cert), span_of(c->tls_key), span_of(c->tls_client_ca) };
+	return tls_load(n->tls, &files, n->opt.dir);
 }
 
 /* What a running node can change. */
@@ -92,6 +94,7 @@ static void use_settings(struct node *n)
 	const struct config *c = &n->config;
 	n->lmtp.recipients_max = (unsigned)c->lmtp_recipients_max;
 	n->imap.user_max = (unsigned)c->imap_connections_user;
+	n->imap.unauthenticate = c->imap_unauthenticate;
 	n->imap.plaintext = n->auth.plaintext = (enum login_plaintext)c->login_plaintext;
 	identity_offer_scram(n->identity, c->login_scram);
 	loop_limit(n->loop, &lmtp_protocol, (int)c->lmtp_connections);
@@ -314,7 +317,7 @@ static int open_all(struct node *n)
 	use_log(n, fd);
 	if ((r = tls_new(&n->tls)) || (r = load_certificates(n, &n->config)) || (r = node_metrics_new(n)) ||
 	    (r = open_stores(n)) || (r = open_listeners(n)) || (r = open_notices(n)) || (r = open_health(n)) ||
-	    (r = loop_start(n->loop)) || (r = open_admin(n)) ||
+	    (r = expel_start(n->service, n->identity, n->loop, &n->expel)) || (r = loop_start(n->loop)) || (r = open_admin(n)) ||
 	    (r = job_start(n->config.purge_every, n->config.purge_every, purge_job, n->purge, &n->purge_job)) ||
 	    (r = job_start(packer_every(&n->config), packer_every(&n->config), packer_job, n->packer, &n->packer_job)) ||
 	    (r = audit_start(n->service, n->config.log_audit, &n->audit)))
@@ -337,6 +340,7 @@ static int close_all(struct node *n)
 	job_stop(&n->purge_job);
 	job_stop(&n->packer_job);
 	audit_stop(&n->audit);
+	expel_stop(&n->expel);
 	poller_stop(&n->poller);
 	presence_stop(&n->presence);
 	link_close(&n->link);

@@ -21,6 +21,7 @@
 #include "tls.h"
 
 struct audit;
+struct expel;
 struct ballast;
 struct link;
 struct poller;
@@ -48,6 +49,7 @@ struct node {
 	struct link *link;      /* to other nodes; NULL: none */
 	struct poller *poller;  /* NULL: no other node has this database */
 	struct audit *audit;    /* NULL: off */
+	struct expel *expel;    /* ends sessions whose login ended */
 	struct lmtp_node lmtp;
 	struct imap_node imap;
 	struct auth_node auth;

@@ -4,6 +4,7 @@
 #include "imap_chars.h"
 #include "imap_date.h"
 #include "imap_frame.h"
+#include "utf8.h"
 
 void imap_args_init(struct imap_args *a, struct span command, struct arena *arena)
 {
@@ -129,6 +130,8 @@ static bool quoted(struct imap_args *a, struct span *out)
 	if (i == s.n)
 		return imap_bad(a, "a quoted string is not closed");
 	s.n = i;
+	if (a->utf8 && !utf8_valid(s))
+		return imap_bad(a, "a quoted string must be valid UTF-8");
 	if (!escapes)
 		*out = s;
 	else if (!unescape(a, s, out))
@@ -321,8 +324,13 @@ bool imap_flags_bare(struct imap_args *a, struct imap_flags *out)
 static bool append_literal(struct imap_args *a, struct imap_append *out)
 {
 	struct imap_literal l;
+	out->utf8 = imap_take_word(a, SPAN("UTF8"));
+	if (out->utf8 && (!imap_sp(a) || !imap_list_open(a)))
+		return false;
 	if (!starts_literal(a) || !imap_literal_at_end(a->rest, &l) || l.at != 0)
 		return imap_bad(a, "a literal expected");
+	if (out->utf8 && !l.binary)
+		return imap_bad(a, "a literal8 expected");
 	out->size = l.size;
 	out->sync = l.sync;
 	out->binary = l.binary;
@@ -330,21 +338,26 @@ static bool append_literal(struct imap_args *a, struct imap_append *out)
 	return true;
 }
 
-bool imap_append_head(struct imap_args *a, struct imap_append *out)
+bool imap_append_message(struct imap_args *a, struct imap_append *out)
 {
-	struct imap_append head = { 0 };
-	if (!imap_tag(a, &head.tag) || !imap_sp(a) || !imap_take_word(a, SPAN("APPEND")) || !imap_sp(a) ||
-	    !imap_astring(a, &head.mailbox) || !imap_sp(a))
-		return imap_bad(a, "APPEND expected");
-	if (imap_peek(a, '(') && (!imap_flag_list(a, &head.flags) || !imap_sp(a)))
+	struct imap_append m = { 0 };
+	if (imap_peek(a, '(') && (!imap_flag_list(a, &m.flags) || !imap_sp(a)))
 		return false;
 	if (imap_peek(a, '"')) {
-		if (!imap_date_time(a, &head.date_us) || !imap_sp(a))
+		if (!imap_date_time(a, &m.date_us) || !imap_sp(a))
 			return false;
-		head.has_date = true;
+		m.has_date = true;
 	}
-	if (!append_literal(a, &head))
+	if (!append_literal(a, &m))
 		return false;
-	*out = head;
+	*out = m;
 	return true;
+}
+
+bool imap_append_next(struct imap_args *a, struct imap_append *m, bool *more)
+{
+	if (m->utf8 && !imap_take(a, ')'))
+		return imap_bad(a, "a message in UTF8 ( is not closed");
+	*more = span_trim(a->rest).n > 0;
+	return *more ? imap_sp(a) && imap_append_message(a, m) : imap_end(a);
 }

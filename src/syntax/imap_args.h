@@ -12,6 +12,7 @@ struct imap_args {
 	struct span rest;
 	struct arena *arena;
 	const char *bad;
+	bool utf8; /* quoted strings that are no UTF-8 are refused (RFC 9755, 3); else they hold any bytes */
 };
 
 /* command includes its line end. */
@@ -52,16 +53,17 @@ bool imap_list_next(struct imap_args *a);
 bool imap_flag_list(struct imap_args *a, struct imap_flags *out);
 bool imap_flags_bare(struct imap_args *a, struct imap_flags *out);
 
-/* The head of an APPEND: `tag APPEND mailbox [flags] [date-time] {n}`, whole, with its line end. */
+/* One message of an APPEND or a REPLACE up to its bytes: `[flags] [date-time] {n}`, to the end of what is there. */
 struct imap_append {
-	struct span tag;
-	struct span mailbox; /* as sent: mailbox_name_read() makes it a name */
 	struct imap_flags flags;
 	bool has_date;
 	int64_t date_us;
 	uint64_t size;
 	bool sync, binary;
+	bool utf8; /* `UTF8 (~{n}` (RFC 6855): a ")" follows the bytes */
 };
-bool imap_append_head(struct imap_args *a, struct imap_append *out);
+bool imap_append_message(struct imap_args *a, struct imap_append *out);
+/* What follows the bytes of m: nothing, or (*more) one more message, which m becomes. */
+bool imap_append_next(struct imap_args *a, struct imap_append *m, bool *more);
 
 #endif

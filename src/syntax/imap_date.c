@@ -61,9 +61,23 @@ bool imap_date_time_parse(struct span text, int64_t *us)
 	return true;
 }
 
+static void put_digits(char *at, unsigned v)
+{
+	at[0] = (char)('0' + v / 10 % 10);
+	at[1] = (char)('0' + v % 10);
+}
+
+/* By hand: each message of a long FETCH has one. */
 void imap_date_time_put(struct buffer *b, int64_t us)
 {
 	struct calendar_time t = calendar_split(us);
-	buffer_printf(b, "\"%02d-%s-%04d %02d:%02d:%02d +0000\"", t.day, months[t.month - 1], t.year, t.hour, t.minute,
-	              t.second);
+	char text[] = "\"dd-Mmm-yyyy hh:mm:ss +0000\"";
+	put_digits(text + 1, (unsigned)t.day);
+	memcpy(text + 4, months[t.month - 1], 3);
+	put_digits(text + 8, (unsigned)t.year / 100);
+	put_digits(text + 10, (unsigned)t.year);
+	put_digits(text + 13, (unsigned)t.hour);
+	put_digits(text + 16, (unsigned)t.minute);
+	put_digits(text + 19, (unsigned)t.second);
+	buffer_put(b, text, sizeof text - 1);
 }

@@ -193,7 +193,7 @@ static bool take_partial(struct imap_args *a, struct imap_fetch_item *item)
 	if (!imap_take(a, '<'))
 		return true;
 	item->partial = true;
-	if (!imap_number(a, &item->offset) || !imap_take(a, '.') || !imap_nz_number(a, &item->length) ||
+	if (!imap_number64(a, &item->offset) || !imap_take(a, '.') || !imap_number64(a, &item->length) || !item->length ||
 	    !imap_take(a, '>'))
 		return imap_bad(a, "a range like <0.1024> expected");
 	return true;
@@ -308,20 +308,26 @@ static bool take_modifiers(struct imap_args *a, struct imap_fetch *f)
 	return f->changedsince || (f->has_partial && !f->vanished) || imap_bad(a, "CHANGEDSINCE or PARTIAL expected");
 }
 
-bool imap_fetch_parse(struct imap_args *a, struct imap_fetch *out)
+bool imap_fetch_items(struct imap_args *a, struct imap_fetch *out)
 {
 	struct items l = { 0 };
-	struct imap_fetch f = { 0 };
 	if (!take_items(a, &l))
+		return false;
+	*out = (struct imap_fetch){ .items = l.v, .n = l.n };
+	for (size_t i = 0; i < l.n; i++)
+		out->sets_seen |= !l.v[i].peek;
+	return true;
+}
+
+bool imap_fetch_parse(struct imap_args *a, struct imap_fetch *out)
+{
+	struct imap_fetch f;
+	if (!imap_fetch_items(a, &f))
 		return false;
 	if (span_trim(a->rest).n && !take_modifiers(a, &f))
 		return false;
 	if (!imap_end(a))
 		return false;
-	for (size_t i = 0; i < l.n; i++)
-		f.sets_seen |= !l.v[i].peek;
-	f.items = l.v;
-	f.n = l.n;
 	*out = f;
 	return true;
 }
@@ -365,5 +371,5 @@ void imap_fetch_put_name(struct buffer *b, const struct imap_fetch_item *item)
 		if (names[i].kind == item->kind)
 			buffer_put_span(b, names[i].word);
 	if (item->partial)
-		buffer_printf(b, "<%u>", item->offset);
+		buffer_printf(b, "<%llu>", (unsigned long long)item->offset);
 }

@@ -55,7 +55,7 @@ struct imap_fetch_item {
 	bool peek;    /* does not set \Seen */
 	bool lazy;    /* of PREVIEW: not if it is any trouble */
 	bool partial; /* <offset.length> */
-	uint32_t offset, length;
+	uint64_t offset, length;
 	struct imap_section section;
 };
 
@@ -70,6 +70,8 @@ struct imap_fetch {
 
 /* Everything behind the set, to the end of the command: `(FLAGS BODY[]<0.100>) (CHANGEDSINCE 5 PARTIAL 1:9)`, `FAST`. */
 bool imap_fetch_parse(struct imap_args *a, struct imap_fetch *out);
+/* The items alone: `(FLAGS UID)`. */
+bool imap_fetch_items(struct imap_args *a, struct imap_fetch *out);
 /* An item's name as it stands in the reply: "FLAGS", "BODY[1.HEADER.FIELDS (From)]<0>". */
 void imap_fetch_put_name(struct buffer *b, const struct imap_fetch_item *item);
 

@@ -47,26 +47,38 @@ static bool pass_literal(struct imap_frame *f, struct span in)
 	return true;
 }
 
-/* Is the command an APPEND, and where do its arguments start? Asked once, of the first line. */
+/* Behind the word that starts at `at`, and the blanks after it. */
+static size_t next_word(struct span line, size_t at)
+{
+	while (at < line.n && line.p[at] != ' ')
+		at++;
+	while (at < line.n && line.p[at] == ' ')
+		at++;
+	return at;
+}
+
+/* Is the command an APPEND or a REPLACE, and where is its mailbox? Asked once, of the first line. */
 static void know_command(struct imap_frame *f, struct span line)
 {
 	f->known = true;
-	ssize_t sp = f->tail ? -1 : span_find(line, ' ');
-	if (sp <= 0)
-		return;
-	size_t at = (size_t)sp;
-	while (at < line.n && line.p[at] == ' ')
-		at++;
-	if (!span_istarts(span_sub(line, at, line.n), SPAN("APPEND ")))
-		return;
-	f->append = true;
-	f->after = at + strlen("APPEND ");
+	size_t at = next_word(line, 0);
+	bool uid = span_istarts(span_sub(line, at, line.n), SPAN("UID "));
+	if (uid)
+		at = next_word(line, at);
+	bool replace = span_istarts(span_sub(line, at, line.n), SPAN("REPLACE "));
+	f->append = replace || (!uid && span_istarts(span_sub(line, at, line.n), SPAN("APPEND ")));
+	f->mailbox = next_word(line, at);
+	if (replace)
+		f->mailbox = next_word(line, f->mailbox);
 }
 
-/* The literal that follows a mailbox is the message; the one in the mailbox's place is the mailbox. */
+/* The literal that follows a mailbox is the message; the one in the mailbox's place is the mailbox. In a tail, all are left to
+   whoever takes it. */
 static bool is_message(const struct imap_frame *f, struct span in, size_t literal_at)
 {
-	return f->append && span_trim(span_sub(in, f->after, literal_at - f->after)).n > 0;
+	if (f->tail || !f->append)
+		return f->tail;
+	return literal_at > f->mailbox && span_trim(span_sub(in, f->mailbox, literal_at - f->mailbox)).n > 0;
 }
 
 static enum imap_frame_answer take_line(struct imap_frame *f, struct span in, size_t literals_max,

@@ -2,7 +2,7 @@
    The state keeps what was looked at, so a command that comes byte by byte still costs O(its length).
 
    The input always starts at the command's first byte. A new command, or what follows a consumed part, starts with
-   { 0 }, or with { .tail = true } for the rest of a command whose head was consumed (after APPEND and TOO_BIG). */
+   { 0 }, or with { .tail = true } for what follows a literal whose head was consumed (after APPEND and TOO_BIG). */
 #ifndef IMAP_FRAME_H
 #define IMAP_FRAME_H
 
@@ -15,13 +15,14 @@ enum imap_frame_answer {
 	IMAP_FRAME_CONTINUE, /* send "+ ...", then ask again: the client waits before it sends the literal */
 	IMAP_FRAME_DONE,     /* the first `length` bytes are a command */
 	IMAP_FRAME_BAD,      /* so they are, but it holds NUL: answer BAD, go on behind it */
-	IMAP_FRAME_APPEND,   /* `length` bytes are an APPEND's head, `literal` bytes of message follow: see below */
+	IMAP_FRAME_APPEND,   /* `length` bytes are the head of an APPEND or REPLACE, `literal` bytes of message follow: see below */
 	IMAP_FRAME_TOO_BIG,  /* `length` bytes are a command's head, its literals would exceed the bound: see below */
 	IMAP_FRAME_TOO_LONG, /* over IMAP_TEXT_MAX: say BYE */
 };
 
-/* APPEND: parse the head with imap_append_head(). To take the message, send "+ ..." if `sync`, consume the head and
-   `literal` bytes (refusing NUL unless `binary`), then frame the tail: a bare line end, or the command was BAD.
+/* APPEND: parse the head up to the literal (imap_append_message). To take the message, send "+ ..." if `sync`, consume the
+   head and `literal` bytes, then frame the tail: DONE when it ends the command, APPEND when it is the head of one more
+   literal (RFC 3502).
    To refuse an APPEND, or after TOO_BIG: with `sync` the tagged NO ends the command and nothing follows the head;
    without it, the literal and the tail come anyway and are to be drained, or the connection closed. */
 struct imap_frame_event {
@@ -37,7 +38,7 @@ struct imap_frame {
 	bool known, append, binary, nul;
 	size_t scanned; /* bytes looked at */
 	size_t line;    /* where the current line starts */
-	size_t after;   /* where an APPEND's arguments start */
+	size_t mailbox; /* where that argument of an APPEND or REPLACE starts */
 	size_t text, literals;
 	uint64_t left; /* of the current literal */
 };

@@ -56,8 +56,12 @@ static bool take_return(struct imap_args *a, struct imap_list *l)
 		l->returns.subscribed = true;
 	else if (span_ieq(word, SPAN("SPECIAL-USE")))
 		l->returns.special_use = true;
+	else if (span_ieq(word, SPAN("MYRIGHTS")))
+		l->returns.myrights = true;
 	else if (span_ieq(word, SPAN("STATUS")))
 		return imap_sp(a) && imap_status_items(a, &l->returns.status);
+	else if (span_ieq(word, SPAN("METADATA")))
+		return imap_sp(a) && imap_metadata_take_query(a, &l->returns.metadata);
 	else if (!span_ieq(word, SPAN("CHILDREN")))
 		return imap_bad(a, "a return option of LIST is not known");
 	return true;

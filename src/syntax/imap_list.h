@@ -1,7 +1,8 @@
-/* What LIST asks for (RFC 3501, 6.3.8; RFC 5258, 5819, 6154). */
+/* What LIST asks for (RFC 3501, 6.3.8; RFC 5258, 5819, 6154, 8440, 9590). */
 #ifndef IMAP_LIST_H
 #define IMAP_LIST_H
 
+#include "imap_metadata.h"
 #include "imap_status.h"
 
 enum { LIST_PATTERNS_MAX = 100 };
@@ -15,8 +16,9 @@ struct imap_list {
 	const struct span *patterns; /* as sent */
 	size_t n;
 	struct {
-		bool subscribed, special_use;
+		bool subscribed, special_use, myrights;
 		unsigned status; /* of enum imap_status_item */
+		struct imap_metadata_query metadata; /* n is 0: none */
 	} returns;
 };
 

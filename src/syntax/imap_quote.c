@@ -53,6 +53,16 @@ void imap_put_nstring(struct buffer *b, struct span s)
 		buffer_puts(b, "NIL");
 }
 
+void imap_put_nstring8(struct buffer *b, struct span s)
+{
+	if (span_find(s, '\0') < 0) {
+		imap_put_nstring(b, s);
+		return;
+	}
+	buffer_printf(b, "~{%zu}\r\n", s.n);
+	buffer_put_span(b, s);
+}
+
 /* NIL as an atom would be no string; ']' is avoided because response codes end at it. */
 void imap_put_astring(struct buffer *b, struct span s)
 {
@@ -65,9 +75,22 @@ void imap_put_astring(struct buffer *b, struct span s)
 		imap_put_string(b, s);
 }
 
-void imap_put_mailbox(struct buffer *b, struct span name)
+/* A name that is only told back, of no mailbox there is, may hold line ends. */
+static void put_utf8(struct buffer *b, struct span name)
+{
+	if (span_find(name, '\r') < 0 && span_find(name, '\n') < 0)
+		put_quoted(b, name);
+	else
+		put_literal(b, name);
+}
+
+void imap_put_mailbox(struct buffer *b, struct span name, bool utf8)
 {
 	struct buffer text = { 0 };
+	if (utf8) {
+		put_utf8(b, name);
+		return;
+	}
 	utf7_encode(&text, name);
 	imap_put_string(b, buffer_span(&text));
 	buffer_free(&text);

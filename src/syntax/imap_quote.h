@@ -9,10 +9,12 @@
 void imap_put_string(struct buffer *b, struct span s);
 /* The same; NIL when s.p is NULL. */
 void imap_put_nstring(struct buffer *b, struct span s);
+/* The same; what holds NUL is a literal8 (RFC 3516). */
+void imap_put_nstring8(struct buffer *b, struct span s);
 /* An atom where possible. */
 void imap_put_astring(struct buffer *b, struct span s);
-/* A mailbox's name: from UTF-8 to modified UTF-7, in quotes. */
-void imap_put_mailbox(struct buffer *b, struct span name);
+/* A mailbox's name, in quotes: as it is for who reads UTF-8 (RFC 9051, 5.1; RFC 9755), else in modified UTF-7. */
+void imap_put_mailbox(struct buffer *b, struct span name, bool utf8);
 /* Text for the end of a response line: line ends and other control bytes become blanks, bytes over 0x7f '?'. */
 void imap_put_text(struct buffer *b, struct span s);
 

@@ -88,10 +88,20 @@ int mailbox_name_normal(struct arena *a, struct span name, struct span *out)
 	return OK;
 }
 
-int mailbox_name_read(struct arena *a, struct span utf7, struct span *out)
+int mailbox_name_decode(struct arena *a, struct span sent, bool utf8, struct span *out)
+{
+	if (!utf8)
+		return utf7_decode(a, sent, out);
+	if (!utf8_valid(sent))
+		return fail_with(ERR_INVALID, "a mailbox name must be valid UTF-8");
+	*out = sent;
+	return OK;
+}
+
+int mailbox_name_read(struct arena *a, struct span sent, bool utf8, struct span *out)
 {
 	struct span name;
-	int rc = utf7_decode(a, utf7, &name);
+	int rc = mailbox_name_decode(a, sent, utf8, &name);
 	if (rc != OK)
 		return rc;
 	if (name.n > 1 && name.p[name.n - 1] == '/')

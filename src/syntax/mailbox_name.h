@@ -16,9 +16,11 @@ enum {
 int mailbox_name_check(struct span name);
 /* A copy in the arena with INBOX in capitals. ERR_LIMIT when the arena is full. */
 int mailbox_name_normal(struct arena *a, struct span name, struct span *out);
-/* What an IMAP client sent (modified UTF-7) as a normal name. One '/' at the end is dropped: CREATE "a/" means "a".
-   ERR_INVALID when it is no UTF-7; the name is not checked otherwise, for it may be one out of the past. */
-int mailbox_name_read(struct arena *a, struct span utf7, struct span *out);
+/* What an IMAP client sent, in UTF-8 or modified UTF-7, as UTF-8 in the arena. ERR_INVALID when it is none. */
+int mailbox_name_decode(struct arena *a, struct span sent, bool utf8, struct span *out);
+/* The same as a normal name. One '/' at the end is dropped: CREATE "a/" means "a". The name is not checked otherwise, for
+   it may be one out of the past. */
+int mailbox_name_read(struct arena *a, struct span sent, bool utf8, struct span *out);
 
 bool mailbox_name_is_inbox(struct span name);
 /* Takes the first component off *rest; false when nothing is left. */

@@ -10,7 +10,7 @@ enum { SORT_TEXT_MAX = 500 /* bytes of a text that are looked at */ };
 
 struct sort_message {
 	struct message_facts facts;
-	int64_t internal; /* us */
+	int64_t internal; /* in seconds, as clients are told it */
 	uint64_t size;
 };
 

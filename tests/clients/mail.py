@@ -6,7 +6,7 @@ import subprocess
 from collections import Counter
 
 import pytest
-from node import PASSWORD
+from node import PASSWORD, wait_until
 
 LARGE = 10000  # messages in the folder to lose
 
@@ -33,15 +33,15 @@ def write_mbox(path, name, n):
 
 
 class Person:
-    """An account with 20 messages in INBOX and a folder Old of LARGE ones."""
+    """An account with 20 messages in INBOX and a folder Old of many."""
 
-    def __init__(self, node, name, scratch):
+    def __init__(self, node, name, scratch, large=LARGE):
         self.node, self.name, self.password = node, name, PASSWORD
         self.address = f"{name}@example.org"
         self.server = node.tcp("listen.imap")
         node.add(self.address)
         self.fill("INBOX", 20, scratch)
-        self.fill("Old", LARGE, scratch)
+        self.fill("Old", large, scratch)
 
     def fill(self, folder, n, scratch):
         write_mbox(scratch / "mbox", f"{self.name}.{folder.lower()}", n)
@@ -73,6 +73,9 @@ class Look(imaplib.IMAP4):
         status, data = reply
         assert status == "OK", (status, data)
         return data
+
+    def put(self, folder, name, number):
+        self.do(self.append(folder, None, None, message(name, number).replace("\n", "\r\n").encode()))
 
     def folders(self):
         names = [re.search(rb'"/" (.*)$', line).group(1).strip(b'"').decode() for line in self.do(self.list())]
@@ -113,3 +116,15 @@ def run(*args, ok=True, **more):
     r = subprocess.run([str(a) for a in args], capture_output=True, text=True, timeout=600, **more)
     assert not ok or r.returncode == 0, (args, r.returncode, r.stdout[-2000:], r.stderr[-2000:])
     return r
+
+
+def kill_in_the_middle(person, command):
+    """The client runs, has done a little, and the node dies under it and comes back."""
+    before = person.changes()
+    client = subprocess.Popen([str(a) for a in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_until(lambda: person.changes() >= before + 20)
+    person.node.kill()
+    client.kill()  # some try again for ever
+    client.wait()
+    person.node.start()
+    person.server = person.node.tcp("listen.imap")

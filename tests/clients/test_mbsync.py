@@ -3,10 +3,12 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from mail import LARGE, need, run
+from mail import LARGE, Person, kill_in_the_middle, message, need, run
+from node import Node
 
 pytestmark = need("mbsync")
 
+FOLDERS = 200
 FLAG = {"S": r"\Seen", "R": r"\Answered", "F": r"\Flagged", "D": r"\Draft", "T": r"\Deleted"}
 
 CONFIG = """
@@ -41,11 +43,14 @@ class Mbsync:
     def __init__(self, person, scratch):
         self.person, self.path, self.config = person, scratch / "maildir", scratch / "mbsyncrc"
         self.path.mkdir()
-        host, port = person.server
+
+    def command(self):
+        person, (host, port) = self.person, self.person.server
         self.config.write_text(CONFIG.format(host=host, port=port, user=person.address, password=person.password, path=self.path))
+        return ["mbsync", "-c", self.config, "all"]
 
     def __call__(self, ok=True):
-        return run("mbsync", "-c", self.config, "all", ok=ok)
+        return run(*self.command(), ok=ok)
 
     def idles(self):
         """A turn that finds nothing to do: no file is made, renamed or removed, and the account's log does not grow."""
@@ -121,6 +126,33 @@ def test_mbsync(person, tmp_path):
     look.do(look.unselect())
     mbsync()
     assert equal() and look.contents("Old") == before
+
+
+def test_many_folders_and_a_node_that_dies(tmp_path):
+    """What is sent again after the node came back is there once."""
+    with Node(tmp_path / "node") as node:
+        person = Person(node, "ada", tmp_path, large=500)
+        mbsync, look = Mbsync(person, tmp_path), person.look()
+        for i in range(FOLDERS):
+            look.do(look.create(f"f{i}"))
+            look.put(f"f{i}", "far", i)
+        mbsync()
+        for turn in range(2):
+            for i in range(FOLDERS):
+                (mbsync.path / f"f{i}" / "new" / f"{turn}.here").write_text(message(f"near{turn}", i))
+            kill_in_the_middle(person, mbsync.command())
+            look = person.look()
+            look.put(f"f{FOLDERS - 1}", f"meanwhile{turn}", 1)
+        mbsync()
+        assert mbsync.idles()
+        assert mbsync.folders() == look.folders()
+        for folder in look.folders():
+            assert mbsync.state(folder) == look.contents(folder), folder
+        last = FOLDERS - 1
+        for i in range(FOLDERS):
+            names = ["far", "near0", "near1"]
+            assert look.ids(f"f{i}") == Counter([f"<{n}.{i}@example.org>" for n in names] +
+                                                [f"<meanwhile{turn}.1@example.org>" for turn in range(2) if i == last])
 
 
 def rename(file, folder, letters, keep_uid=True):

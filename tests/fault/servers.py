@@ -149,7 +149,16 @@ class Servers:
             self.galera.run('recover')
         for n in range(1, GALERA_NODES + 1):
             if running and n not in running:
-                self.galera.run('rejoin', n)
+                self.rejoin_database(n)
+
+    def rejoin_database(self, n):
+        """With what it lacks, or on the rare day that does not work, as an admin would: with a full copy."""
+        try:
+            self.galera.run('rejoin', n)
+        except Left:
+            self.kill_database(n)
+            time.sleep(0.5)
+            self.galera.run('rejoin', n, 'sst')
 
     def kill_s3(self):
         self.s3.run('kill', 'rgw1')

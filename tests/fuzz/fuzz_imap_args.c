@@ -6,6 +6,7 @@ static void take(struct imap_args *a, int kind)
 	struct span s;
 	struct imap_flags flags;
 	struct imap_append append;
+	bool more;
 	uint64_t v64;
 	uint32_t v;
 	int64_t us;
@@ -15,7 +16,10 @@ static void take(struct imap_args *a, int kind)
 	case 2: imap_list_mailbox(a, &s); break;
 	case 3: imap_flag_list(a, &flags); break;
 	case 4: imap_flags_bare(a, &flags); break;
-	case 5: imap_append_head(a, &append); break;
+	case 5:
+		if (imap_append_message(a, &append))
+			imap_append_next(a, &append, &more);
+		break;
 	case 6: imap_date_time(a, &us); break;
 	case 7: imap_date(a, &us); break;
 	case 8: imap_nz_number(a, &v); break;
@@ -37,6 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	struct arena arena = { .limit = 1 << 20 };
 	struct imap_args a;
 	imap_args_init(&a, span_from(data + 1, n - 1), &arena);
+	a.utf8 = data[0] >= 128;
 	for (int i = 0; i < 4 && !a.bad; i++) {
 		take(&a, (data[0] + i * 7) % 12);
 		imap_sp(&a);

@@ -26,7 +26,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	int rc = mailbox_name_check(name);
 	assert(rc == mailbox_name_check(normal));
 	assert(rc || (mailbox_name_leaf(name).n && name.n <= MAILBOX_NAME_MAX));
-	mailbox_name_read(&arena, name, &normal);
+	mailbox_name_read(&arena, name, false, &normal);
+	mailbox_name_read(&arena, name, true, &normal);
 	if (mailbox_pattern_init(&m, &arena, pattern) == 0) {
 		bool match = mailbox_pattern_match(&m, name);
 		assert(pattern.n > 12 || name.n > 24 || span_istarts(name, SPAN("inbox")) || match == matches(pattern, name));

@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	struct sasl s;
 	struct span lines = span_from(data + (n > 0), n - (n > 0));
 	int rc = SASL_MORE;
-	if (sasl_begin(&s, n && data[0] % 2 ? SPAN("PLAIN") : SPAN("LOGIN"), NULL, NULL))
+	if (sasl_begin(&s, n && data[0] % 2 ? SPAN("PLAIN") : SPAN("LOGIN"), NULL, &(struct sasl_client){ 0 }))
 		__builtin_trap();
 	while (rc == SASL_MORE && lines.n) {
 		ssize_t end = span_find(lines, '\n');

@@ -47,7 +47,7 @@ class Answer:
 def parse(data):
     """A list of the values in data."""
     pos, stack = 0, [[]]
-    token = re.compile(rb'\s*(?:(\()|(\))|"((?:[^"\\]|\\.)*)"|\{(\d+)\}\r\n|([^\s()"{\[]*(?:\[[^\]]*\][^\s()]*)?))', re.S)
+    token = re.compile(rb'\s*(?:(\()|(\))|"((?:[^"\\]|\\.)*)"|~?\{(\d+)\}\r\n|([^\s()"{\[]*(?:\[[^\]]*\][^\s()]*)?))', re.S)
     while pos < len(data):
         m = token.match(data, pos)
         assert m and m.end() > pos, data[pos:pos + 40]

@@ -189,8 +189,9 @@ def test_goes_on_where_it_stopped(node, tmp_path, name):
     signals, runs = [signal.SIGINT, signal.SIGKILL], 0
     while True:
         cut = runs < 8
-        # on a busy machine it goes slower than who watches it, or it would be done before it is seen
-        p = subprocess.Popen(['nice', '-n', '19' if cut else '0', PERDURA, '--data', node.data, 'export', user, path], stdout=subprocess.DEVNULL)
+        # on a busy machine it goes slower than who watches it, or it would be done before it is seen; SIGINT is ignored by
+        # what a shell started in the background
+        p = subprocess.Popen(['env', '--default-signal=INT', 'nice', '-n', '19' if cut else '0', PERDURA, '--data', node.data, 'export', user, path], stdout=subprocess.DEVNULL)
         if cut:
             size = written(path)
             while p.poll() is None and written(path) < size + 300000:
@@ -232,6 +233,23 @@ def test_a_torn_file_is_written_again(node, tmp_path):
         node.perdura('export', user, tmp_path / 'out.mbox')
         assert (tmp_path / 'out.mbox').read_bytes() == whole
     assert back(node, 'torn2', tmp_path / 'out') == state(node, user)
+
+
+def test_imported_folders_are_subscribed(node, odd, tmp_path):
+    """Those it makes; of others the user has decided."""
+    node.perdura('export', odd, tmp_path / 'out')
+    user = account(node, 'subscribed')
+    with login(node, user) as m:
+        m.ok('CREATE Archive/2025')
+        before = set(m.ok('LSUB "" "*"').lines('LSUB'))
+        node.perdura('import', user, tmp_path / 'out')
+        made = {l.partition(b') ')[2] for l in m.ok('LIST "" "*"').lines('LIST')} - {b'"/" "Archive/2025"'}
+        after = {l.partition(b') ')[2] for l in m.ok('LSUB "" "*"').lines('LSUB')}
+        assert after == made and len(after) > len(before)
+        mbox = tmp_path / 'one.mbox'
+        mbox.write_text('From a@example.org Fri Nov 20 10:00:00 2026\nSubject: x\n\ny\n')
+        node.perdura('import', user, mbox, '--folder', 'From/an/mbox')
+        assert b'"/" "From/an/mbox"' in {l.partition(b') ')[2] for l in m.ok('LSUB "" "*"').lines('LSUB')}
 
 
 def test_refusals(node, odd, tmp_path):

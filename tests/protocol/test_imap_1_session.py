@@ -15,7 +15,7 @@ def test_greeting_capability_logout(node):
     with connect(node) as m:
         assert m.greeting.startswith(b'* OK [CAPABILITY IMAP4rev1 ')
         words = m.ok('CAPABILITY').lines('CAPABILITY')[0].split()
-        assert {b'IMAP4rev1', b'LITERAL+', b'SASL-IR', b'ID', b'ENABLE', b'AUTH=SCRAM-SHA-256', b'AUTH=SCRAM-SHA-1', b'AUTH=PLAIN', b'AUTH=LOGIN'} == set(words)
+        assert {b'IMAP4rev1', b'IMAP4rev2', b'LITERAL+', b'SASL-IR', b'ID', b'ENABLE', b'AUTH=SCRAM-SHA-256', b'AUTH=SCRAM-SHA-1', b'AUTH=PLAIN', b'AUTH=LOGIN'} == set(words)
         assert m.ok('LOGOUT').lines('BYE')
         assert m.ends() == b''
 
@@ -149,7 +149,7 @@ def test_bad_sets(node, set_):
 
 @pytest.mark.parametrize('items', ['', '(', '()x', 'FOO', '(FLAGS', 'FLAGS)', '(FLAGS) x', 'BODY[', 'BODY[0]', 'BODY[1.]', 'BODY[HEADER.FIELDS]',
                                    'BODY[HEADER.FIELDS ()]', 'BODY[]<0>', 'BODY[]<0.0>', 'BODY[]<-1.5>', 'BODY[MIME]', 'BODY[1.2.3.4.5',
-                                   'BODY[' + '1.' * 60 + '1]', 'BODY[1]<1.99999999999>', 'MODSEQ[]', 'FLAGS (CHANGEDSINCE)'])
+                                   'BODY[' + '1.' * 60 + '1]', 'BODY[1]<1.9999999999999999999>', 'MODSEQ[]', 'FLAGS (CHANGEDSINCE)'])
 def test_bad_fetches(node, items):
     with folder(node) as (m, name):
         m.append(name, mail())
@@ -174,7 +174,7 @@ def test_id_enable_namespace(node):
         m.bad('ID (' + ' '.join('"k" "v"' for _ in range(40)) + ')')
         m.ok('ID ("name" "' + 'x' * 2000 + '")')
         assert m.ok('ENABLE X-FOO').lines('ENABLED') == [b'']
-        assert m.ok('NAMESPACE').lines('NAMESPACE') == [b'(("" "/")) NIL NIL']
+        assert m.ok('NAMESPACE').lines('NAMESPACE') == [b'(("" "/")) (("Other Users/" "/")) NIL']
 
 
 def test_many_mistakes_end_it(node):
@@ -222,7 +222,7 @@ def test_pipeline(node):
         assert answers[3].fetches() == [(1, {'UID': b'1'})]
 
 
-def test_cut_at_every_byte(node):
+def test_byte_by_byte(node):
     message = mail().encode()
     script = (b'b1 LOGIN {%d+}\r\n%s "%s"\r\nb2 SELECT INBOX\r\nb3 APPEND Drafts (\\Seen) {%d+}\r\n%s\r\nb4 SEARCH SUBJECT {3+}\r\nabc NOT (SEEN)\r\n'
               b'b5 IDLE\r\nDONE\r\nb6 LOGOUT\r\n' % (len(node.user), node.user.encode(), PASSWORD.encode(), len(message), message))
@@ -232,15 +232,6 @@ def test_cut_at_every_byte(node):
         for i in range(1, 6):
             assert m.wait(f'b{i}').status == 'OK', i
         assert b'b6 OK' in m.ends()
-
-
-def test_every_prefix_then_hangup(node):
-    script = b'b1 LOGIN %s "%s"\r\nb2 SELECT INBOX\r\nb3 APPEND Drafts {10+}\r\n12345' % (node.user.encode(), PASSWORD.encode())
-    for n in range(0, len(script), 3):
-        with connect(node) as m:
-            m.send(script[:n])
-    with login(node) as m:
-        m.ok('NOOP')
 
 
 def test_many_connections(node):

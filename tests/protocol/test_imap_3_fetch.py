@@ -268,3 +268,27 @@ def test_a_page_of_a_large_mailbox(node):
         for part, want in (('-1:-10', uids[-10:]), ('1:10', uids[:10]), ('500:510', uids[499:510]), ('520:600', uids[519:]), ('9000:9010', [])):
             got = m.ok(f'UID FETCH 1:* (FLAGS) (PARTIAL {part})').fetches()
             assert [int(f['UID']) for _, f in got] == want, part
+
+
+def test_uids_only(node):
+    """No line has a message number, not even one that nobody asked for."""
+    with folder(node) as (m, name), login(node) as other:
+        for i in range(3):
+            m.append(name, mail())
+        assert b'[UNSEEN 1]' in b''.join(m.ok(f'SELECT {name}').untagged)
+        m.ok('UID STORE 1 +FLAGS.SILENT (\\Deleted)')
+        m.ok('EXPUNGE')
+        m.ok('ENABLE UIDONLY')
+        assert b'UNSEEN' not in b''.join(m.ok(f'SELECT {name}').untagged)
+        m.ok('NOTIFY SET (SELECTED (MessageNew (UID FLAGS) MessageExpunge FlagChange))')
+        other.ok(f'SELECT {name}')
+        other.append(name, mail())
+        other.ok('STORE 1 +FLAGS (\\Seen)')
+        other.ok('STORE 2 +FLAGS.SILENT (\\Deleted)')
+        other.ok('EXPUNGE')
+        told = []
+        while b'* VANISHED 3' not in told:
+            told.append(m.response())
+        flags = [re.sub(rb'\\Recent ?', b'', line) for line in told]
+        assert b'* 4 UIDFETCH (UID 4 FLAGS ())' in flags and b'* 2 UIDFETCH (FLAGS (\\Seen))' in flags
+        assert not [line for line in told if b' FETCH' in line or b'EXPUNGE' in line]

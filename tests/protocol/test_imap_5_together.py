@@ -70,7 +70,7 @@ def test_idle(node, what):
         else:
             m.ok(f'DELETE {name}')
             assert other.ends().startswith(b'* BYE')
-        assert time.time() - began < 15  # a notice; without one IDLE looks every 30 seconds
+        assert time.time() - began < 15  # a notice; without one IDLE looks every two minutes
         if what != 'delete':
             other.send('DONE\r\n')
             assert other.wait(tag).status == 'OK'

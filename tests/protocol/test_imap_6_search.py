@@ -141,3 +141,15 @@ def test_long_search_holds_nobody_up(node):
         for _ in range(20):
             other.ok('NOOP')
         assert m.wait(tag).lines('SEARCH') == [b'']
+
+
+def test_sort_by_arrival_goes_by_seconds(node):
+    """As clients are told it: of messages of the same second the one with the lower number is first."""
+    with folder(node) as (m, name):
+        for i in range(8):
+            m.append(name, mail(str(i)))
+        for i in range(8, 0, -1):
+            m.ok(f'COPY {i} {name}')
+        dates = {n: items['INTERNALDATE'] for n, items in m.fetch('1:* INTERNALDATE')}
+        found = [int(n) for n in m.ok('SORT (ARRIVAL) UTF-8 9:16').lines('SORT')[0].split()]
+        assert found == sorted(range(9, 17), key=lambda n: (dates[n], n))

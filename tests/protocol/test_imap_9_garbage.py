@@ -1,5 +1,6 @@
 """Settings of login, what history keeps of a client, and a flood of nearly right commands: nobody else notices."""
 import base64
+import contextlib
 import random
 import socket
 import time
@@ -106,6 +107,35 @@ def test_sessions_of_one_user(tmp_path):
         with Imap(far) as m, Imap(far) as other:
             wait_until(lambda: m.ask(f'LOGIN {n.user} "{PASSWORD}"').status == 'OK')
             wait_until(lambda: other.ask(f'LOGIN {n.user} "{PASSWORD}"').status == 'OK')
+
+
+def test_strangers_of_one_address(tmp_path):
+    """They cannot take all places: a tenth, until they log in."""
+    outer = outer_address()
+    with PopulatedNode(tmp_path, login_plaintext='always', listen_imap=f'{outer}:0,127.0.0.1:0', imap_connections=200) as n:
+        far, near = [(a.rpartition(':')[0], int(a.rpartition(':')[2])) for a in n.ports['listen.imap'].split(',')]
+        silent = [Imap(far) for _ in range(20)]
+        for _ in range(3):
+            with Imap(far) as m:
+                assert m.greeting == b'* BYE Too many connections, try again later'
+        assert f' conns=20 strangers={outer}\n' in n.log_text()
+        with contextlib.ExitStack() as stack:
+            for _ in range(25):
+                stack.enter_context(Imap(near))
+        silent[0].ok(f'LOGIN {n.user} "{PASSWORD}"')  # is none any more
+        with Imap(far) as m:
+            assert m.greeting.startswith(b'* OK')
+            with Imap(far) as more:
+                assert more.greeting.startswith(b'* BYE')
+        silent[1].close()
+        wait_until(lambda: Imap(far).greeting.startswith(b'* OK'))
+        silent[0].ok('UNAUTHENTICATE')
+        silent[0].ok(f'LOGIN {n.user} "{PASSWORD}"')
+        for m in silent:
+            m.close()
+        wait_until(lambda: not n.perdura('who'))
+        again = [Imap(far) for _ in range(20)]
+        assert all(m.greeting.startswith(b'* OK') for m in again)
 
 
 def test_plaintext_never(tmp_path):

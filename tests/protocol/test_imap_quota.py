@@ -71,3 +71,44 @@ def test_before_login(node):
         assert 'QUOTA=RES-STORAGE' in m.ok(f'LOGIN ada@example.org "{PASSWORD}"').text
         with folder(node) as (f, name):
             assert f.ok(f'GETQUOTAROOT {name}').lines('QUOTAROOT') == [f'"{name}" "account"'.encode()]
+
+
+@pytest.fixture
+def admins(node):
+    """One account sets all quotas, but for one domain; sessions of both, and of a user in each."""
+    node.add('user@set.example', 'admin@set.example', 'setuser@example.org', 'setadmin@example.org')
+    node.perdura('set', 'quota.admin=setadmin@example.org')
+    node.perdura('domain', 'set', 'set.example', 'quota.admin=admin@set.example')
+    yield 'setadmin@example.org', 'admin@set.example'
+    node.perdura('set', 'quota.admin=')
+    node.perdura('account', 'remove', 'user@set.example', 'admin@set.example', 'setuser@example.org', 'setadmin@example.org')
+
+
+def test_set(node, admins):
+    everywhere, there = admins
+    with login(node, everywhere) as m, login(node, there) as d, login(node, 'setuser@example.org') as u, login(node, 'user@set.example') as v:
+        for session, may in ((m, True), (d, True), (u, False), (v, False)):
+            assert (b'QUOTASET' in session.ok('CAPABILITY').lines('CAPABILITY')[0].split()) == may
+        u.append('INBOX', mail())
+        assert m.ok('SETQUOTA setuser@example.org (STORAGE 10)').lines('QUOTA ') == [b'"setuser@example.org" (STORAGE 1 10)']
+        assert used(u) == '"account" (STORAGE 1 10)'
+        u.no('APPEND INBOX {10300+}\r\n' + 'Subject: x\r\n\r\n' + 'y' * 10286, 'OVERQUOTA')
+        assert 'quota = 10K\n' in node.perdura('account', 'set', 'setuser@example.org')
+        assert f'{everywhere} (imap' in node.perdura('history').splitlines()[-1]
+        assert m.ok('SETQUOTA setuser@example.org (storage 0)').lines('QUOTA ') == [b'"setuser@example.org" (STORAGE 1 1)']
+        u.no('APPEND INBOX {15+}\r\nSubject: x\r\n\r\ny', 'OVERQUOTA')
+        assert m.ok('SETQUOTA setuser@example.org ()').lines('QUOTA ') == [b'"setuser@example.org" ()']
+        assert m.ok(f'SETQUOTA account (STORAGE {2**63 - 1})').lines('QUOTA ') == [f'"account" (STORAGE 0 {2**50})'.encode()]
+        m.ok('SETQUOTA account ()')
+        # of a domain with an admin of its own it is he
+        assert d.ok('SETQUOTA user@set.example (STORAGE 5)').lines('QUOTA ') == [b'"user@set.example" (STORAGE 0 5)']
+        assert d.ok('GETQUOTA user@set.example').lines('QUOTA ') == [b'"user@set.example" (STORAGE 0 5)']
+        for session, root in ((m, 'user@set.example'), (d, 'setuser@example.org'), (u, everywhere), (v, there), (m, 'nobody@example.org'),
+                              (m, '"no address"'), (m, '""')):
+            session.no(f'GETQUOTA {root}', 'NONEXISTENT')
+            session.no(f'SETQUOTA {root} (STORAGE 1)', 'NONEXISTENT')
+        u.no('SETQUOTA account (STORAGE 1)', 'NOPERM')
+        m.no('SETQUOTA setuser@example.org (MESSAGE 1)', 'CANNOT')
+        m.no('SETQUOTA setuser@example.org (STORAGE 1 MESSAGE 1)', 'CANNOT')
+        assert m.ask('SETQUOTA setuser@example.org (STORAGE 1 STORAGE 2)').status == 'BAD'
+        assert used(u) == '"account" ()'

@@ -134,6 +134,22 @@ def test_flags_and_expunges_are_told_too(pair):
         listener.close()
 
 
+def test_notify_hears_of_the_other_node(pair):
+    """What was asked for by NOTIFY, of the selected mailbox and of others; and not what the session did itself."""
+    a, b = pair
+    with login(a, select='INBOX') as m, login(b, select='INBOX') as other:
+        other.ok('NOTIFY SET (SELECTED (MessageNew (UID) MessageExpunge)) (PERSONAL (MessageNew MessageExpunge MailboxName))')
+        m.ok('CREATE notified')
+        assert re.match(rb'\* LIST .* "?notified"?$', other.response())
+        m.append('notified', message('elsewhere'))
+        assert re.match(rb'\* STATUS "?notified"? \(MESSAGES 1 ', other.response())
+        uid = m.append('INBOX', message('here'))
+        while not re.fullmatch(rb'\* \d+ FETCH \(UID %d\)' % uid, other.response()):
+            pass
+        other.ok('DELETE notified')
+        assert other.ok('NOOP').untagged == []
+
+
 def test_a_flood_of_changes_is_told_to_its_end(pair):
     """From both nodes at once, and to sessions on both; what a notice did not carry the poll does."""
     nodes = [*pair, *pair]
@@ -202,6 +218,30 @@ def test_an_account_is_there_and_gone_everywhere(pair):
     wait_until(refused)
 
 
+def sessions_end(here, there, limit):
+    """Those of a revoked application password and of a removed account, at the other node."""
+    user = f'ends{random.getrandbits(40)}@example.org'
+    here.add(user)
+    phone = here.perdura('account', 'app', 'add', user, 'phone').strip()
+    with login(there, user, password=phone) as app, login(there, user) as own:
+        app.ok('SELECT INBOX')
+        begun = time.monotonic()
+        here.perdura('account', 'app', 'remove', user, 'phone')
+        with pytest.raises(Exception, match='AUTHENTICATIONFAILED'):
+            there.imap(user, phone)
+        assert app.response() == b'* BYE This application password was revoked'
+        assert time.monotonic() - begun < limit
+        own.ok('NOOP')
+        begun = time.monotonic()
+        here.perdura('account', 'remove', user)
+        assert own.response() == b'* BYE This account was removed'
+        assert time.monotonic() - begun < limit
+
+
+def test_sessions_end_everywhere_with_what_they_logged_in_by(pair):
+    sessions_end(*pair, NOTICE)
+
+
 def test_without_notices_the_poll_finds_it(pair, tmp_path, capsys):
     """The third node has no link; the fourth believes in another key, as if every datagram were forged on its way."""
     a, _ = pair
@@ -209,6 +249,7 @@ def test_without_notices_the_poll_finds_it(pair, tmp_path, capsys):
         c.user = a.user
         assert say(capsys, 'poll, without a link', changes_heard(a, c, ROUNDS // 2, 1)) < POLL
         assert wait_until(lambda: status(c)['polled_changes']) > 0
+        sessions_end(a, c, POLL)
         assert status(c)['link_peers'] == status(c)['notices_received'] == 0
 
 

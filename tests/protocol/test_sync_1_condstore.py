@@ -285,3 +285,29 @@ def test_first_unseen(node, tmp_path):
         m.ok('EXPUNGE')
         other.append('unseen', mail())
         assert 'UNSEEN 1501' in str(other.ok('SELECT unseen'))
+
+
+def test_a_fetch_of_flags_does_not_hide_their_mod_sequence(box):
+    """What a FETCH shows without MODSEQ of a change by somebody else is told with it as well."""
+    m, other, _ = box
+    other.ok('STORE 1 +FLAGS (\\Flagged)')
+    now = modseq(other.ok('FETCH 1 (MODSEQ)'))
+    assert [int(f['MODSEQ'][0]) for _, f in m.ok('FETCH 1 (FLAGS)').fetches() if 'MODSEQ' in f] == [now]
+
+
+def test_condition_on_many(node):
+    """One that changed since is left alone, all others of the range are not, and the picture of both clients is the same."""
+    with folder(node) as (m, name), login(node) as other:
+        for _ in range(20):
+            m.ok(f'APPEND {name} ' + ' '.join('{%d+}\r\n%s' % (len(mail()), mail()) for _ in range(20)))
+        since = highest(m.ok(f'SELECT {name} (CONDSTORE)'))
+        other.ok(f'SELECT {name}')
+        other.ok('STORE 333 +FLAGS.SILENT (\\Flagged)')
+        other.ok('STORE 44 +FLAGS.SILENT (\\Seen)')  # what is not asked for
+        assert m.ok(f'STORE 1:* (UNCHANGEDSINCE {since}) +FLAGS.SILENT (\\Flagged \\Draft)').code() == 'MODIFIED 333'
+        other.ok('NOOP')
+        assert other.search('UNDRAFT') == [333] and other.search('UNFLAGGED') == []
+        other.ok('STORE 7 -FLAGS (\\Flagged)')
+        m.ok('STORE 1:* +FLAGS.SILENT (\\Flagged \\Draft)')  # which nobody has told of 7 and 333 yet
+        assert m.search('UNFLAGGED') == [] and len(m.search('DRAFT')) == 400 and m.search('SEEN') == [44]
+        node.perdura('check')

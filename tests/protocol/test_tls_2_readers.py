@@ -35,11 +35,6 @@ class Tls(Imap):
         return super().response()
 
 
-def memory(node):
-    with open(f'/proc/{node.process.pid}/status') as f:
-        return int(next(line for line in f if line.startswith('VmRSS')).split()[1]) / 1024
-
-
 def test_peers_that_do_not_read(node, ca):
     """Output for them waits in bounds, nobody else does, and all of it comes in the end."""
     body = b'x' * 76 + b'\r\n'
@@ -49,13 +44,13 @@ def test_peers_that_do_not_read(node, ca):
         for _ in range(4):
             m.append('Large', text)
     slow = [Tls(node, ca, select='Large', buffer=65536) for _ in range(20)]
-    before = memory(node)
+    before = node.memory()
     for m in slow:
         m.send(b'f FETCH 1:4 BODY.PEEK[]\r\ng NOOP\r\n')
     time.sleep(1)
     with Tls(node, ca, node.other) as m:
         m.ok('NOOP')
-    assert memory(node) - before < 150
+    assert node.memory() - before < 150
     want = hashlib.sha256(text).digest()
     for m in slow[:5]:
         got = [m.response() for _ in range(4)]

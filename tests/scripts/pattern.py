@@ -49,7 +49,7 @@ class Reader:
     token = re.compile(r'(?P<space> +)|(?P<open>[(\[])|(?P<close>[)\]])|~?\{(?P<size>\d+)\}\r\n|"(?P<quoted>(?:[^"\\]|\\.)*)"'
                        r'|(?P<word>(?:[^ ()\[\]"{~]|~(?!\{))+)', re.S)
     pattern = re.compile(r'(?P<space> +)|(?P<open>[(\[])|(?P<close>[)\]])|~?\{"(?P<literal>(?:[^"\\]|\\.)*)"\}|\{<(?P<mail>[\w-]+)\}'
-                         r'|"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<word>/(?:[^/\\]|\\.)+/|(?:[^ ()\[\]"{~])+)', re.S)
+                         r'|"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<word>/(?:[^/\\]|\\.)+/(?=[ )\]]|$)|(?:[^ ()\[\]"{~])+)', re.S)
 
     def __init__(self, line, strict, mails=None):
         self.line, self.strict, self.mails, self.pos = line, strict, mails, 0
@@ -72,7 +72,7 @@ class Reader:
             self.pos = end
             return Text(text)
         if m['quoted'] is not None:
-            if self.strict and re.search(r'[\r\n\0]|\\[^"\\]', m['quoted']):
+            if self.strict and not re.fullmatch(r'(?:[^\r\n\0\\]|\\["\\])*', m['quoted']):
                 self.refuse('no quoted string')
             return Text(re.sub(r'\\(.)', r'\1', m['quoted']))
         if m['literal'] is not None:
@@ -170,13 +170,15 @@ def unordered(values):
     """The same with the groups that have no order marked so, and what is a list without brackets made a group."""
     if values and isinstance(values[0], Group) and values[0].kind == '[':
         return [unordered_code(values[0])]
-    if len(values) > 2 and is_word(values[1], 'FETCH') and isinstance(values[2], Group):
+    if len(values) > 2 and is_word(values[1], 'FETCH', 'UIDFETCH') and isinstance(values[2], Group):
         return values[:2] + [Group('pairs', after(values[2].values, 'FLAGS', 'set'))] + values[3:]
     if not values:
         return values
     if is_word(values[0], 'FLAGS', 'LIST', 'LSUB'):
         return values[:1] + [as_group('set', v) for v in values[1:2]] + values[2:4] + [as_group('pairs', v) for v in values[4:]]
-    if is_word(values[0], 'STATUS', 'ID'):
+    if is_word(values[0], 'METADATA') and not isinstance(values[-1], Group):
+        return values[:2] + [Group('set', values[2:])]
+    if is_word(values[0], 'STATUS', 'ID', 'METADATA'):
         return values[:-1] + [as_group('pairs', values[-1])]
     if is_word(values[0], 'SEARCH', 'CAPABILITY', 'ENABLED'):
         return values[:1] + [Group('set', values[1:])]

@@ -46,15 +46,17 @@ mail_home = {dir}/mail/%u
 mail_location = sdbox:~/sdbox
 mailbox_list_index = yes
 mail_max_userip_connections = 0
-mail_plugins = quota
+mail_plugins = quota acl
 mail_attribute_dict = file:%h/attributes
 plugin {{
+  acl = vfile
+  acl_anyone = allow
   quota = count:User
   quota_rule = *:storage=1G
   quota_vsizes = yes
 }}
 protocol imap {{
-  mail_plugins = quota imap_quota
+  mail_plugins = quota acl imap_quota imap_acl imap_zlib
   imap_metadata = yes
 }}
 passdb {{

@@ -12,6 +12,7 @@
 #include "fail.h"
 #include "job.h"
 #include "log.h"
+#include "peer_net.h"
 #include "span.h"
 #include "tally.h"
 #include "varint.h"
@@ -211,12 +212,27 @@ static void jobs_run_every_so_often(void **state)
 	assert_true(clock_mono() - began >= 5 * 20000);
 }
 
+static void nets(void **state)
+{
+	static const struct { const char *a, *b; bool same; } cases[] = {
+		{ "192.0.2.1", "192.0.2.1", true }, { "192.0.2.1", "192.0.2.2", false }, { "::ffff:192.0.2.1", "192.0.2.1", true },
+		{ "::ffff:c000:201", "192.0.2.1", true }, { "::ffff:192.0.2.1", "::ffff:192.0.2.2", false },
+		{ "2001:db8::1", "2001:DB8:0:0:ffff::2", true }, { "2001:db8::1", "2001:db8:0:1::1", false }, { "::1", "::2", true },
+		{ "unix", "unix", true }, { "", "", true }, { "", "::", false }, { "3131:3131::", "11111111", false }, { "1:2", "1:2:", false },
+		{ "a text that is longer than any address of any kind could ever be", "a text", false },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		char a[PEER_NET], b[PEER_NET];
+		assert_int_equal(span_eq(peer_net(span_of(cases[i].a), a), peer_net(span_of(cases[i].b), b)), cases[i].same);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(spans), cmocka_unit_test(buffers), cmocka_unit_test(arenas), cmocka_unit_test(varints),
 		cmocka_unit_test(quoting), cmocka_unit_test(durable_files),
-		cmocka_unit_test(tallies), cmocka_unit_test(jobs), cmocka_unit_test(jobs_run_every_so_often),
+		cmocka_unit_test(tallies), cmocka_unit_test(nets), cmocka_unit_test(jobs), cmocka_unit_test(jobs_run_every_so_often),
 	};
 	return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }

@@ -113,7 +113,8 @@ static void put(struct world *w)
 	assert_int_equal(incoming_new(w->s, &in), OK);
 	assert_int_equal(incoming_write(in, span_of(text)), OK);
 	assert_int_equal(incoming_finish(in), OK);
-	assert_int_equal(append(w->s, w->account, SPAN("INBOX"), in, 0, SPAN(""), 0, &tester, &r), OK);
+	assert_int_equal(append(w->s, w->account, SPAN("INBOX"),
+	                        &(struct append_message){ in, 0, SPAN(""), 0 }, 1, &tester, &r), OK);
 	incoming_free(&in);
 	assert_int_equal(meta_read(w->store->meta, read_last, &w->last), OK);
 	assert_true(w->last > before);

@@ -230,7 +230,8 @@ static int put(struct world *w, const char *folder, const char *subject, uint64_
 	struct incoming *in = NULL;
 	int e = incoming(w, subject, 0, &in);
 	if (!e)
-		e = append(w->s, ANNA, span_of(folder), in, flags, keywords, then_date, &tester, &r);
+		e = append(w->s, ANNA, span_of(folder),
+		           &(struct append_message){ in, flags, keywords, then_date }, 1, &tester, &r);
 	incoming_free(&in);
 	return e;
 }
@@ -265,9 +266,42 @@ static int append_one(struct world *w)
 	return put(w, "Drafts", "a draft", FLAG_SEEN | FLAG_DRAFT, SPAN("project"));
 }
 
+/* A large one, two small ones and one with the bytes of another. */
+static int append_several(struct world *w)
+{
+	struct append_message m[4] = { 0 };
+	struct append_result r;
+	int e = OK;
+	for (size_t i = 0; !e && i < COUNT(m); i++) {
+		m[i].flags = i & 1 ? FLAG_SEEN : 0;
+		e = incoming(w, i == 0 ? "large of several" : "of several", i == 0 ? 300000 : i == 1 ? 5000 : 0, &m[i].in);
+	}
+	if (!e)
+		e = append(w->s, ANNA, SPAN("Archive"), m, COUNT(m), &tester, &r);
+	for (size_t i = 0; i < COUNT(m); i++)
+		incoming_free(&m[i].in);
+	return e;
+}
+
 static int look(struct world *w, const char *path, struct view **v)
 {
 	return view_open(w->s, ANNA, span_of(path), 0, v);
+}
+
+/* The last draft gets another text. */
+static int replace_one(struct world *w)
+{
+	struct append_message m = { .flags = FLAG_DRAFT, .date = then_date };
+	struct append_result r;
+	struct view *v = NULL;
+	int e = incoming(w, "a better draft", 0, &m.in);
+	if (!e)
+		e = look(w, "Drafts", &v);
+	if (!e)
+		e = replace(v, view_uid(v, view_count(v)), SPAN("Drafts"), &m, &tester, &r);
+	view_close(&v);
+	incoming_free(&m.in);
+	return e;
 }
 
 static int store(struct world *w, const char *path, uint32_t first, uint32_t last, uint64_t flags, struct span keywords)
@@ -409,6 +443,8 @@ static const struct step {
 	{ "deliver to two", deliver_to_both, WHOLE | REPEATS },
 	{ "deliver a large one", deliver_large, WHOLE | REPEATS },
 	{ "append", append_one, WHOLE },
+	{ "append several", append_several, WHOLE },
+	{ "replace", replace_one, WHOLE },
 	{ "flag 20", flag_few, WHOLE | REPEATS },
 	{ "flag 700", flag_many, REPEATS },
 	{ "copy 36", copy_few, WHOLE },

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "account.h"
+#include "app.h"
 #include "clock.h"
 #include "directory.h"
 #include "directory_write.h"
@@ -287,7 +288,7 @@ static int append_to(struct world *w, int64_t account, int number)
 {
 	struct append_result done;
 	struct incoming *in = message(w, number);
-	int e = append(w->s, account, SPAN("INBOX"), in, 0, SPAN(""), 0, &tester, &done);
+	int e = append(w->s, account, SPAN("INBOX"), &(struct append_message){ in, 0, SPAN(""), 0 }, 1, &tester, &done);
 	incoming_free(&in);
 	return e;
 }
@@ -625,6 +626,86 @@ static void aliases_change(void **state)
 
 #define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
+/* ---- Application passwords */
+
+static int64_t id_at(const struct buffer *b, size_t i)
+{
+	assert_true(i < b->n / sizeof(int64_t));
+	return ((const int64_t *)(const void *)b->p)[i];
+}
+
+static void application_passwords(void **state)
+{
+	struct world *w = *state;
+	char secret[APP_TEXT], name[8];
+	struct app_info list[APP_PASSWORDS_MAX];
+	size_t n = 77;
+	int64_t dana = add(w, "dana@here.test"), emil = add(w, "emil@here.test");
+	assert_int_equal(app_list(w->s, dana, list, &n), OK);
+	assert_int_equal(n, 0);
+	for (int i = 0; i < APP_PASSWORDS_MAX; i++) {
+		snprintf(name, sizeof name, "p%02d", i);
+		assert_int_equal(app_add(w->s, dana, span_of(name), (unsigned)i % 4, &tester, secret), OK);
+	}
+	assert_int_equal(app_add(w->s, dana, SPAN("p20"), 0, &tester, secret), ERR_LIMIT);
+	assert_int_equal(secret[0], 0);
+	assert_int_equal(app_add(w->s, emil, SPAN("p00"), LOGIN_SMTP, &tester, secret), OK);
+	assert_int_equal(app_add(w->s, emil, SPAN("p00"), 0, &tester, secret), ERR_EXISTS);
+	assert_int_equal(app_add(w->s, emil, SPAN("P00"), 0, &tester, secret), OK);
+	assert_int_equal(app_add(w->s, emil, SPAN(""), 0, &tester, secret), ERR_INVALID);
+	assert_int_equal(app_add(w->s, 999, SPAN("x"), 0, &tester, secret), ERR_NOT_FOUND);
+	assert_int_equal(app_list(w->s, dana, list, &n), OK);
+	assert_int_equal(n, APP_PASSWORDS_MAX);
+	assert_string_equal(list[3].name, "p03");
+	assert_int_equal(list[3].protocols, LOGIN_IMAP | LOGIN_SMTP);
+	assert_true(list[3].made > list[2].made);
+	assert_int_equal(app_remove(w->s, dana, SPAN("p03"), &tester), OK);
+	assert_int_equal(app_remove(w->s, dana, SPAN("p03"), &tester), ERR_NOT_FOUND);
+	assert_int_equal(app_remove(w->s, 999, SPAN("p04"), &tester), ERR_NOT_FOUND);
+	assert_int_equal(app_list(w->s, dana, list, &n), OK);
+	assert_int_equal(n, APP_PASSWORDS_MAX - 1);
+	assert_int_equal(account_remove(w->s, dana, &tester), OK);
+	assert_int_equal(app_list(w->s, dana, list, &n), OK);
+	assert_int_equal(n, 0);
+	assert_int_equal(app_add(w->s, dana, SPAN("x"), 0, &tester, secret), ERR_NOT_FOUND);
+	assert_int_equal(app_list(w->s, emil, list, &n), OK);
+	assert_int_equal(n, 2);
+}
+
+static void logins_that_end(void **state)
+{
+	struct world *w = *state;
+	struct app_ends ends = { 0 };
+	char secret[APP_TEXT];
+	int64_t since = 0, before, dana = add(w, "dana@here.test"), emil = add(w, "emil@here.test");
+	assert_int_equal(app_ends(w->s, &since, &ends), OK);
+	assert_true(since > 0);
+	assert_int_equal(ends.accounts.n + ends.apps.n, 0);
+	assert_int_equal(app_add(w->s, dana, SPAN("a"), 0, &tester, secret), OK);
+	assert_int_equal(app_add(w->s, dana, SPAN("b"), 0, &tester, secret), OK);
+	assert_int_equal(app_add(w->s, emil, SPAN("a"), 0, &tester, secret), OK);
+	before = since;
+	assert_int_equal(app_ends(w->s, &since, &ends), OK);
+	assert_true(since > before);
+	assert_int_equal(ends.accounts.n + ends.apps.n, 0);
+	assert_int_equal(app_remove(w->s, dana, SPAN("b"), &tester), OK);
+	assert_int_equal(app_ends(w->s, &since, &ends), OK);
+	assert_int_equal(ends.accounts.n, 0);
+	assert_int_equal(ends.apps.n, sizeof(int64_t));
+	assert_int_equal(id_at(&ends.apps, 0), 2);
+	assert_int_equal(account_remove(w->s, dana, &tester), OK);
+	assert_int_equal(app_remove(w->s, emil, SPAN("a"), &tester), OK);
+	assert_int_equal(app_ends(w->s, &since, &ends), OK);
+	assert_int_equal(id_at(&ends.accounts, 0), dana);
+	assert_int_equal(ends.accounts.n, sizeof(int64_t));
+	assert_int_equal(id_at(&ends.apps, 0), 1);
+	assert_int_equal(id_at(&ends.apps, 1), 3);
+	assert_int_equal(app_ends(w->s, &since, &ends), OK);
+	assert_int_equal(ends.accounts.n + ends.apps.n, 0);
+	buffer_free(&ends.accounts);
+	buffer_free(&ends.apps);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -646,6 +727,8 @@ int main(void)
 		WITH_STORE(wrong_aliases),
 		WITH_STORE(circles_end),
 		WITH_STORE(aliases_change),
+		WITH_STORE(application_passwords),
+		WITH_STORE(logins_that_end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

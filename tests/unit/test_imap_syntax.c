@@ -11,6 +11,9 @@
 #include "imap_frame.h"
 #include "imap_quote.h"
 #include "imap_list.h"
+#include "imap_metadata.h"
+#include "imap_notify.h"
+#include "imap_rights.h"
 #include "imap_search.h"
 #include "imap_select.h"
 #include "imap_set.h"
@@ -161,6 +164,12 @@ static void framing(void **state)
 		{ "a APPEND {5+}\r\nINBOX (\\Seen) \"17-Jul-1996 02:44:25 -0700\" {310+}\r\n", 0, "A", 66, 310, false },
 		{ "a  APPEND  {2}\r\nab {0}\r\n", 0, "+A", 24, 0, true },
 		{ "a APPEND INBOX\r\n", 0, ".", 16 },
+		{ "a REPLACE 4 INBOX {310}\r\n", 0, "A", 25, 310, true },
+		{ "a UID REPLACE 4 INBOX {310+}\r\nFrom", 0, "A", 30, 310, false },
+		{ "a uid  replace  *  {5}\r\nINBOX () {310}\r\n", 0, "+A", 40, 310, true },
+		{ "a REPLACE {1}\r\n4 {5}\r\nINBOX {3+}\r\n", 0, "+A", 22, 5, true },
+		{ "a REPLACE 4 UTF8 (~{310}\r\n", 0, "A", 26, 310, true },
+		{ "a UID APPEND INBOX {5}\r\nhello\r\n", 0, "+.", 31 },
 		{ "a APPENDX INBOX {5}\r\nhello\r\n", 0, "+.", 28 },
 		{ "APPEND INBOX {5}\r\nhello\r\n", 0, "+.", 25 },
 		{ "a NO\0OP\r\n", 9, "!", 9 },
@@ -192,8 +201,13 @@ static void framing_tail_and_limits(void **state)
 	run_frame(SPAN("\r\nb NOOP\r\n"), 1, true, got, &ev);
 	assert_string_equal(got, ".");
 	assert_int_equal(ev.length, 2);
-	run_frame(SPAN("a APPEND INBOX {5+}\r\nhello\r\n"), 3, true, got, &ev);
-	assert_string_equal(got, ".");
+	run_frame(SPAN(" (\\Seen) {5+}\r\nhello\r\n"), 3, true, got, &ev);
+	assert_string_equal(got, "A");
+	assert_int_equal(ev.length, 15);
+	assert_true(ev.literal == 5 && !ev.sync);
+	run_frame(SPAN("a APPEND {500}\r\n"), 3, true, got, &ev);
+	assert_string_equal(got, "A");
+	assert_true(ev.literal == 500 && ev.sync);
 	size_t n = IMAP_TEXT_MAX + 100;
 	char *big = malloc(n);
 	memset(big, 'x', n);
@@ -300,36 +314,81 @@ static void dates(void **state)
 	buffer_free(&b);
 }
 
-static void append_heads(void **state)
+static void utf8_strings(void **state)
 {
-	static const struct { const char *in, *mailbox, *flags; int64_t seconds; uint64_t size; bool sync; } cases[] = {
-		{ "a APPEND INBOX {310}\r\n", "INBOX", "", 0, 310, true },
-		{ "a append \"Sent Mail\" (\\Seen $x) {0+}\r\n", "Sent Mail", "\\Seen $x", 0, 0, false },
-		{ "a APPEND {5}\r\nINBOX () \" 2-Jan-1970 00:00:00 +0000\" ~{7}\r\n", "INBOX", "", 86400, 7, true },
-		{ "a APPEND x  (\\Recent)  {1}\r\n", "x", "", 0, 1, true },
-		{ "a APPEND x (\\Foo) {1}\r\n" }, { "a APPEND x \\Seen {1}\r\n" }, { "a APPEND x (\\Seen {1}\r\n" },
-		{ "a APPEND x \"1-Jan-1970\" {1}\r\n" }, { "a APPEND x y{1}\r\n" }, { "a APPEND x CATENATE (TEXT {1}\r\n" },
-		{ "a APPEND x(\\Seen) {1}\r\n" },
+	static const struct { const char *in; bool plain, utf8; } cases[] = {
+		{ "\"\"\r\n", true, true }, { "\"gr\xc3\xb6\xc3\x9f\\\"e\"\r\n", true, true }, { "\"\xf0\x9f\x92\xa9\"\r\n", true, true },
+		{ "\"\xc3\"\r\n", true, false }, { "\"\xc0\xaf\"\r\n", true, false }, { "\"\xed\xa0\x80\"\r\n", true, false },
+		{ "\"\xf4\x90\x80\x80\"\r\n", true, false }, { "\"\xfc\"\r\n", true, false }, { "{1+}\r\n\xfc\r\n", true, true },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++)
+		for (int utf8 = 0; utf8 < 2; utf8++) {
+			struct arena arena = { 0 };
+			struct imap_args a;
+			struct span s;
+			imap_args_init(&a, span_of(cases[i].in), &arena);
+			a.utf8 = utf8;
+			assert_int_equal(imap_astring(&a, &s), utf8 ? cases[i].utf8 : cases[i].plain);
+			arena_free(&arena);
+		}
+}
+
+static void append_messages(void **state)
+{
+	static const struct { const char *in, *flags; int64_t seconds; uint64_t size; bool sync, binary, utf8; } cases[] = {
+		{ "{310}\r\n", "", 0, 310, true },
+		{ "(\\Seen $x) {0+}\r\n", "\\Seen $x", 0, 0, false },
+		{ "() \" 2-Jan-1970 00:00:00 +0000\" ~{7}\r\n", "", 86400, 7, true, true },
+		{ "(\\Recent)  {1}\r\n", "", 0, 1, true },
+		{ "UTF8 (~{310}\r\n", "", 0, 310, true, true, true },
+		{ "(\\Seen) utf8 (~{3+}\r\n", "\\Seen", 0, 3, false, true, true },
+		{ "(\\Foo) {1}\r\n" }, { "\\Seen {1}\r\n" }, { "(\\Seen {1}\r\n" }, { "\"1-Jan-1970\" {1}\r\n" }, { "y{1}\r\n" },
+		{ "CATENATE (TEXT {1}\r\n" }, { "(\\Seen){1}\r\n" }, { "UTF8 ({310}\r\n" }, { "UTF8 ~{310}\r\n" }, { "UTF8(~{310}\r\n" },
+		{ "UTF8 (~{310})\r\n" }, { "" }, { "\r\n" }, { "{1} {2}\r\n" },
 	};
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct arena arena = { 0 };
 		struct imap_args a;
-		struct imap_append h = { 0 };
+		struct imap_append m = { 0 };
 		imap_args_init(&a, span_of(cases[i].in), &arena);
-		assert_int_equal(imap_append_head(&a, &h), cases[i].mailbox != NULL);
-		if (cases[i].mailbox) {
+		if (imap_append_message(&a, &m) != (cases[i].flags != NULL))
+			fail_msg("%s: %s", cases[i].in, a.bad ? a.bad : "taken");
+		if (cases[i].flags) {
 			struct buffer b = { 0 };
-			flags_put(&b, &h.flags, false);
+			flags_put(&b, &m.flags, false);
 			assert_text(&b, cases[i].flags);
 			buffer_free(&b);
-			assert_true(span_eq(h.tag, SPAN("a")));
-			assert_true(span_eq(h.mailbox, span_of(cases[i].mailbox)));
-			assert_int_equal(h.date_us, cases[i].seconds * 1000000);
-			assert_int_equal(h.size, cases[i].size);
-			assert_int_equal(h.sync, cases[i].sync);
+			assert_int_equal(m.date_us, cases[i].seconds * 1000000);
+			assert_int_equal(m.size, cases[i].size);
+			assert_true(m.sync == cases[i].sync && m.binary == cases[i].binary && m.utf8 == cases[i].utf8);
 		} else {
 			assert_non_null(a.bad);
 		}
+		arena_free(&arena);
+	}
+}
+
+static void append_rests(void **state)
+{
+	enum { BAD, LAST, MORE };
+	static const struct { const char *in; bool utf8; int is; uint64_t size; } cases[] = {
+		{ "\r\n", false, LAST }, { " \r\n", false, LAST }, { "", false, LAST }, { ")\r\n", true, LAST }, { ") \r\n", true, LAST },
+		{ " {5}\r\n", false, MORE, 5 }, { " (\\Seen) \" 2-Jan-1970 00:00:00 +0000\" {7+}\r\n", false, MORE, 7 },
+		{ ") {5}\r\n", true, MORE, 5 }, { ") UTF8 (~{6}\r\n", true, MORE, 6 }, { " UTF8 (~{6}\r\n", false, MORE, 6 },
+		{ "{5}\r\n" }, { " x\r\n" }, { " INBOX {5}\r\n" }, { ")\r\n" }, { " (\\Seen)\r\n" }, { " {5} {6}\r\n" },
+		{ "\r\n", true }, { " )\r\n", true }, { " {5}\r\n", true }, { "){5}\r\n", true }, { "))\r\n", true },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct arena arena = { 0 };
+		struct imap_args a;
+		struct imap_append m = { .utf8 = cases[i].utf8 };
+		bool more = false;
+		imap_args_init(&a, span_of(cases[i].in), &arena);
+		bool ok = imap_append_next(&a, &m, &more);
+		if ((ok ? more ? MORE : LAST : BAD) != cases[i].is)
+			fail_msg("%s: %s", cases[i].in, ok ? "taken" : a.bad);
+		assert_true(ok || a.bad);
+		assert_true(cases[i].is != MORE || m.size == cases[i].size);
 		arena_free(&arena);
 	}
 }
@@ -412,7 +471,7 @@ static void fetches(void **state)
 		{ "binary.peek[1]<5.9>", "BINARY[1]<5>", false },
 		{ "(BINARY.SIZE[1] BINARY[])", "BINARY.SIZE[1] BINARY[]", true },
 		{ "body.peek[header]", "BODY[HEADER]", false },
-		{ "BODY[]<0.100>", "BODY[]<0>", true },
+		{ "BODY[]<0.100>", "BODY[]<0>", true }, { "BODY[]<4294967296.9223372036854775807>", "BODY[]<4294967296>", true },
 		{ "BODY[1.2.3]", "BODY[1.2.3]", true },
 		{ "BODY.PEEK[1.2.MIME]<5.1>", "BODY[1.2.MIME]<5>", false },
 		{ "BODY.PEEK[4.TEXT]", "BODY[4.TEXT]", false },
@@ -430,7 +489,7 @@ static void fetches(void **state)
 		{ "BODY[HEADER.FIELDS]" }, { "BODY[HEADER.FIELDS ()]" }, { "BODY[HEADER.FIELDS From]" }, { "BODY[HEADER.FOO]" },
 		{ "BODY[]<0>" }, { "BODY[]<0.0>" }, { "BODY[]<-1.5>" }, { "BODY.PEEK" }, { "RFC822.PEEK" },
 		{ "BINARY" }, { "BINARY[TEXT]" }, { "BINARY[1.MIME]" }, { "BINARY.SIZE[1]<0.1>" }, { "BINARY.PEEK" }, { "BINARY[1" },
-		{ "BODY[4294967296]" }, { "BODY[]<4294967296.1>" }, { "FLAGS (CHANGEDSINCE)" }, { "PREVIEW (LAZY" }, { "PREVIEW (LAZY LAZY)" }, { "PREVIEW (EAGER)" }, { "(PREVIEW(LAZY))" }, { "FLAGS (PARTIAL)" }, { "FLAGS (PARTIAL 1:2 VANISHED)" }, { "FLAGS (PARTIAL 1:2 PARTIAL 1:2)" },
+		{ "BODY[4294967296]" }, { "BODY[]<9223372036854775808.1>" }, { "BODY[]<0.9223372036854775808>" }, { "FLAGS (CHANGEDSINCE)" }, { "PREVIEW (LAZY" }, { "PREVIEW (LAZY LAZY)" }, { "PREVIEW (EAGER)" }, { "(PREVIEW(LAZY))" }, { "FLAGS (PARTIAL)" }, { "FLAGS (PARTIAL 1:2 VANISHED)" }, { "FLAGS (PARTIAL 1:2 PARTIAL 1:2)" },
 		{ "FLAGS (CHANGEDSINCE 1 CHANGEDSINCE 2)" }, { "FLAGS (VANISHED)" }, { "FLAGS (PARTIAL 1:-2)" }, { "FLAGS ()" }, { "FLAGS (X 1)" },
 		{ "FLAGS (VANISHED)" }, { "FLAGS[]" },
 	};
@@ -696,6 +755,7 @@ static void lists(void **state)
 		{ " \"\" (a b \"c d\")", "x:a,b,c d" },
 		{ " \"\" % RETURN ()", "x:%" },
 		{ " \"\" % RETURN (CHILDREN SUBSCRIBED SPECIAL-USE)", "x:% rsrp" },
+		{ " \"\" % RETURN (MyRights)", "x:%m" },
 		{ " \"\" % return (status (messages uidnext) children)", "x:%5" },
 		{ " (SUBSCRIBED SUBSCRIBED) {0}\r\n (% *) RETURN (STATUS (SIZE))", "xs:%,* rs64" },
 		{ "" }, { " " }, { " \"\"" }, { " (FOO) \"\" *" }, { " (SUBSCRIBED \"\" *" }, { " (SUBSCRIBED)\"\" *" }, { " (RECURSIVEMATCH) \"\" *" },
@@ -718,10 +778,184 @@ static void lists(void **state)
 		for (size_t k = 0; k < l.n; k++)
 			buffer_printf(&b, "%s%.*s", k ? "," : "", SPAN_ARG(l.patterns[k]));
 		buffer_printf(&b, "%s%s", l.returns.subscribed ? " rs" : "", l.returns.special_use ? "rp" : "");
+		if (l.returns.myrights)
+			buffer_puts(&b, "m");
 		if (l.returns.status)
 			buffer_printf(&b, "%u", l.returns.status);
 		if (ok)
 			assert_text(&b, cases[i].out);
+		buffer_free(&b);
+		arena_free(&arena);
+	}
+}
+
+/* "s" for STATUS, then a group each: the filter's place, its names, ":" and its events; "f" for items to fetch. */
+static void notify_groups(void **state)
+{
+	static const struct { const char *in, *out; } cases[] = {
+		{ " NONE", "none" }, { " none ", "none" },
+		{ " SET (SELECTED (MessageNew MessageExpunge))", " 0:3" }, { " SET (SELECTED NONE)", " 0:0" },
+		{ " set status (selected-delayed (messagenew messageexpunge flagchange))", "s 1:7" },
+		{ " SET (SELECTED (MessageNew (UID BODY.PEEK[HEADER.FIELDS (From)]) MessageExpunge))",
+		  " 0:3 f(UID BODY.PEEK[HEADER.FIELDS (From)])" },
+		{ " SET (SELECTED (MessageExpunge MessageNew (FLAGS)))", " 0:3 f(FLAGS)" },
+		{ " SET (INBOXES NONE) (PERSONAL (MailboxName)) (SUBSCRIBED (SubscriptionChange MailboxName))", " 2:0 3:16 4:48" },
+		{ " SET (SUBTREE a (MailboxName)) (MAILBOXES (b \"c d\") (MailboxName)) (MAILBOXES {1}\r\ne NONE)", " 5a:16 6b,c d:16 6e:0" },
+		{ " SET (PERSONAL (MailboxMetadataChange ServerMetadataChange Other))", " 3:448" },
+		{ " SET (PERSONAL (MessageNew MessageExpunge AnnotationChange))", " 3:11" },
+		{ "", NULL }, { " ", NULL }, { " SET", NULL }, { " NONE x", NULL }, { " SET ", NULL }, { " SET STATUS", NULL },
+		{ " SETX (PERSONAL NONE)", NULL }, { " SET(PERSONAL NONE)", NULL }, { " SET (PERSONAL)", NULL }, { " SET (PERSONAL NONE", NULL },
+		{ " SET (PERSONAL NONE))", NULL }, { " SET (PERSONAL ())", NULL }, { " SET (PERSONAL (NONE MailboxName)) x", NULL },
+		{ " SET (PERSONAL (MessageNew))", NULL }, { " SET (PERSONAL (MessageExpunge))", NULL }, { " SET (PERSONAL (FlagChange))", NULL },
+		{ " SET (PERSONAL (MessageNew (UID) MessageExpunge))", NULL }, { " SET (SELECTED (MailboxName))", NULL },
+		{ " SET (SELECTED NONE) (SELECTED NONE)", NULL }, { " SET (SELECTED NONE) (SELECTED-DELAYED NONE)", NULL },
+		{ " SET (SELECTED (MessageNew (X) MessageExpunge))", NULL }, { " SET (SELECTED (MessageNew () MessageExpunge))", NULL },
+		{ " SET (SUBTREE (MailboxName))", NULL }, { " SET (MAILBOXES () (MailboxName))", NULL }, { " SET (SUBTREE a)", NULL },
+		{ " SET (NOWHERE (MailboxName))", NULL }, { " SET (PERSONAL NONE)(PERSONAL NONE)", NULL },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct arena arena = { 0 };
+		struct imap_args a = { .rest = span_of(cases[i].in), .arena = &arena };
+		struct imap_notify q = { 0 };
+		struct buffer b = { 0 };
+		bool ok = imap_notify_parse(&a, &q);
+		if (ok != (cases[i].out != NULL))
+			fail_msg("%s: %s", cases[i].in, ok ? "taken" : a.bad);
+		buffer_puts(&b, !q.set ? "none" : q.status ? "s" : "");
+		for (size_t k = 0; k < q.n; k++) {
+			buffer_printf(&b, " %d", (int)q.groups[k].where);
+			for (size_t n = 0; n < q.groups[k].n; n++)
+				buffer_printf(&b, "%s%.*s", n ? "," : "", SPAN_ARG(q.names[q.groups[k].first + n]));
+			buffer_printf(&b, ":%u", q.groups[k].events);
+		}
+		if (q.has_fetch)
+			buffer_printf(&b, " f%.*s", SPAN_ARG(q.items));
+		if (ok)
+			assert_text(&b, cases[i].out);
+		buffer_free(&b);
+		arena_free(&arena);
+	}
+}
+
+/* More groups or names than are kept: it is said, and no more are kept. */
+static void notify_bounds(void **state)
+{
+	struct buffer b = { 0 };
+	struct arena arena = { 0 };
+	struct imap_notify q;
+	buffer_puts(&b, " SET");
+	for (int i = 0; i <= NOTIFY_GROUPS_MAX; i++)
+		buffer_puts(&b, " (MAILBOXES (a b c d e f) NONE)");
+	struct imap_args a = { .rest = buffer_span(&b), .arena = &arena };
+	assert_true(imap_notify_parse(&a, &q));
+	assert_true(q.too_many);
+	assert_int_equal(q.n, NOTIFY_GROUPS_MAX);
+	assert_int_equal(q.n_names, NOTIFY_NAMES_MAX);
+	buffer_free(&b);
+	arena_free(&arena);
+}
+
+/* The mailbox, the depth and MAXSIZE, the entries. */
+static void metadata_queries(void **state)
+{
+	static const struct { const char *in, *out; } cases[] = {
+		{ " INBOX /shared/comment", "INBOX 0 4294967295 /shared/comment" },
+		{ " \"\" (/Shared/COMMENT \"/private/vendor/a b/c\")", " 0 4294967295 /shared/comment /private/vendor/a b/c" },
+		{ " (DEPTH 1) a /private", "a 1 4294967295 /private" }, { " (depth INFINITY maxsize 9) a (/shared)", "a 2 9 /shared" },
+		{ " a (MAXSIZE 0 DEPTH 0) (/shared/a)", "a 0 0 /shared/a" }, { " a (DEPTH 1) {9}\r\n/shared/a", "a 1 4294967295 /shared/a" },
+		{ " (MAXSIZE 5) a (DEPTH 1) /shared/a", "a 1 5 /shared/a" }, { " a (/shared/vendor/x)", "a 0 4294967295 /shared/vendor/x" },
+		{ "", NULL }, { " ", NULL }, { " a", NULL }, { " a ", NULL }, { " a ()", NULL }, { " () a /shared/a", NULL }, { " a () /shared/a", NULL },
+		{ " a /shared/a /shared/b", NULL }, { " a (/shared/a", NULL }, { " a (/shared/a))", NULL }, { " (DEPTH) a /shared/a", NULL },
+		{ " (DEPTH 2) a /shared/a", NULL }, { " (DEPTH 1 x", NULL }, { " (MAXSIZE -1) a /shared/a", NULL },
+		{ " (MAXSIZE 4294967296) a /shared/a", NULL }, { " (DEPTH 1)a /shared/a", NULL }, { " (x) a /shared/a", NULL },
+		{ " a /", NULL }, { " a //", NULL }, { " a \"\"", NULL }, { " a shared/a", NULL }, { " a /other/a", NULL }, { " a /sharedx/a", NULL },
+		{ " a /shared/", NULL }, { " a /shared//a", NULL }, { " a \"/shared/*\"", NULL }, { " a \"/shared/%\"", NULL },
+		{ " a \"/shared/\t\"", NULL }, { " a \"/shared/\303\251\"", NULL }, { " a \"/shared/\177\"", NULL }, { " a NIL", NULL },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct arena arena = { 0 };
+		struct imap_args a = { .rest = span_of(cases[i].in), .arena = &arena };
+		struct imap_metadata_query q = { 0 };
+		struct span mailbox = { 0 };
+		struct buffer b = { 0 };
+		bool ok = imap_getmetadata_parse(&a, &mailbox, &q);
+		if (ok != (cases[i].out != NULL))
+			fail_msg("%s: %s", cases[i].in, ok ? "taken" : a.bad);
+		buffer_printf(&b, "%.*s %d %u", SPAN_ARG(mailbox), (int)q.depth, q.max);
+		for (size_t k = 0; k < q.n; k++)
+			buffer_printf(&b, " %.*s", SPAN_ARG(q.names[k]));
+		if (ok)
+			assert_text(&b, cases[i].out);
+		buffer_free(&b);
+		arena_free(&arena);
+	}
+}
+
+static void metadata_depths(void **state)
+{
+	static const struct { const char *root, *name; bool covered[3]; } cases[] = {
+		{ "/shared/a", "/shared/a", { true, true, true } }, { "/shared/a", "/shared/a/b", { false, true, true } },
+		{ "/shared/a", "/shared/a/b/c", { false, false, true } }, { "/shared/a", "/shared/ab", { false, false, false } },
+		{ "/shared/a/b", "/shared/a", { false, false, false } }, { "/shared", "/private/a", { false, false, false } },
+		{ "/shared", "/shared/vendor/x/y", { false, false, true } }, { "/private", "/private/comment", { false, true, true } },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++)
+		for (int depth = 0; depth < 3; depth++) {
+			struct span root = span_of(cases[i].root);
+			struct imap_metadata_query q = { .depth = (enum imap_metadata_depth)depth, .names = &root, .n = 1 };
+			assert_int_equal(imap_metadata_asks_for(&q, span_of(cases[i].name)), cases[i].covered[depth]);
+		}
+}
+
+static void metadata_values(void **state)
+{
+	static const struct { const char *in, *out; } cases[] = {
+		{ " INBOX (/private/comment \"x\")", "INBOX /private/comment=x" }, { " a (/Shared/A NIL)", "a /shared/a!" },
+		{ " a (/shared/a \"\" /private/b nil)", "a /shared/a= /private/b!" }, { " \"\" (/private/vendor/x/y {2}\r\nab)", " /private/vendor/x/y=ab" },
+		{ " a (/shared/a ~{2}\r\nab)", "a /shared/a=ab" }, { " a ({9}\r\n/shared/a \"x\")", "a /shared/a=x" },
+		{ "", NULL }, { " a", NULL }, { " a ()", NULL }, { " a (/shared/a)", NULL }, { " a (/shared/a x)", NULL }, { " a (/shared/a \"x\"", NULL },
+		{ " a (/shared/a \"x\") y", NULL }, { " a /shared/a \"x\"", NULL }, { " a (/shared \"x\")", NULL }, { " a (/shared/vendor \"x\")", NULL },
+		{ " a (/private/vendor/x \"x\")", NULL }, { " a (/shared//a \"x\")", NULL }, { " a (/nobody/a \"x\")", NULL },
+		{ " a (/shared/a (\"x\"))", NULL }, { " a (/shared/a {9}\r\nab)", NULL },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct arena arena = { 0 };
+		struct imap_args a = { .rest = span_of(cases[i].in), .arena = &arena };
+		struct imap_metadata_value *v = NULL;
+		struct span mailbox = { 0 };
+		struct buffer b = { 0 };
+		size_t n = 0;
+		bool ok = imap_setmetadata_parse(&a, &mailbox, &v, &n);
+		if (ok != (cases[i].out != NULL))
+			fail_msg("%s: %s", cases[i].in, ok ? "taken" : a.bad);
+		buffer_put_span(&b, mailbox);
+		for (size_t k = 0; k < n; k++)
+			buffer_printf(&b, " %.*s%s%.*s", SPAN_ARG(v[k].name), v[k].value.p ? "=" : "!", SPAN_ARG(v[k].value));
+		if (ok)
+			assert_text(&b, cases[i].out);
+		buffer_free(&b);
+		arena_free(&arena);
+	}
+}
+
+/* Names and their number have bounds. */
+static void metadata_bounds(void **state)
+{
+	for (int n = METADATA_ASKED_MAX; n <= METADATA_ASKED_MAX + 1; n++) {
+		struct buffer b = { 0 };
+		struct arena arena = { 0 };
+		struct imap_metadata_query q;
+		struct span mailbox;
+		buffer_puts(&b, " a (");
+		for (int i = 0; i < n; i++)
+			buffer_printf(&b, " /shared/%d", i);
+		buffer_puts(&b, ")");
+		struct imap_args a = { .rest = buffer_span(&b), .arena = &arena };
+		assert_int_equal(imap_getmetadata_parse(&a, &mailbox, &q), n == METADATA_ASKED_MAX);
+		buffer_reset(&b);
+		buffer_printf(&b, " a /shared/%0*d", n - METADATA_ASKED_MAX + METADATA_NAME_MAX - 8, 1);
+		a = (struct imap_args){ .rest = buffer_span(&b), .arena = &arena };
+		assert_int_equal(imap_getmetadata_parse(&a, &mailbox, &q), n == METADATA_ASKED_MAX);
 		buffer_free(&b);
 		arena_free(&arena);
 	}
@@ -851,21 +1085,50 @@ static void quoting(void **state)
 	}
 	buffer_reset(&b);
 	imap_put_nstring(&b, (struct span){ 0 });
-	imap_put_mailbox(&b, SPAN("Entw\xc3\xbcrfe & mehr"));
+	imap_put_mailbox(&b, SPAN("Entw\xc3\xbcrfe & mehr"), false);
 	imap_put_text(&b, SPAN("a\r\nb\xc3"));
-	assert_text(&b, "NIL\"Entw&APw-rfe &- mehr\"a  b?");
+	imap_put_mailbox(&b, SPAN("Entw\xc3\xbcrfe \"&"), true);
+	imap_put_mailbox(&b, SPAN("\xc3\xbc\r\n* x"), true);
+	assert_text(&b, "NIL\"Entw&APw-rfe &- mehr\"a  b?\"Entw\xc3\xbcrfe \\\"&\"{7}\r\n\xc3\xbc\r\n* x");
 	buffer_free(&b);
+}
+
+static void rights(void **state)
+{
+	static const struct { const char *in; int op; const char *out; } cases[] = {
+		{ "lrswipkxtea", RIGHTS_SET, "lrswipkxteacd" }, { "aetxkpiwsrl", RIGHTS_SET, "lrswipkxteacd" }, { "", RIGHTS_SET, "" }, { "l", RIGHTS_SET, "l" },
+		{ "+l", RIGHTS_ADD, "l" }, { "-rl", RIGHTS_REMOVE, "lr" }, { "+", RIGHTS_ADD, "" }, { "-", RIGHTS_REMOVE, "" },
+		{ "c", RIGHTS_SET, "kc" }, { "d", RIGHTS_SET, "xted" }, { "kc", RIGHTS_SET, "kc" }, { "t", RIGHTS_SET, "td" }, { "dt", RIGHTS_SET, "xted" },
+		{ "L", -1, NULL }, { "ll", -1, NULL }, { "cc", -1, NULL }, { "lz", -1, NULL }, { "l r", -1, NULL }, { "++l", -1, NULL }, { "l+", -1, NULL },
+		{ "0", -1, NULL }, { "\xff", -1, NULL },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct buffer b = { 0 };
+		enum rights_op op;
+		unsigned r;
+		bool ok = imap_rights_change(span_of(cases[i].in), &op, &r);
+		if (ok != (cases[i].out != NULL))
+			fail_msg("%s: %s", cases[i].in, ok ? "taken" : "refused");
+		if (ok) {
+			imap_rights_put(&b, r);
+			assert_true((int)op == cases[i].op && span_eq(buffer_span(&b), span_of(cases[i].out)));
+		}
+		buffer_free(&b);
+	}
+	assert_false(imap_rights_change(span_from("l\0", 2), &(enum rights_op){ 0 }, &(unsigned){ 0 }));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(rights),
 		cmocka_unit_test(flag_names), cmocka_unit_test(keyword_sets), cmocka_unit_test(flags_collected),
 		cmocka_unit_test(framing), cmocka_unit_test(framing_tail_and_limits), cmocka_unit_test(strings),
-		cmocka_unit_test(numbers), cmocka_unit_test(dates), cmocka_unit_test(append_heads), cmocka_unit_test(sets),
+		cmocka_unit_test(numbers), cmocka_unit_test(dates), cmocka_unit_test(utf8_strings), cmocka_unit_test(append_messages), cmocka_unit_test(append_rests), cmocka_unit_test(sets),
 		cmocka_unit_test(set_walks), cmocka_unit_test(fetches), cmocka_unit_test(fetch_limits), cmocka_unit_test(stores),
 		cmocka_unit_test(searches), cmocka_unit_test(search_limits), 
-		cmocka_unit_test(search_returns), cmocka_unit_test(partial_lists),
+		cmocka_unit_test(notify_groups), cmocka_unit_test(notify_bounds), cmocka_unit_test(metadata_queries), cmocka_unit_test(metadata_depths),
+		cmocka_unit_test(metadata_values), cmocka_unit_test(metadata_bounds), cmocka_unit_test(search_returns), cmocka_unit_test(partial_lists),
 		cmocka_unit_test(selects),
 		cmocka_unit_test(select_matches),
 		cmocka_unit_test(lists),

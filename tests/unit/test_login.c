@@ -76,7 +76,7 @@ static void splitting(void **state)
 static int sasl_said(struct sasl *s, struct identity *i, struct span mechanism, struct span raw)
 {
 	struct buffer b = { 0 };
-	assert_int_equal(sasl_begin(s, mechanism, i, NULL), OK);
+	assert_int_equal(sasl_begin(s, mechanism, i, &(struct sasl_client){ 0 }), OK);
 	base64_strict_put(&b, raw);
 	int rc = sasl_answer(s, buffer_span(&b));
 	buffer_free(&b);
@@ -115,21 +115,21 @@ static void sasl_lines(void **state)
 	static char big[SASL_LINE_MAX + 5];
 	struct sasl s;
 	memset(big, 'A', sizeof big - 1);
-	assert_int_equal(sasl_begin(&s, SPAN("CRAM-MD5"), NULL, NULL), ERR_NOT_FOUND);
-	assert_int_equal(sasl_begin(&s, SPAN(""), NULL, NULL), ERR_NOT_FOUND);
+	assert_int_equal(sasl_begin(&s, SPAN("CRAM-MD5"), NULL, &(struct sasl_client){ 0 }), ERR_NOT_FOUND);
+	assert_int_equal(sasl_begin(&s, SPAN(""), NULL, &(struct sasl_client){ 0 }), ERR_NOT_FOUND);
 	static const struct { struct span line; int rc; } plain[] = {
 		{ SPAN("*"), ERR_INVALID }, { SPAN("="), ERR_INVALID }, { SPAN(""), ERR_INVALID }, { SPAN("AHUAcA"), ERR_INVALID },
 		{ SPAN("AHUAcA==\r"), ERR_INVALID }, { SPAN("AHUAcA=="), OK }, { SPAN("!!!!"), ERR_INVALID },
 	};
 	for (size_t i = 0; i < COUNT(plain); i++) {
-		assert_int_equal(sasl_begin(&s, SPAN("PLAIN"), NULL, NULL), OK);
+		assert_int_equal(sasl_begin(&s, SPAN("PLAIN"), NULL, &(struct sasl_client){ 0 }), OK);
 		assert_int_equal(sasl_challenge(&s).n, 0);
 		assert_int_equal(sasl_answer(&s, plain[i].line), plain[i].rc);
 	}
-	assert_int_equal(sasl_begin(&s, SPAN("PLAIN"), NULL, NULL), OK);
+	assert_int_equal(sasl_begin(&s, SPAN("PLAIN"), NULL, &(struct sasl_client){ 0 }), OK);
 	assert_int_equal(sasl_answer(&s, span_from(big, sizeof big - 1)), ERR_LIMIT);
 
-	assert_int_equal(sasl_begin(&s, SPAN("login"), NULL, NULL), OK);
+	assert_int_equal(sasl_begin(&s, SPAN("login"), NULL, &(struct sasl_client){ 0 }), OK);
 	assert_true(span_eq(sasl_challenge(&s), SPAN("VXNlcm5hbWU6")));
 	assert_int_equal(sasl_answer(&s, SPAN("dGlt")), SASL_MORE);
 	assert_true(span_eq(sasl_challenge(&s), SPAN("UGFzc3dvcmQ6")));
@@ -348,16 +348,16 @@ static void directory(void **state)
 	assert_int_equal(directory_find_id(f->identity, 99, &a), ERR_NOT_FOUND);
 }
 
-static int login(struct fixture *f, const char *user, const char *password, struct account *a)
+static int login(struct fixture *f, const char *user, const char *password, struct login *a)
 {
 	struct login_pass not_slowed = { .waited = true };
-	return identity_login_plain(f->identity, span_of(user), span_of(password), SPAN("127.0.0.1"), &not_slowed, a);
+	return identity_login_plain(f->identity, span_of(user), span_of(password), LOGIN_IMAP, SPAN("127.0.0.1"), &not_slowed, a);
 }
 
 static void logins(void **state)
 {
 	struct fixture *f = *state;
-	struct account a;
+	struct login a;
 	struct buffer verifiers = { 0 };
 	assert_int_equal(identity_password_make(f->identity, SPAN("secret"), &verifiers), OK);
 	put_account(f, 3, "alice@example.org", buffer_span(&verifiers));
@@ -372,11 +372,11 @@ static void logins(void **state)
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		assert_int_equal(login(f, cases[i].user, cases[i].password, &a), cases[i].id ? OK : ERR_DENIED);
 		if (cases[i].id)
-			assert_int_equal(a.id, cases[i].id);
+			assert_int_equal(a.account.id, cases[i].id);
 	}
 	assert_int_equal(login(f, "bob", "secret", &a), OK);
-	assert_int_equal(a.tenant, 7);
-	assert_string_equal(a.address, "bob@example.org");
+	assert_int_equal(a.account.tenant, 7);
+	assert_string_equal(a.account.address, "bob@example.org");
 	buffer_free(&verifiers);
 }
 
@@ -505,7 +505,7 @@ static void claims(void **state)
 {
 	struct fixture *f = *state;
 	struct buffer verifiers = { 0 };
-	struct account a;
+	struct login a;
 	struct login_pass not_slowed = { .waited = true };
 	assert_int_equal(identity_password_make(f->identity, SPAN("secret"), &verifiers), OK);
 	put_account(f, 3, "alice@example.org", buffer_span(&verifiers));
@@ -545,7 +545,7 @@ static void claims(void **state)
 static void changes_count_at_once(void **state)
 {
 	struct fixture *f = *state;
-	struct account a;
+	struct login a;
 	put_account(f, 3, "alice@example.org", SPAN("{PLAIN}one\n"));
 	assert_int_equal(login(f, "alice", "one", &a), OK);
 	assert_int_equal(login(f, "alice", "one", &a), OK);
@@ -561,7 +561,7 @@ static void changes_count_at_once(void **state)
 	put_account(f, 9, "alice@example.org", SPAN("{PLAIN}nine\n")); /* the name again, for somebody else */
 	assert_int_equal(login(f, "alice", "one", &a), ERR_DENIED);
 	assert_int_equal(login(f, "alice", "nine", &a), OK);
-	assert_int_equal(a.id, 9);
+	assert_int_equal(a.account.id, 9);
 }
 
 /* Of this thread alone: the machine may be busy with other things. */
@@ -574,7 +574,7 @@ static int64_t cpu_time(void)
 
 static int64_t login_time(struct fixture *f, const char *user, const char *password)
 {
-	struct account a;
+	struct login a;
 	int64_t best = INT64_MAX;
 	for (int i = 0; i < 5; i++) {
 		int64_t start = cpu_time();
@@ -583,6 +583,162 @@ static int64_t login_time(struct fixture *f, const char *user, const char *passw
 		best = took < best ? took : best;
 	}
 	return best;
+}
+
+/* ---- Application passwords */
+
+static void app_secrets(void **state)
+{
+	char text[APP_TEXT], other[APP_TEXT], changed[4 * APP_TEXT];
+	unsigned char hash[APP_HASH], again[APP_HASH];
+	assert_int_equal(app_password_make(text, hash), OK);
+	assert_int_equal(app_password_make(other, again), OK);
+	assert_string_not_equal(text, other);
+	assert_int_equal(strlen(text), APP_TEXT - 1);
+	static const char *const around[][2] = { { "", "" }, { " ", " " }, { "", "-" }, { "- -", "" } };
+	for (size_t i = 0; i < COUNT(around); i++) {
+		snprintf(changed, sizeof changed, "%s%s%s", around[i][0], text, around[i][1]);
+		for (char *c = changed; i % 2 && *c; c++)
+			*c = *c == '-' ? ' ' : *c >= 'a' && *c <= 'z' ? (char)(*c - 32) : *c;
+		assert_true(app_password_hash(span_of(changed), again));
+		assert_memory_equal(hash, again, APP_HASH);
+	}
+	static const char *const none[] = { "", "correct horse", "aaaa-aaaa-aaaa-aaaa-aaaa-aaaa-aaa", "aaaa-aaaa-aaaa-aaaa-aaaa-aaaa-aaaa-a",
+		"aaaa-aaaa-aaaa-aaaa-aaaa-aaaa-aaa1", "aaaa-aaaa-aaaa-aaaa-aaaa-aaaa-aaa8", "aaaa_aaaa_aaaa_aaaa_aaaa_aaaa_aaaa" };
+	for (size_t i = 0; i < COUNT(none); i++)
+		assert_false(app_password_hash(span_of(none[i]), again));
+	assert_false(app_password_hash(span_from("aaaaaaaaaaaaaaaaaaaaaaaaaaa\0", APP_LETTERS), again));
+}
+
+static void app_data(void **state)
+{
+	static const struct { const char *list; int rc; unsigned bits; } lists[] = {
+		{ "", OK, 0 }, { "imap", OK, LOGIN_IMAP }, { "SMTP", OK, LOGIN_SMTP }, { "imap,smtp", OK, LOGIN_IMAP | LOGIN_SMTP },
+		{ "smtp, imap", OK, LOGIN_IMAP | LOGIN_SMTP }, { "imap,", OK, LOGIN_IMAP }, { "pop3", ERR_INVALID, 0 }, { ",", ERR_INVALID, 0 },
+		{ "imap,,smtp", ERR_INVALID, 0 }, { "imaps", ERR_INVALID, 0 },
+	};
+	for (size_t i = 0; i < COUNT(lists); i++) {
+		unsigned bits = 77;
+		assert_int_equal(login_protocols_read(span_of(lists[i].list), &bits), lists[i].rc);
+		assert_int_equal(bits, lists[i].rc ? 77 : lists[i].bits);
+	}
+	for (unsigned bits = 0; bits < 4; bits++) {
+		struct app_password a = { .hash = { 1, 2, 255 }, .protocols = bits }, b = { .protocols = 9 };
+		struct buffer data = { 0 };
+		app_password_put(&a, &data);
+		assert_true(app_password_get(buffer_span(&data), &b));
+		assert_memory_equal(a.hash, b.hash, APP_HASH);
+		assert_int_equal(a.protocols, b.protocols);
+		for (size_t n = 0; n < data.n; n++)
+			assert_false(app_password_get(span_from(data.p, n), &b));
+		buffer_free(&data);
+	}
+	static const struct { const char *name; bool good; } names[] = {
+		{ "phone", true }, { "Dana's phone", true }, { "T\xc3\xa9l\xc3\xa9phone", true }, { "a/b", true }, { "", false }, { " a", false },
+		{ "a ", false }, { "a\nb", false }, { "\xff", false }, { "\x7f", false },
+		{ "0123456789012345678901234567890123456789012345678901234567890123", true },
+		{ "01234567890123456789012345678901234567890123456789012345678901234", false },
+	};
+	for (size_t i = 0; i < COUNT(names); i++)
+		assert_int_equal(app_name_check(span_of(names[i].name)), names[i].good ? OK : ERR_INVALID);
+}
+
+static void put_app(struct fixture *f, int64_t uid, int64_t account, const char *name, const char *secret, unsigned protocols)
+{
+	struct app_password a = { .protocols = protocols };
+	struct buffer data = { 0 };
+	char key[APP_KEY_MAX];
+	struct span k = app_key(account, span_of(name), key);
+	assert_true(app_password_hash(span_of(secret), a.hash));
+	app_password_put(&a, &data);
+	sql(f, "INSERT INTO names VALUES (0, %d, '%.*q', %lld)", SYSTEM_APPS, SPAN_ARG(k), (long long)uid);
+	sql(f, "INSERT INTO live VALUES (0, %d, 0, %lld, 1, 1, 0, 0, NULL, 5, 0, 0, 0, '%.*q', '%.*q')", SYSTEM_APPS, (long long)uid,
+		SPAN_ARG(k), SPAN_ARG(buffer_span(&data)));
+	buffer_free(&data);
+}
+
+#define APP_A "aaaa-aaaa-aaaa-aaaa-aaaa-aaaa-aaaa"
+#define APP_B "bbbb-bbbb-bbbb-bbbb-bbbb-bbbb-bbbb"
+#define APP_C "cccc-cccc-cccc-cccc-cccc-cccc-cccc"
+
+static void app_logins(void **state)
+{
+	struct fixture *f = *state;
+	static const struct span peer = SPAN("192.0.2.7");
+	put_account(f, 1, "alice@example.org", SPAN("{PLAIN}one\n"));
+	put_account(f, 12, "bob@example.org", SPAN("{PLAIN}" APP_C "\n")); /* his own password looks like one */
+	put_app(f, 1, 1, "phone", APP_A, LOGIN_IMAP);
+	put_app(f, 2, 1, "2/laptop", APP_B, 0);
+	put_app(f, 3, 12, "phone", APP_B, LOGIN_IMAP | LOGIN_SMTP);
+	static const struct { const char *user, *password; enum login_protocol protocol; int rc; uint32_t app; const char *name; } cases[] = {
+		{ "alice", APP_A, LOGIN_IMAP, OK, 1, "phone" }, { "ALICE@example.org", "AAAAaaaaaaaa aaaa aaaa aaaa aaaa", LOGIN_IMAP, OK, 1, "phone" },
+		{ "alice", APP_A, LOGIN_SMTP, ERR_DENIED, 1, "phone" }, { "alice", APP_A, LOGIN_OTHER, ERR_DENIED, 1, "phone" },
+		{ "alice", APP_B, LOGIN_SMTP, OK, 2, "2/laptop" }, { "alice", APP_B, LOGIN_OTHER, OK, 2, "2/laptop" },
+		{ "alice", "one", LOGIN_IMAP, OK, 0, "" }, { "alice", APP_C, LOGIN_IMAP, ERR_DENIED, 0, "" },
+		{ "bob", APP_A, LOGIN_IMAP, ERR_DENIED, 0, "" }, { "bob", APP_B, LOGIN_SMTP, OK, 3, "phone" },
+		{ "bob", APP_B, LOGIN_OTHER, ERR_DENIED, 3, "phone" }, { "bob", APP_C, LOGIN_OTHER, OK, 0, "" },
+		{ "nobody", APP_A, LOGIN_IMAP, ERR_DENIED, 0, "" }, { "alice/phone", APP_A, LOGIN_IMAP, ERR_DENIED, 0, "" },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct login_pass pass = { .waited = true };
+		struct login l;
+		assert_int_equal(identity_login_plain(f->identity, span_of(cases[i].user), span_of(cases[i].password), cases[i].protocol, peer,
+			&pass, &l), cases[i].rc);
+		assert_int_equal(l.app, cases[i].app);
+		assert_string_equal(l.app_name, cases[i].name);
+	}
+}
+
+/* It costs no hash and waits for nobody's turn, however much was guessed; what is wrong counts as a guess. */
+static void app_logins_are_not_slowed(void **state)
+{
+	struct fixture *f = *state;
+	static const struct span peer = SPAN("192.0.2.7");
+	struct login l;
+	struct login_pass pass;
+	int rc = ERR_DENIED;
+	put_account(f, 1, "alice@example.org", SPAN("{PLAIN}one\n"));
+	put_app(f, 1, 1, "phone", APP_A, LOGIN_IMAP);
+	for (int i = 0; i < 20 && rc == ERR_DENIED; i++) {
+		pass = (struct login_pass){ 0 };
+		rc = identity_login_plain(f->identity, SPAN("alice"), SPAN(APP_B), LOGIN_IMAP, peer, &pass, &l);
+		pass = (struct login_pass){ 0 }; /* the right one does not forgive them */
+		assert_int_equal(identity_login_plain(f->identity, SPAN("alice"), SPAN(APP_A), LOGIN_IMAP, peer, &pass, &l), OK);
+		assert_false(pass.waited);
+	}
+	assert_int_equal(rc, LOGIN_WAIT);
+	assert_true(login_time(f, "alice", APP_A) < 10000);
+}
+
+/* A login that ends between the look into the store and the session's beginning. */
+static void app_ends_amid_login(void **state)
+{
+	struct fixture *f = *state;
+	struct login own, app, after;
+	put_account(f, 1, "alice@example.org", SPAN("{PLAIN}one\n"));
+	put_app(f, 1, 1, "phone", APP_A, 0);
+	assert_int_equal(login(f, "alice", "one", &own), OK);
+	assert_int_equal(login(f, "alice", APP_A, &app), OK);
+	sql(f, "DELETE FROM names WHERE collection = %d", SYSTEM_APPS);
+	sql(f, "DELETE FROM live WHERE collection = %d", SYSTEM_APPS);
+	assert_int_equal(login(f, "alice", APP_A, &after), ERR_DENIED);
+	assert_int_equal(identity_login_stands(f->identity, &app), OK); /* nobody said so */
+	identity_logins_ended(f->identity);
+	assert_int_equal(identity_login_stands(f->identity, &app), ERR_DENIED);
+	assert_int_equal(identity_login_stands(f->identity, &own), OK);
+	sql(f, "DELETE FROM live WHERE collection = %d", SYSTEM_ACCOUNTS);
+	assert_int_equal(identity_login_stands(f->identity, &own), ERR_DENIED);
+	sql(f, "ALTER TABLE live RENAME TO away");
+	int down = identity_login_stands(f->identity, &own);
+	assert_true(down < 0 && down != ERR_DENIED && down != ERR_NOT_FOUND);
+	sql(f, "ALTER TABLE away RENAME TO live");
+	assert_int_equal(login(f, "alice", "one", &own), OK);
+	struct login_claim c = { 0 };
+	struct login_pass pass = { .waited = true };
+	assert_int_equal(identity_claim(f->identity, SPAN("alice"), SCRAM_SHA256, &c), OK);
+	identity_logins_ended(f->identity);
+	assert_int_equal(identity_login_proved(f->identity, &c, true, SPAN("::1"), &pass, &own), OK);
+	assert_int_equal(identity_login_stands(f->identity, &own), ERR_DENIED);
 }
 
 /* Whatever is refused costs one hash, so that its time tells nothing. */
@@ -614,7 +770,7 @@ static void sasl_logins(void **state)
 	};
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct sasl s;
-		struct account a;
+		struct login a;
 		assert_int_equal(sasl_said(&s, f->identity, SPAN("PLAIN"), cases[i].in), OK);
 		assert_int_equal(sasl_login(&s, SPAN("::1"), &a), cases[i].rc);
 		sasl_end(&s);
@@ -706,28 +862,28 @@ static void guard_and_known_pairs(void **state)
 static void slowed_logins(void **state)
 {
 	struct fixture *f = *state;
-	struct account a;
+	struct login a;
 	struct login_pass pass = { 0 };
 	const struct span there = SPAN("192.0.2.1"), else_where = SPAN("192.0.2.2");
 	put_account(f, 3, "alice@example.org", SPAN("{PLAIN}one\n"));
-	assert_int_equal(identity_login_plain(f->identity, SPAN("alice"), SPAN("one"), else_where, &pass, &a), OK);
+	assert_int_equal(identity_login_plain(f->identity, SPAN("alice"), SPAN("one"), LOGIN_IMAP, else_where, &pass, &a), OK);
 	int rc = ERR_DENIED;
 	for (int i = 0; i < 20 && rc == ERR_DENIED; i++) {
 		pass = (struct login_pass){ 0 };
-		rc = identity_login_plain(f->identity, SPAN("alice"), SPAN("two"), there, &pass, &a);
+		rc = identity_login_plain(f->identity, SPAN("alice"), SPAN("two"), LOGIN_IMAP, there, &pass, &a);
 	}
 	assert_int_equal(rc, LOGIN_WAIT);
 	assert_true(pass.wait > 0 && pass.wait <= LOGIN_SPACING_MAX && pass.waited);
-	assert_int_equal(identity_login_plain(f->identity, SPAN("alice"), SPAN("two"), there, &pass, &a), ERR_DENIED);
+	assert_int_equal(identity_login_plain(f->identity, SPAN("alice"), SPAN("two"), LOGIN_IMAP, there, &pass, &a), ERR_DENIED);
 	/* The right password of a moment ago, and its address, are not slowed. */
 	pass = (struct login_pass){ 0 };
-	assert_int_equal(identity_login_plain(f->identity, SPAN("alice"), SPAN("one"), there, &pass, &a), OK);
+	assert_int_equal(identity_login_plain(f->identity, SPAN("alice"), SPAN("one"), LOGIN_IMAP, there, &pass, &a), OK);
 	set_password(f, 3, 9, SPAN("{PLAIN}three\n"));
 	pass = (struct login_pass){ 0 };
-	assert_int_equal(identity_login_plain(f->identity, SPAN("alice"), SPAN("three"), else_where, &pass, &a), OK);
+	assert_int_equal(identity_login_plain(f->identity, SPAN("alice"), SPAN("three"), LOGIN_IMAP, else_where, &pass, &a), OK);
 	for (rc = 0; rc != ERR_LIMIT;) {
 		pass = (struct login_pass){ 0 };
-		rc = identity_login_plain(f->identity, SPAN("nobody"), SPAN("x"), there, &pass, &a);
+		rc = identity_login_plain(f->identity, SPAN("nobody"), SPAN("x"), LOGIN_IMAP, there, &pass, &a);
 		assert_true(rc == LOGIN_WAIT || rc == ERR_LIMIT || rc == ERR_DENIED);
 	}
 }
@@ -736,13 +892,13 @@ static void slowed_logins(void **state)
 static void store_is_down(void **state)
 {
 	struct fixture *f = *state;
-	struct account a;
+	struct login a;
 	put_account(f, 3, "alice@example.org", SPAN("{PLAIN}one\n"));
 	assert_int_equal(login(f, "alice", "one", &a), OK);
 	sql(f, "ALTER TABLE names RENAME TO away");
 	const int down[] = {
 		login(f, "alice", "one", &a), login(f, "alice", "two", &a), login(f, "nobody", "one", &a),
-		directory_find(f->identity, SPAN("alice"), &a),
+		directory_find(f->identity, SPAN("alice"), &a.account),
 	};
 	for (size_t i = 0; i < COUNT(down); i++)
 		assert_true(down[i] < 0 && down[i] != ERR_DENIED && down[i] != ERR_NOT_FOUND);
@@ -761,7 +917,7 @@ static void *log_in_often(void *arg)
 	struct race *r = arg;
 	while (!atomic_load(&r->stop)) {
 		char old[16], now[16];
-		struct account a;
+		struct login a;
 		int n = atomic_load(&r->changes);
 		snprintf(old, sizeof old, "%d", n - 1);
 		snprintf(now, sizeof now, "%d", n);
@@ -771,7 +927,7 @@ static void *log_in_often(void *arg)
 		if (rc != OK && rc != ERR_DENIED && rc != LOGIN_WAIT)
 			atomic_fetch_add(&r->failed, 1);
 		atomic_fetch_add(&r->checks, 1);
-		directory_find(r->f->identity, SPAN("alice"), &a);
+		directory_find(r->f->identity, SPAN("alice"), &a.account);
 	}
 	return NULL;
 }
@@ -781,7 +937,7 @@ static void many_threads(void **state)
 	struct fixture *f = *state;
 	struct race r = { .f = f };
 	pthread_t threads[4];
-	struct account a;
+	struct login a;
 	put_account(f, 3, "alice@example.org", SPAN("{PLAIN}0\n"));
 	for (size_t i = 0; i < COUNT(threads); i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, log_in_often, &r), 0);
@@ -811,7 +967,7 @@ static void *guess(void *arg)
 {
 	struct flood *w = arg;
 	for (int i = 0; i < 4; i++) {
-		struct account a;
+		struct login a;
 		int rc = login(w->f, i % 2 ? "alice" : "nobody", "wrong", &a);
 		atomic_fetch_add(rc == ERR_DENIED ? &w->denied : rc == LOGIN_WAIT ? &w->sent_away : &w->other, 1);
 	}
@@ -856,7 +1012,8 @@ int main(void)
 		cmocka_unit_test(scram_examples), cmocka_unit_test(scram_first_messages), cmocka_unit_test(scram_long_messages), WITH_STORE(claims),
 		cmocka_unit_test(cache), cmocka_unit_test(pool_is_fair), cmocka_unit_test(pool_is_bounded),
 		WITH_STORE(directory), WITH_STORE(logins), WITH_STORE(changes_count_at_once), WITH_STORE(times),
-		WITH_STORE(sasl_logins), WITH_STORE(guard), WITH_STORE(guard_and_known_pairs), WITH_STORE(slowed_logins), WITH_STORE(store_is_down), WITH_STORE(many_threads), WITH_STORE(thousand_wrong_logins),
+		WITH_STORE(sasl_logins), cmocka_unit_test(app_secrets), cmocka_unit_test(app_data), WITH_STORE(app_logins),
+		WITH_STORE(app_logins_are_not_slowed), WITH_STORE(app_ends_amid_login), WITH_STORE(guard), WITH_STORE(guard_and_known_pairs), WITH_STORE(slowed_logins), WITH_STORE(store_is_down), WITH_STORE(many_threads), WITH_STORE(thousand_wrong_logins),
 	};
 	return cmocka_run_group_tests_name("login", tests, NULL, NULL);
 }

@@ -6,10 +6,13 @@
 #include <unistd.h>
 
 #include "account.h"
+#include "acl.h"
+#include "entry_cache.h"
 #include "fail.h"
 #include "flags.h"
 #include "instant.h"
 #include "message.h"
+#include "metadata.h"
 #include "meta_failing.h"
 #include "nodes.h"
 #include "restore.h"
@@ -92,7 +95,8 @@ static uint32_t put(struct world *w, const char *folder, const char *subject, ui
 {
 	struct append_result r;
 	struct incoming *in = message(w, subject);
-	assert_int_equal(append(w->s, w->account, span_of(folder), in, flags, (struct span){ 0 }, 0, &tester, &r), OK);
+	assert_int_equal(append(w->s, w->account, span_of(folder),
+	                        &(struct append_message){ in, flags, (struct span){ 0 }, 0 }, 1, &tester, &r), OK);
 	incoming_free(&in);
 	return r.uid;
 }
@@ -507,7 +511,8 @@ static void large_operations_are_resumed(void **state)
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct copy_result c;
 		struct store_result sr = { 0 };
-		struct store_request q = { .uids = range(1, 1300), .op = STORE_ADD, .flags = FLAG_SEEN };
+		struct store_request q = { .uids = range(1, 1300), .op = STORE_ADD, .flags = FLAG_SEEN,
+			                   .keywords = SPAN("k") }; /* one by one, so that it takes several */
 		close_world(w);
 		open_failing(w);
 		struct view *v = look(w, "INBOX");
@@ -584,7 +589,7 @@ static void its_own_node_goes_on(void **state)
 	struct world *w = *state;
 	struct buffer plans = { 0 };
 	struct store_result r = { 0 };
-	struct store_request q = { .uids = range(1, 1300), .op = STORE_ADD, .flags = FLAG_SEEN };
+	struct store_request q = { .uids = range(1, 1300), .op = STORE_ADD, .flags = FLAG_SEEN, .keywords = SPAN("k") };
 	struct view *v = look_before_failure(w);
 	assert_int_equal(view_store(v, &q, &tester, &r), ERR_UNAVAILABLE);
 	free(r.modified);
@@ -732,7 +737,8 @@ static int64_t put_large(struct world *w, const char *text)
 	assert_int_equal(incoming_new(w->s, &in), OK);
 	assert_int_equal(incoming_write(in, span_from(text, LARGE)), OK);
 	assert_int_equal(incoming_finish(in), OK);
-	assert_int_equal(append(w->s, w->account, SPAN("INBOX"), in, 0, SPAN(""), 0, &tester, &r), OK);
+	assert_int_equal(append(w->s, w->account, SPAN("INBOX"),
+	                        &(struct append_message){ in, 0, SPAN(""), 0 }, 1, &tester, &r), OK);
 	incoming_free(&in);
 	struct view *v = look(w, "INBOX");
 	read_one(v, r.uid, &e, &a);
@@ -803,6 +809,266 @@ static void a_body_moves_while_it_is_read(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* --- Annotations --- */
+
+/* What a name of an item says; NULL: nothing. */
+static void annotation_names(void **state)
+{
+	static const struct { const char *name; int64_t owner, folder; const char *entry; } cases[] = {
+		{ "12/shared/comment", 0, 12, "/shared/comment" }, { "0/private/a/b", 0, 0, "/private/a/b" },
+		{ "12@7/private/x@y", 7, 12, "/private/x@y" }, { "1/", 0, 1, "/" },
+		{ "", 0, 0, NULL }, { "12", 0, 0, NULL }, { "/shared/a", 0, 0, NULL }, { "x/shared/a", 0, 0, NULL }, { "12@/shared/a", 0, 0, NULL },
+		{ "@7/shared/a", 0, 0, NULL }, { "-1/shared/a", 0, 0, NULL }, { "1@2@3/shared/a", 0, 0, NULL },
+		{ "99999999999999999999/shared/a", 0, 0, NULL }, { "Projects/North", 0, 0, NULL },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		int64_t owner, folder;
+		struct span entry;
+		bool is = metadata_item(span_of(cases[i].name), &owner, &folder, &entry);
+		assert_int_equal(is, cases[i].entry != NULL);
+		if (!is)
+			continue;
+		assert_int_equal(owner, cases[i].owner);
+		assert_int_equal(folder, cases[i].folder);
+		assert_true(span_eq(entry, span_of(cases[i].entry)));
+	}
+}
+
+static int annotate(struct world *w, int64_t folder, struct imap_metadata_value *values, size_t n)
+{
+	const struct metadata_place p = { w->account, w->account, folder };
+	return metadata_change(w->s, &p, values, n, NULL, &tester);
+}
+
+/* As many as an account may have, then one more; what is refused changes nothing. */
+static void annotations_of_an_account(void **state)
+{
+	struct world *w = *state;
+	char names[METADATA_ENTRIES_MAX][32], path[32];
+	struct imap_metadata_value values[METADATA_ENTRIES_MAX + 1] = { 0 }, *got;
+	int64_t folder = 0, attributes;
+	struct arena arena = { 0 };
+	size_t n;
+	for (int i = 0; i < METADATA_ENTRIES_MAX; i++) {
+		snprintf(names[i], sizeof names[i], "/shared/%d", i);
+		values[i] = (struct imap_metadata_value){ span_of(names[i]), SPAN("x") };
+	}
+	for (int i = 0; i <= METADATA_ACCOUNT_MAX / METADATA_ENTRIES_MAX; i++) {
+		snprintf(path, sizeof path, "f%d", i);
+		assert_int_equal(folder_create(w->s, w->account, span_of(path), &tester), OK);
+		assert_int_equal(metadata_folder(w->s, w->account, span_of(path), &folder, &attributes), OK);
+		bool fits = i < METADATA_ACCOUNT_MAX / METADATA_ENTRIES_MAX;
+		assert_int_equal(annotate(w, folder, values, METADATA_ENTRIES_MAX), fits ? OK : ERR_LIMIT);
+	}
+	const struct metadata_place p = { w->account, w->account, folder };
+	assert_int_equal(metadata_read(w->s, &p, &arena, &got, &n), OK);
+	assert_int_equal(n, 0);
+	assert_int_equal(metadata_folder(w->s, w->account, SPAN("f0"), &folder, &attributes), OK);
+	values[METADATA_ENTRIES_MAX] = (struct imap_metadata_value){ SPAN("/shared/more"), SPAN("x") };
+	assert_int_equal(annotate(w, folder, values, METADATA_ENTRIES_MAX + 1), ERR_LIMIT);
+	values[0].value = (struct span){ 0 };
+	assert_int_equal(annotate(w, folder, values, METADATA_ENTRIES_MAX + 1), OK);
+	assert_int_equal(annotate(w, 12345, values, 1), ERR_NOT_FOUND);
+	arena_free(&arena);
+}
+
+/* An entry several times in one change: the last counts. Nothing different leaves no trace. */
+static void annotations_in_one_change(void **state)
+{
+	struct world *w = *state;
+	const struct metadata_place p = { w->account, w->account, 1 };
+	struct imap_metadata_value v[] = { { SPAN("/shared/a"), SPAN("1") }, { SPAN("/shared/a"), { 0 } }, { SPAN("/shared/a"), SPAN("2") },
+		                           { SPAN("/private/b"), SPAN("") }, { SPAN("/shared/c"), { 0 } } };
+	struct imap_metadata_value *got;
+	struct arena arena = { 0 };
+	struct account_info before, after;
+	size_t n;
+	assert_int_equal(annotate(w, 1, v, COUNT(v)), OK);
+	assert_int_equal(metadata_read(w->s, &p, &arena, &got, &n), OK);
+	assert_int_equal(n, 2);
+	assert_true(span_eq(got[0].name, SPAN("/shared/a")) && span_eq(got[0].value, SPAN("2")));
+	assert_true(span_eq(got[1].name, SPAN("/private/b")) && got[1].value.p && !got[1].value.n);
+	assert_int_equal(account_show(w->s, w->account, &before), OK);
+	assert_int_equal(annotate(w, 1, v + 2, 3), OK);
+	assert_int_equal(account_show(w->s, w->account, &after), OK);
+	assert_int_equal(before.change, after.change);
+	arena_free(&arena);
+}
+
+/* A store that fails at whatever statement, or at the commit, changes nothing. */
+static void annotations_that_fail(void **state)
+{
+	struct world *w = *state;
+	const struct metadata_place p = { w->account, w->account, 1 };
+	struct imap_metadata_value v[] = { { SPAN("/shared/a"), SPAN("1") }, { SPAN("/private/b"), SPAN("2") } }, *got;
+	struct arena arena = { 0 };
+	size_t n;
+	int failed = ERR_UNAVAILABLE;
+	close_world(w);
+	open_failing(w);
+	for (uint64_t at = 0; failed; at++) {
+		enum meta_failing_call call = at ? META_FAILING_STATEMENT : META_FAILING_COMMIT;
+		meta_failing_set(w->store->meta, &(struct meta_failing_plan){ call, at ? at : 1, 1, ERR_UNAVAILABLE, false });
+		failed = annotate(w, 1, v, 2);
+		assert_true(at > 5 || failed == ERR_UNAVAILABLE);
+		meta_failing_set(w->store->meta, &(struct meta_failing_plan){ 0 });
+		assert_int_equal(metadata_read(w->s, &p, &arena, &got, &n), OK);
+		assert_int_equal(n, failed ? 0 : 2);
+	}
+	arena_free(&arena);
+}
+
+/* All that a view shows, read so many at a time: small steps are read from rows, whatever is kept. */
+static size_t read_all(struct view *v, size_t step, struct arena *a, struct entry out[2000])
+{
+	size_t n = 0, got;
+	uint64_t from = 1;
+	do {
+		struct entry *part = NULL;
+		assert_int_equal(view_read_set(v, range(1, UINT32_MAX), from, step, VIEW_ENTRIES, a, &part, &got), OK);
+		for (size_t i = 0; i < got; i++)
+			out[n++] = part[i];
+		from = got ? (uint64_t)part[got - 1].uid + 1 : from;
+	} while (got == step);
+	return n;
+}
+
+static void compare_entries(const struct entry *x, const struct entry *y)
+{
+	assert_int_equal(x->uid, y->uid);
+	assert_int_equal(x->created, y->created);
+	assert_int_equal(x->change, y->change);
+	assert_int_equal(x->flags, y->flags);
+	assert_int_equal(x->date, y->date);
+	assert_int_equal(x->saved, y->saved);
+	assert_int_equal(x->email, y->email);
+	assert_int_equal(x->size, y->size);
+	assert_true(span_eq(x->keywords, y->keywords));
+}
+
+static void compare_lists(struct view *v)
+{
+	static struct entry large[2000], small[2000];
+	struct arena a = { 0 };
+	size_t n = read_all(v, 2000, &a, large);
+	assert_int_equal(read_all(v, 100, &a, small), n);
+	for (size_t i = 0; i < n; i++)
+		compare_entries(&large[i], &small[i]);
+	arena_free(&a);
+}
+
+static void tell(struct view *v)
+{
+	struct view_delta d;
+	assert_int_equal(view_sync(v, true, &d), OK);
+	view_delta_free(&d);
+}
+
+/* Lists of many messages are those that the rows give, whoever changed what meanwhile, and whoever was told of it. */
+static void long_lists(void **state)
+{
+	struct world *w = *state;
+	for (int i = 0; i < 800; i++)
+		put(w, "INBOX", "listed", 0);
+	struct view *v[2] = { look(w, "INBOX"), look(w, "INBOX") };
+	srand(7);
+	for (int i = 0; i < 150; i++) {
+		struct view *one = v[rand() % 2];
+		uint32_t uid = 1 + (uint32_t)rand() % 800;
+		switch (rand() % 6) {
+		case 0: store(one, uid, uid + (uint32_t)rand() % 300, STORE_ADD, FLAG_FLAGGED, rand() % 2 ? "key" : ""); break;
+		case 1: store(one, uid, uid, STORE_REPLACE, FLAG_SEEN, "other words"); break;
+		case 2: store(one, uid, uid + 3, STORE_ADD, FLAG_DELETED, ""), assert_int_equal(view_expunge(one, NULL, &tester), OK); break;
+		case 3: put(w, "INBOX", "more", FLAG_SEEN); break;
+		case 4: tell(one); break;
+		default: compare_lists(one);
+		}
+		compare_lists(v[rand() % 2]);
+	}
+	view_close(&v[0]);
+	view_close(&v[1]);
+}
+
+/* Pages that are kept take no more memory than there is for them, and the last ones are there. */
+static void lists_give_way(void **state)
+{
+	enum { PAGES = 600, N = 2000 };
+	static struct entry list[N], out[N];
+	struct entry_cache *c;
+	struct arena a = { 0 };
+	size_t n, kept = 0;
+	assert_int_equal(entry_cache_new(&c), OK);
+	for (uint32_t i = 0; i < N; i++)
+		list[i] = (struct entry){ .uid = i + 1, .flags = i, .keywords = i % 2 ? SPAN("key words") : (struct span){ 0 } };
+	for (int64_t i = 1; i <= PAGES; i++)
+		entry_cache_put(c, &(struct entry_page){ i, 1, 5, 0, 1, N }, list, N);
+	for (int64_t i = 1; i <= PAGES; i++)
+		kept += entry_cache_get(c, &(struct entry_page){ i, 1, 5, 0, 1, N }, &a, out, N, &n);
+	assert_in_range(kept * N * sizeof *list, 32 << 20, 64 << 20);
+	const struct entry_page last = { PAGES, 1, 5, 0, 1, N }, others[] = {
+		{ PAGES, 1, 6, 0, 1, N }, { PAGES, 1, 4, 0, 1, N }, { PAGES, 2, 5, 0, 1, N }, { PAGES, 1, 5, 1, 1, N }, { PAGES, 1, 5, 0, 2, N },
+		{ PAGES, 1, 5, 0, 1, N - 1 }, { PAGES + 1, 1, 5, 0, 1, N },
+	};
+	assert_true(entry_cache_get(c, &last, &a, out, N, &n));
+	assert_int_equal(n, N);
+	for (size_t i = 0; i < N; i++)
+		compare_entries(&out[i], &list[i]);
+	for (size_t i = 0; i < COUNT(others); i++)
+		assert_false(entry_cache_get(c, &others[i], &a, out, N, &n));
+	assert_false(entry_cache_get(c, &last, &a, out, N - 1, &n));
+	entry_cache_put(c, &others[1], list, 1); /* an older state */
+	assert_true(entry_cache_get(c, &last, &a, out, N, &n));
+	arena_free(&a);
+	entry_cache_free(&c);
+}
+
+static int act(struct world *w, const char *what, const struct actor *a)
+{
+	static const struct acl_entry more = { .who = 5000, .rights = RIGHT_LOOKUP };
+	struct service *s = w->s;
+	switch (*what) {
+	case 'd': return folder_delete(s, w->account, SPAN("shared"), a);
+	case 'r': return folder_rename(s, w->account, SPAN("shared"), SPAN("up/renamed"), a);
+	case 'c': return folder_create(s, w->account, SPAN("shared/new/below"), a);
+	default: return acl_change(s, w->account, SPAN("shared"), RIGHTS_SET, more, a);
+	}
+}
+
+static void let(struct world *w, const char *path, unsigned rights)
+{
+	const struct acl_entry viewer = { .who = 4000, .rights = rights };
+	assert_int_equal(acl_change(w->s, w->account, span_of(path), RIGHTS_SET, viewer, &tester), OK);
+}
+
+/* What somebody else may do is asked again within the change, whatever a session found out before. */
+static void rights_count_within_the_change(void **state)
+{
+	struct world *w = *state;
+	static const struct actor viewer = { "viewer", 7, "test", 4000 };
+	static const struct { const char *what; unsigned here, above; int e; } rows[] = {
+		{ "delete", 0, 0, ERR_NOT_FOUND }, { "delete", RIGHT_LOOKUP | RIGHT_CREATE | RIGHT_ADMIN, RIGHT_DELETE_MAILBOX, ERR_DENIED },
+		{ "delete", RIGHT_DELETE_MAILBOX, 0, OK },
+		{ "rename", 0, RIGHT_CREATE, ERR_NOT_FOUND }, { "rename", RIGHT_LOOKUP, RIGHT_CREATE, ERR_DENIED },
+		{ "rename", RIGHT_DELETE_MAILBOX, 0, ERR_NOT_FOUND }, { "rename", RIGHT_DELETE_MAILBOX, RIGHT_LOOKUP | RIGHT_READ, ERR_DENIED },
+		{ "rename", RIGHT_DELETE_MAILBOX, RIGHT_CREATE, OK },
+		{ "create", 0, RIGHT_CREATE, ERR_NOT_FOUND }, { "create", RIGHT_LOOKUP | RIGHT_ADMIN, 0, ERR_DENIED }, { "create", RIGHT_CREATE, 0, OK },
+		{ "acl", 0, 0, ERR_NOT_FOUND }, { "acl", RIGHT_LOOKUP | RIGHT_CREATE, 0, ERR_DENIED }, { "acl", RIGHT_ADMIN, 0, OK },
+	};
+	assert_int_equal(folder_create(w->s, w->account, SPAN("up"), &tester), OK);
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		assert_int_equal(folder_create(w->s, w->account, SPAN("shared"), &tester), OK);
+		let(w, "shared", rows[i].here);
+		let(w, "up", rows[i].above);
+		assert_int_equal(act(w, rows[i].what, &viewer), rows[i].e);
+		if (rows[i].e)
+			assert_int_equal(act(w, rows[i].what, &tester), OK);
+		folder_delete(w->s, w->account, SPAN("up/renamed"), &tester);
+		folder_delete(w->s, w->account, SPAN("shared/new/below"), &tester);
+		folder_delete(w->s, w->account, SPAN("shared/new"), &tester);
+		folder_delete(w->s, w->account, SPAN("shared"), &tester);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -811,6 +1077,9 @@ int main(void)
 		TEST(expunged_messages_come_back), TEST(deleted_folders_come_back_as_themselves), TEST(taken_names_are_joined),
 		TEST(renamed_and_moved_come_back), TEST(large_operations_are_resumed), TEST(left_operations_are_tried_again), TEST(its_own_node_goes_on), TEST(damaged_plans_are_dropped), TEST(taken_over_is_fenced),
 		TEST(failed_copies_leave_nothing), TEST(a_body_moves_while_it_is_read),
+		cmocka_unit_test(annotation_names), TEST(annotations_of_an_account), TEST(annotations_in_one_change), TEST(annotations_that_fail),
+		TEST(rights_count_within_the_change), TEST(long_lists),
+		cmocka_unit_test(lists_give_way),
 	};
 	return cmocka_run_group_tests_name("mailbox", tests, NULL, NULL);
 }

@@ -2,9 +2,11 @@
 #include "unit.h"
 
 #include <mysql.h>
+#include <mysqld_error.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -32,7 +34,7 @@ static void must(struct fixture *f, const char *sql)
 {
 	struct mariadb_answer a = { 0 };
 	size_t done;
-	if (!mariadb_batch(&f->direct, span_of(sql), 1, &a, &done))
+	if (!mariadb_batch(&f->direct, span_of(sql), 1, 0, &a, &done))
 		fail_msg("%s: %s", sql, mysql_error(f->direct.db));
 	mysql_free_result(a.rows);
 }
@@ -41,7 +43,7 @@ static int64_t number(struct fixture *f, const char *sql)
 {
 	struct mariadb_answer a = { 0 };
 	size_t done;
-	if (!mariadb_batch(&f->direct, span_of(sql), 1, &a, &done))
+	if (!mariadb_batch(&f->direct, span_of(sql), 1, 0, &a, &done))
 		fail_msg("%s: %s", sql, mysql_error(f->direct.db));
 	MYSQL_ROW row = mysql_fetch_row(a.rows);
 	int64_t n = row && row[0] ? strtoll(row[0], NULL, 10) : -1;
@@ -97,6 +99,59 @@ static struct fixture *world(void **state)
 	if (!*f->url)
 		skip();
 	return f;
+}
+
+/* --- Batches --- */
+
+/* However many bytes are waited for: all that came is taken, failures where they were, and slow answers too. */
+static void test_batch_waits(void **state)
+{
+	struct fixture *f = world(state);
+	static const struct {
+		const char *sql;
+		size_t n, done;
+		unsigned error;
+	} cases[] = {
+		{ "DO 1", 1, 1, 0 },
+		{ "DO 1;DO 2;SELECT 3 AS three;DO 4", 4, 4, 0 },
+		{ "DO 1;SELECT nothing;DO 3;DO 4", 4, 1, ER_BAD_FIELD_ERROR },
+		{ "SELECT nothing;DO 2;DO 3", 3, 0, ER_BAD_FIELD_ERROR },
+		{ "DO 1;DO SLEEP(0.02);DO 3;DO SLEEP(0.02);SELECT 5", 5, 5, 0 },
+		{ "DO 1;SELECT REPEAT('x', 100000);DO 3", 3, 3, 0 },
+	};
+	static const size_t least[] = { 0, MARIADB_OK_BYTES, 4 * MARIADB_OK_BYTES, 500, 16384, 1 << 20, SIZE_MAX };
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		for (size_t k = 0; k < sizeof least / sizeof *least; k++) {
+			struct mariadb_answer a[5] = { 0 };
+			size_t done;
+			bool good = mariadb_batch(&f->direct, span_of(cases[i].sql), cases[i].n, least[k], a, &done);
+			assert_int_equal(good, !cases[i].error);
+			assert_int_equal(done, cases[i].done);
+			assert_int_equal(f->direct.error, cases[i].error);
+			for (size_t n = 0; n < done; n++)
+				mysql_free_result(a[n].rows);
+		}
+}
+
+/* What is waited for is never more than what comes: with no rows at all the answer is as long, or longer. */
+static void test_least_bytes(void **state)
+{
+	struct fixture *f = world(state);
+	static const char sql[] = "SELECT name, value AS v FROM facts WHERE name = 'none'";
+	struct mariadb_answer a = { 0 };
+	size_t done;
+	int there = 0;
+	assert_int_equal(mysql_send_query(f->direct.db, sql, sizeof sql - 1), 0);
+	for (int i = 0; i < 200 && !there; i++) {
+		usleep(10000);
+		assert_int_equal(ioctl(f->direct.socket, FIONREAD, &there), 0);
+	}
+	assert_int_equal(mysql_read_query_result(f->direct.db), 0);
+	a.rows = mysql_store_result(f->direct.db);
+	size_t least = mariadb_least_bytes(a.rows);
+	assert_in_range(least, there * 3 / 4, there);
+	mysql_free_result(a.rows);
+	assert_true(mariadb_batch(&f->direct, span_of("DO 1"), 1, 0, &a, &done));
 }
 
 /* --- Transactions --- */
@@ -881,6 +936,9 @@ static void test_refusals(void **state)
 	snprintf(url, sizeof url, "mariadb://u:p4ssw0rd@127.0.0.1:1/%s", u->database);
 	assert_int_equal(meta_open(url, &(struct meta_options){ 0 }, &m), ERR_UNAVAILABLE);
 	assert_null(strstr(fail_detail(), "p4ssw0rd"));
+	assert_non_null(strstr(fail_detail(), "see that it runs"));
+	assert_int_equal(meta_open("mariadb://u:p4ssw0rd@no-such-host.invalid:1/x", &(struct meta_options){ 0 }, &m), ERR_UNAVAILABLE);
+	assert_non_null(strstr(fail_detail(), "check the name in meta.url"));
 }
 
 /* A full disk, a server that takes no changes, a packet that is too large: as the server says it. */
@@ -1030,7 +1088,7 @@ int main(int argc, char **argv)
 #define T(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_urls), cmocka_unit_test(test_passwords), cmocka_unit_test(test_faults), cmocka_unit_test(test_text),
-		T(test_write_and_read), T(test_expected), T(test_expected_in_order), T(test_many), T(test_must), T(test_a_late_failure_spoils), T(test_reading_cannot_write), T(test_values),
+		T(test_batch_waits), T(test_least_bytes), T(test_write_and_read), T(test_expected), T(test_expected_in_order), T(test_many), T(test_must), T(test_a_late_failure_spoils), T(test_reading_cannot_write), T(test_values),
 		T(test_large_transaction), T(test_verify_and_copy), T(test_refusals), T(test_errors), T(test_clock),
 		T(test_outcomes), T(test_a_lie), T(test_fences), T(test_failover), T(test_hot_row), T(test_link_or_condemn), T(test_few_connections),
 		T(test_a_full_server),

@@ -310,7 +310,7 @@ static void test_reopen(void **state)
 	meta_close(&f->m);
 	f->m = open_url(f, "sqlite:meta.db");
 	assert_fact(f->m, "a", "one");
-	assert_fact(f->m, "schema", "3");
+	assert_fact(f->m, "schema", "5");
 }
 
 static void test_second_opener_is_refused(void **state)

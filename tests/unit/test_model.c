@@ -69,31 +69,69 @@ static void learn_entries(struct world *w, struct m_folder *f, size_t n)
 	view_close(&v);
 }
 
+/* What is to be appended, and its bytes; text keeps the keywords. */
+static struct m_entry random_message(struct world *w, struct append_message *m, char text[64])
+{
+	int body = (int)pick(w, BODIES);
+	struct m_entry e = { .body = body, .size = size_of(body), .flags = random_flags(w), .keywords = random_keywords(w),
+		             .date = chance(w, 50) ? 1000000 * (int64_t)(1 + pick(w, 1000)) : 0 };
+	*m = (struct append_message){ new_message(w, body), e.flags, keywords_text(e.keywords, text), e.date };
+	return e;
+}
+
+/* Mostly one. */
 static void do_append(struct world *w)
 {
-	char path[MODEL_PATH], text[64];
+	char path[MODEL_PATH], text[4][64];
+	struct append_message m[4];
+	struct m_entry e[4];
 	struct append_result r;
+	size_t n = chance(w, 70) ? 1 : 2 + pick(w, 3);
 	target_path(w, path);
-	int body = (int)pick(w, BODIES);
-	struct m_entry e = { .body = body, .size = size_of(body), .flags = random_flags(w),
-	                    .keywords = random_keywords(w),
-		             .date = chance(w, 50) ? 1000000 * (int64_t)(1 + pick(w, 1000)) : 0 };
-	trace(w, "%s", path);
-	struct incoming *in = new_message(w, body);
-	int got = append(w->s, w->account, span_of(path), in, e.flags, keywords_text(e.keywords, text), e.date, &tester,
-	                 &r);
-	incoming_free(&in);
+	for (size_t i = 0; i < n; i++)
+		e[i] = random_message(w, &m[i], text[i]);
+	trace(w, "%zu to %s", n, path);
+	int got = append(w->s, w->account, span_of(path), m, n, &tester, &r);
+	for (size_t i = 0; i < n; i++)
+		incoming_free(&m[i].in);
 	struct m_folder *f = m_find(&w->m.now, path);
 	bool can = f && !f->noselect;
 	expect_code(w, got, can ? OK : ERR_NOT_FOUND, path);
 	if (!can)
 		return;
-	e.uid = m_add(&w->m, f, e)->uid;
+	for (size_t i = 0; i < n; i++)
+		e[i].uid = m_add(&w->m, f, e[i])->uid;
 	took(w, true);
-	expect(w, r.uid == e.uid && r.uidvalidity == f->uidvalidity && r.change == w->m.now.change,
-	       "APPENDUID %u of %lld", r.uid,
-	       (long long)r.uidvalidity);
-	learn_entries(w, f, 1);
+	expect(w, r.uid == e[0].uid && r.uidvalidity == f->uidvalidity && r.change == w->m.now.change,
+	       "APPENDUID %u of %lld", r.uid, (long long)r.uidvalidity);
+	learn_entries(w, f, n);
+}
+
+static void do_replace(struct world *w)
+{
+	char path[MODEL_PATH], text[64];
+	struct session *s = any_session(w);
+	struct append_message m;
+	struct append_result r;
+	if (!s || !s->n)
+		return;
+	uint32_t uid = s->p[pick(w, (unsigned)s->n)].uid;
+	target_path(w, path);
+	struct m_entry e = random_message(w, &m, text);
+	trace(w, "%u by one in %s", uid, path);
+	int got = replace(s->v, uid, span_of(path), &m, &tester, &r);
+	incoming_free(&m.in);
+	struct m_folder *to = m_find(&w->m.now, path), *f = m_by_id(&w->m.now, s->folder);
+	bool can = to && !to->noselect, lives = m_entry(f, uid);
+	expect_code(w, got, !can ? ERR_NOT_FOUND : lives ? OK : ERR_CONFLICT, path);
+	if (!can || !lives)
+		return;
+	m_end(&w->m, f, uid);
+	e.uid = m_add(&w->m, to, e)->uid;
+	took(w, true);
+	expect(w, r.uid == e.uid && r.uidvalidity == to->uidvalidity && r.change == w->m.now.change, "APPENDUID %u of %lld",
+	       r.uid, (long long)r.uidvalidity);
+	learn_entries(w, to, 1);
 }
 
 static bool was_delivered(const struct world *w, const struct delivered *d)
@@ -168,6 +206,11 @@ static void do_import(struct world *w)
 		                          0), OK, "import_add");
 	}
 	expect_code(w, import_flush(im), OK, "import_flush");
+	struct m_folder *f = m_find(&w->m.now, path);
+	if (!f || f->noselect) { /* it is made and subscribed first */
+		took(w, !m_create(&w->m, path));
+		took(w, m_subscribe(&w->m, path, true));
+	}
 	for (int k = 0; k < BODIES; k++)
 		there[k] = holds(m_find(&w->m.now, path), k);
 	for (size_t i = 0; i < n; i++) {
@@ -506,7 +549,7 @@ static void empty_largest(struct world *w)
 }
 
 static const struct { const char *name; void (*run)(struct world *w); unsigned weight; } operations[] = {
-	{ "append", do_append, 150 }, { "deliver", do_deliver, 60 }, { "import", do_import, 25 }, { "store", do_store,
+	{ "append", do_append, 150 }, { "replace", do_replace, 40 }, { "deliver", do_deliver, 60 }, { "import", do_import, 25 }, { "store", do_store,
 	                                                                                           160 },
 	{ "copy", do_copy, 90 }, { "copy out of the past", do_copy_from_past, 20 }, { "expunge", do_expunge, 60 },
 	{ "sync", do_sync, 150 }, { "folder", do_folder, 120 }, { "subscribe", do_subscribe, 25 }, { "snapshot",

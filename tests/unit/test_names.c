@@ -6,6 +6,7 @@
 
 #include "fail.h"
 #include "mailbox_name.h"
+#include "nfc.h"
 #include "query.h"
 #include "utf7.h"
 #include "utf8.h"
@@ -82,6 +83,34 @@ static void name_rules(void **state)
 	assert_int_equal(mailbox_name_check(span_from(big, 101)), ERR_LIMIT);
 }
 
+static void normal_form_c(void **state)
+{
+	static const struct { const char *in, *out; } cases[] = {
+		{ "", "" }, { "plain", "plain" }, { "\xc3\xbc", "\xc3\xbc" }, { "u\xcc\x88", "\xc3\xbc" },
+		{ "xu\xcc\x88y/e\xcc\x81", "x\xc3\xbcy/\xc3\xa9" },
+		{ "\xe2\x84\xaa", "K" }, /* the Kelvin sign */
+		{ "a\xcc\xa3\xcc\x82", "\xe1\xba\xad" }, { "a\xcc\x82\xcc\xa3", "\xe1\xba\xad" }, /* marks in whatever order */
+		{ "a\xcc\x81\xcc\x81", "\xc3\xa1\xcc\x81" }, { "\xcc\x81" "a", "\xcc\x81" "a" },
+		{ "\xe1\x84\x80\xe1\x85\xa1\xe1\x86\xa8", "\xea\xb0\x81" }, { "\xea\xb0\x80\xe1\x86\xa8", "\xea\xb0\x81" }, /* Hangul */
+		{ "\xe0\xa5\x98", "\xe0\xa4\x95\xe0\xa4\xbc" }, /* excluded from composition */
+		{ "\xf0\x9d\x85\x9e", "\xf0\x9d\x85\x97\xf0\x9d\x85\xa5" },
+	};
+	struct arena a = { 0 };
+	struct span s;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		assert_int_equal(nfc(&a, span_of(cases[i].in), &s), OK);
+		assert_text(s, cases[i].out);
+	}
+	assert_int_equal(nfc(&a, SPAN("a\xcc"), &s), ERR_INVALID);
+	char marks[NFC_MAX + 2];
+	for (size_t i = 0; i < sizeof marks; i += 2)
+		memcpy(marks + i, i / 2 % 2 ? "\xcc\xa3" : "\xcc\x81", 2);
+	assert_int_equal(nfc(&a, span_from(marks, NFC_MAX), &s), OK);
+	assert_int_equal(s.n, NFC_MAX);
+	assert_int_equal(nfc(&a, span_from(marks, NFC_MAX + 2), &s), ERR_LIMIT);
+	arena_free(&a);
+}
+
 static void name_forms(void **state)
 {
 	static const struct { const char *in, *out; } read[] = {
@@ -94,10 +123,13 @@ static void name_forms(void **state)
 	struct arena a = { 0 };
 	struct span s, c;
 	for (size_t i = 0; i < COUNT(read); i++) {
-		assert_int_equal(mailbox_name_read(&a, span_of(read[i].in), &s), OK);
+		assert_int_equal(mailbox_name_read(&a, span_of(read[i].in), false, &s), OK);
 		assert_text(s, read[i].out);
 	}
-	assert_int_equal(mailbox_name_read(&a, SPAN("a&b"), &s), ERR_INVALID);
+	assert_int_equal(mailbox_name_read(&a, SPAN("a&b"), false, &s), ERR_INVALID);
+	assert_int_equal(mailbox_name_read(&a, SPAN("inbox/\xc3\xbc&APw-/"), true, &s), OK);
+	assert_text(s, "INBOX/\xc3\xbc&APw-");
+	assert_int_equal(mailbox_name_read(&a, SPAN("\xfc"), true, &s), ERR_INVALID);
 	for (size_t i = 0; i < COUNT(parts); i++) {
 		assert_text(mailbox_name_parent(span_of(parts[i].name)), parts[i].parent);
 		assert_text(mailbox_name_leaf(span_of(parts[i].name)), parts[i].leaf);
@@ -262,7 +294,7 @@ static void queries(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(utf7), cmocka_unit_test(utf8), cmocka_unit_test(name_rules), cmocka_unit_test(name_forms),
+		cmocka_unit_test(utf7), cmocka_unit_test(utf8), cmocka_unit_test(name_rules), cmocka_unit_test(normal_form_c), cmocka_unit_test(name_forms),
 		cmocka_unit_test(patterns), cmocka_unit_test(whens), cmocka_unit_test(queries),
 	};
 	return cmocka_run_group_tests_name("names", tests, NULL, NULL);

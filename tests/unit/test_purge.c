@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "account.h"
+#include "acl.h"
 #include "clock.h"
 #include "directory.h"
 #include "directory_write.h"
@@ -15,12 +16,14 @@
 #include "flags.h"
 #include "instant.h"
 #include "message.h"
+#include "metadata.h"
 #include "past.h"
 #include "restore.h"
 #include "scratch.h"
 #include "stand.h"
 #include "stores.h"
 #include "verify.h"
+#include "uidmap_saved.h"
 #include "view.h"
 
 static const struct actor tester = { "tester", 7, "test" };
@@ -143,7 +146,8 @@ static void put(struct world *w, const char *folder, const char *subject)
 {
 	struct append_result r;
 	struct incoming *in = message(w, subject);
-	assert_int_equal(append(w->s, ANNA, span_of(folder), in, 0, (struct span){ 0 }, 0, &tester, &r), OK);
+	assert_int_equal(append(w->s, ANNA, span_of(folder),
+	                        &(struct append_message){ in, 0, (struct span){ 0 }, 0 }, 1, &tester, &r), OK);
 	incoming_free(&in);
 }
 
@@ -501,6 +505,26 @@ static void remembered_mailbox(void **state)
 	assert_int_equal(count(w, "INBOX"), 1);
 }
 
+/* What is saved of a folder's UIDs goes with the folder; the others' stays, though definitions of theirs go. */
+static void saved_uids(void **state)
+{
+	struct world *w = *state;
+	struct uidmap *m = uidmap_new(0);
+	assert_int_equal(folder_create(w->s, ANNA, SPAN("x"), &tester), OK);
+	uidmap_saved_write(w->s, ANNA, sql(w, "SELECT MAX(id) FROM collection WHERE account = 1"), m);
+	assert_int_equal(folder_create(w->s, ANNA, SPAN("y"), &tester), OK);
+	uidmap_saved_write(w->s, ANNA, sql(w, "SELECT MAX(id) FROM collection WHERE account = 1"), m);
+	later(HOUR_US);
+	assert_int_equal(folder_rename(w->s, ANNA, SPAN("y"), SPAN("z"), &tester), OK);
+	assert_int_equal(folder_delete(w->s, ANNA, SPAN("x"), &tester), OK);
+	assert_int_equal(sql(w, "SELECT COUNT(*) FROM uid_map"), 2);
+	later(40 * DAY_US);
+	purge(w);
+	assert_int_equal(sql(w, "SELECT COUNT(*) FROM collection_past WHERE account = 1"), 0);
+	assert_int_equal(sql(w, "SELECT COUNT(*) FROM uid_map"), 1);
+	uidmap_unref(&m);
+}
+
 /* --- Snapshots whose time is over, times in between --- */
 
 static void expired_snapshot(void **state)
@@ -689,6 +713,51 @@ static void removed_account(void **state)
 	assert_int_equal(sql(w, "SELECT COUNT(*) FROM live WHERE account = 0 AND collection = 2 AND uid = 1"), 0);
 }
 
+/* --- What hangs on folders --- */
+
+static void annotate(struct world *w, int64_t viewer, int64_t folder)
+{
+	const struct metadata_place p = { ANNA, viewer, folder };
+	struct imap_metadata_value shared_and_private[] = { { SPAN("/private/comment"), SPAN("x") }, { SPAN("/shared/comment"), SPAN("y") } };
+	assert_int_equal(metadata_change(w->s, &p, shared_and_private, viewer == ANNA && folder ? 2 : 1, NULL, &tester), OK);
+}
+
+/* Rights to a folder and its annotations, also those that somebody else has of it, end once nobody can bring it back. */
+static void folders_gone(void **state)
+{
+	struct world *w = *state;
+	const struct acl_entry bert = { .who = BERT, .rights = RIGHT_LOOKUP | RIGHT_READ };
+	static const char *const paths[] = { "kept", "gone" };
+	int64_t folder, attributes;
+	for (size_t i = 0; i < COUNT(paths); i++) {
+		assert_int_equal(folder_create(w->s, ANNA, span_of(paths[i]), &tester), OK);
+		assert_int_equal(acl_change(w->s, ANNA, span_of(paths[i]), RIGHTS_SET, bert, &tester), OK);
+		assert_int_equal(metadata_folder(w->s, ANNA, span_of(paths[i]), &folder, &attributes), OK);
+		annotate(w, ANNA, folder);
+		annotate(w, BERT, folder);
+	}
+	annotate(w, ANNA, 0);
+	const char *items = "SELECT COUNT(*) FROM collection c JOIN names n ON n.account = c.account AND n.collection = c.id WHERE c.kind IN (4, 5)";
+	assert_int_equal(folder_delete(w->s, ANNA, SPAN("gone"), &tester), OK);
+	later(20 * DAY_US);
+	purge(w);
+	assert_int_equal(sql(w, items), 9);
+	later(20 * DAY_US);
+	put(w, "INBOX", "moves the floor");
+	assert_int_equal(folder_subscribe(w->s, BERT, SPAN("x"), true, &tester), OK);
+	purge(w);
+	assert_int_equal(sql(w, items), 5);
+	assert_sound(w);
+	struct acl_found found;
+	assert_int_equal(acl_find(w->s, ANNA, SPAN("kept"), BERT, &found), OK);
+	assert_int_equal(found.rights, RIGHT_LOOKUP | RIGHT_READ);
+	later(40 * DAY_US);
+	put(w, "INBOX", "moves it again");
+	purge(w); /* and with their past */
+	assert_int_equal(sql(w, "SELECT COUNT(*) FROM past WHERE kind IN (4, 5)"), 0);
+	assert_sound(w);
+}
+
 /* --- Slots of followers --- */
 
 static void slots(void **state)
@@ -872,12 +941,14 @@ int main(int argc, char **argv)
 		EACH(at_sessions),
 		EACH(lagging_sessions),
 		EACH(remembered_mailbox),
+		EACH(saved_uids),
 		EACH(expired_snapshot),
 		EACH(exact_restore),
 		EACH(jumping_clock),
 		EACH(grace),
 		EACH(remembered_delivery),
 		EACH(removed_account),
+		EACH(folders_gone),
 		EACH(commit_ids), EACH(slots),
 		EACH(beside_deliveries),
 		EACH(beside_restores),

@@ -87,6 +87,7 @@ static const struct shape {
 	{ META_FOLLOW_DIRTY, "snnnl" },
 	{ META_FOLLOW_HEADS, "snl" },
 	{ META_NAME_ITEM, "nns" },
+	{ META_NAME_ITEMS, "nnssl" },
 	{ META_DIRECTORY_BY_NAME, "nns" },
 	{ META_DIRECTORY_LOGIN, "nnns" },
 	{ META_COLLECTION_NAMED, "nnsn" },

@@ -157,7 +157,8 @@ static int put(struct world *w, unsigned number, size_t size)
 	if (!e)
 		e = incoming_finish(in);
 	if (!e)
-		e = append(w->s, ANNA, SPAN("INBOX"), in, 0, (struct span){ 0 }, 0, &tester, &r);
+		e = append(w->s, ANNA, SPAN("INBOX"),
+		           &(struct append_message){ in, 0, (struct span){ 0 }, 0 }, 1, &tester, &r);
 	if (in)
 		incoming_free(&in);
 	buffer_free(&b);

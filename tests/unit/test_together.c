@@ -63,7 +63,8 @@ static void put(struct worker *k)
 		expect_code(w, deliver(w->s, in, SPAN("s@example.org"), &to, 1, &tester), OK, "deliver");
 		expect_code(w, to.result, OK, "delivery");
 	} else {
-		expect_code(w, append(w->s, k->account, span_of(k->folder), in, 0, (struct span){ 0 }, 0, &tester, &r),
+		expect_code(w, append(w->s, k->account, span_of(k->folder),
+		                      &(struct append_message){ in, 0, (struct span){ 0 }, 0 }, 1, &tester, &r),
 		            OK, "append");
 	}
 	incoming_free(&in);

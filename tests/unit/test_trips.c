@@ -172,7 +172,8 @@ static void put(struct world *w, const char *folder)
 {
 	struct append_result r;
 	struct incoming *in = message(w, ++w->messages);
-	assert_int_equal(append(w->s, w->account[0], span_of(folder), in, 0, SPAN(""), 0, &tester, &r), OK);
+	assert_int_equal(append(w->s, w->account[0], span_of(folder),
+	                        &(struct append_message){ in, 0, SPAN(""), 0 }, 1, &tester, &r), OK);
 	incoming_free(&in);
 }
 
@@ -252,9 +253,9 @@ static void a_session_begins(void **state)
 {
 	struct world *w = *state;
 	struct login_pass pass = { 0 };
-	struct account who;
+	struct login who;
 	begin(w);
-	assert_int_equal(identity_login_plain(w->identity, SPAN("user0"), SPAN("pass"), SPAN("here"), &pass, &who), OK);
+	assert_int_equal(identity_login_plain(w->identity, SPAN("user0"), SPAN("pass"), LOGIN_IMAP, SPAN("here"), &pass, &who), OK);
 	end(w, "login", 1);
 	fill(w, "INBOX", 20);
 	begin(w);

@@ -66,7 +66,8 @@ static void put(struct world *w, int64_t account, const char *folder, const char
 {
 	struct append_result r;
 	struct incoming *in = message(w, subject, body);
-	assert_int_equal(append(w->s, account, span_of(folder), in, flags, SPAN("project"), 0, &tester, &r), OK);
+	assert_int_equal(append(w->s, account, span_of(folder),
+	                        &(struct append_message){ in, flags, SPAN("project"), 0 }, 1, &tester, &r), OK);
 	incoming_free(&in);
 }
 
@@ -449,6 +450,8 @@ static const struct case_of_damage damages[] = {
 	{ "E6", "DELETE FROM names WHERE account = 1 AND name = 'Sent'", "subscriptions: uid" },
 	{ "E6", "UPDATE names SET uid = 500 WHERE account = 0 AND name = 'anna@example.org'", "the name anna@example.org leads to it" },
 	{ "E6", "INSERT INTO names VALUES (1, 2, 'nothing', 500)", "anna@example.org: subscriptions: uid 500: the name nothing leads" },
+
+	{ "E7", "INSERT INTO uid_map VALUES (1, 1, " LAST_CHANGE ", x'0500')", "INBOX: the list of UIDs that is kept" },
 
 	{ "B1", "UPDATE email SET created_no = 999 WHERE id = " AN_EMAIL, "its account is not there, or has not come to its change" },
 	{ "B1", "UPDATE email SET account = 77 WHERE id = " AN_EMAIL, "account 77: email" },

@@ -3,11 +3,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "app_password.h"
 #include "change.h"
 #include "clock.h"
 #include "fail.h"
 #include "folder_names.h"
 #include "mailbox_name.h"
+#include "metadata.h"
 #include "past.h"
 #include "store.h"
 #include "system.h"
@@ -113,12 +115,68 @@ static void add_item(struct event *e, const char *before, struct span name)
 /* A change of the system log: its items are no subscriptions. */
 static bool is_system(enum change_kind kind)
 {
-	return (kind >= CHANGE_ACCOUNT_ADD && kind <= CHANGE_SYSTEM) || (kind >= CHANGE_SETTING && kind <= CHANGE_ALIAS);
+	return (kind >= CHANGE_ACCOUNT_ADD && kind <= CHANGE_SYSTEM) || (kind >= CHANGE_SETTING && kind <= CHANGE_APP);
 }
 
-static void add_names(struct event *e, const struct log_operation *op, enum change_kind kind)
+static void add_setting(struct event *e, const struct folder_names *names, int64_t owner, int64_t folder, struct span entry)
+{
+	struct buffer text = { 0 };
+	if (owner)
+		buffer_puts(&text, "a folder of somebody else");
+	else if (folder)
+		folder_names_put(names, folder, &text);
+	else
+		buffer_puts(&text, "the server");
+	if (entry.n)
+		buffer_printf(&text, ": %.*s", SPAN_ARG(entry));
+	add_extra(e, entry.n ? "annotated " : "changed the rights to ", buffer_span(&text));
+	buffer_free(&text);
+}
+
+/* The list of rights is an item that has the folder's id for a name, an annotation one that has its entry behind that. A folder
+   that is made begins with its parent's rights, which says nothing. False: it is no such item. */
+static bool add_beside(struct event *e, const struct folder_names *names, const struct log_operation *op, enum change_kind kind)
+{
+	int64_t owner = 0, folder;
+	uint64_t id;
+	struct span entry = { 0 };
+	if (op->op < LOG_ITEM_ADD || op->op > LOG_ITEM_END || op->collection == SUBSCRIPTIONS || is_system(kind))
+		return false;
+	if (!metadata_item(op->a, &owner, &folder, &entry)) {
+		if (!span_u64(op->a, INT64_MAX, &id))
+			return false;
+		folder = (int64_t)id;
+	}
+	if (kind != CHANGE_CREATE)
+		add_setting(e, names, owner, folder, entry);
+	return true;
+}
+
+/* The same of definitions: the collections of rights and annotations are made, a special use is given. */
+static bool add_definition_beside(struct event *e, const struct folder_names *names, const struct log_operation *op, enum change_kind kind)
+{
+	if (kind == CHANGE_METADATA && op->op == LOG_FOLDER_RENAME)
+		add_setting(e, names, 0, op->collection, SPAN(METADATA_SPECIAL_USE));
+	return kind == CHANGE_RIGHTS || kind == CHANGE_METADATA;
+}
+
+/* Application passwords have their account's id before their name; the note says whose they are. */
+static bool add_app(struct event *e, const struct log_operation *op, enum change_kind kind)
+{
+	if (!is_system(kind) || op->collection != SYSTEM_APPS)
+		return false;
+	if (op->op == LOG_ENVELOPE)
+		add_extra(e, "for ", op->a);
+	else
+		add_extra(e, op->op == LOG_ITEM_ADD ? "added " : "ended ", app_key_name(op->a));
+	return true;
+}
+
+static void add_names(struct event *e, const struct folder_names *names, const struct log_operation *op, enum change_kind kind)
 {
 	bool back = kind == CHANGE_RESTORE || kind == CHANGE_UNDO;
+	if (add_beside(e, names, op, kind) || add_definition_beside(e, names, op, kind) || add_app(e, op, kind))
+		return;
 	switch (op->op) {
 	case LOG_FOLDER_CREATE: add_extra(e, "created ", op->a); return;
 	case LOG_FOLDER_DELETE: add_extra(e, back ? "took away " : "deleted ", op->a); return;
@@ -145,7 +203,7 @@ static void add_names(struct event *e, const struct log_operation *op, enum chan
 	}
 }
 
-static int add_row(struct event *e, const struct row *row)
+static int add_row(struct event *e, const struct folder_names *names, const struct row *row)
 {
 	struct span body = row->body;
 	struct log_operation op;
@@ -154,7 +212,7 @@ static int add_row(struct event *e, const struct row *row)
 		if (op.op <= LOG_END)
 			add_tally(e, &op);
 		else
-			add_names(e, &op, row->kind);
+			add_names(e, names, &op, row->kind);
 	}
 	e->last = row->change;
 	e->last_stamp = row->stamp;
@@ -203,7 +261,8 @@ static void put_sentence(const struct run *r, const struct event *e, struct buff
 	static const char *const kinds[] = { [CHANGE_ACCOUNT_ADD] = "made the account", [CHANGE_ACCOUNT_REMOVE] = "removed the account",
 		[CHANGE_ACCOUNT_PASSWORD] = "changed the password", [CHANGE_ACCOUNT_RESTORE] = "brought the account back",
 		[CHANGE_SNAPSHOT_CREATE] = "took a snapshot", [CHANGE_SNAPSHOT_REMOVE] = "removed a snapshot", [CHANGE_SYSTEM] = "system",
-		[CHANGE_SETTING] = "changed settings", [CHANGE_DOMAIN] = "changed domains", [CHANGE_ALIAS] = "changed aliases" };
+		[CHANGE_SETTING] = "changed settings", [CHANGE_DOMAIN] = "changed domains", [CHANGE_ALIAS] = "changed aliases",
+		[CHANGE_APP] = "changed application passwords" };
 	const char *kind = e->first.kind < (int)(sizeof kinds / sizeof *kinds) ? kinds[e->first.kind] : NULL;
 	if (kind)
 		buffer_puts(out, kind);
@@ -271,7 +330,7 @@ static int take(struct run *r, const struct row *row)
 		snprintf(r->event.client, sizeof r->event.client, "%.*s", SPAN_ARG(row->client));
 		r->open = true;
 	}
-	return add_row(&r->event, row);
+	return add_row(&r->event, &r->names, row);
 }
 
 static bool past_end(const struct run *r, const struct row *row)

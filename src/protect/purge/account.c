@@ -196,7 +196,8 @@ static int drop_definitions(struct meta_txn *t, void *arg)
 
 static int drop_head(struct meta_txn *t, void *arg)
 {
-	static const enum meta_sql rows[] = { META_PURGE_COLLECTIONS_DROP, META_PURGE_POSITION_DROP, META_PURGE_STATE_DROP,
+	static const enum meta_sql rows[] = { META_PURGE_COLLECTIONS_DROP, META_PURGE_UIDMAPS_DROP, META_PURGE_POSITION_DROP,
+		                              META_PURGE_STATE_DROP, META_PURGE_SHARED_BY_DROP, META_PURGE_SHARED_WITH_DROP,
 		                              META_PURGE_HEAD_DROP };
 	struct roots *k = arg;
 	int e = OK;

@@ -166,8 +166,11 @@ static int drop_definitions(struct meta_txn *t, void *arg)
 {
 	struct definitions *d = arg;
 	int e = OK;
-	for (size_t i = 0; !e && i < d->n_some; i++)
+	for (size_t i = 0; !e && i < d->n_some; i++) {
 		e = meta_do(t, META_PURGE_DEFINITION_DROP, "iii", d->k->account, d->some[i]->end, d->some[i]->id);
+		if (!e)
+			e = meta_do(t, META_PURGE_UIDMAP_DROP, "ii", d->k->account, d->some[i]->id);
+	}
 	return e;
 }
 

@@ -196,6 +196,8 @@ static int purge_living(struct roots *k)
 	bool done = is_done(k);
 	if (!done)
 		e = purge_log(k);
+	if (!e && !done && !k->run->q->dry_run && k->account != SYSTEM_ACCOUNT)
+		e = purge_items(k);
 	if (!e)
 		e = k->run->q->dry_run ? purge_emails_count(k) : purge_emails(k);
 	return e || done || k->run->q->dry_run ? e : roots_done(k);

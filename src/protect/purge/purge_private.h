@@ -1,4 +1,4 @@
-/* One run of purge, as its files share it: account by account the roots (roots.c), the log (log.c) and the emails
+/* One run of purge, as its files share it: account by account the roots (roots.c), the log (log.c), what hung on folders (items.c) and the emails
  * (emails.c), accounts that go as a whole (account.c), then deliveries and bodies (bodies.c) and packs (packs.c). */
 #ifndef PURGE_PRIVATE_H
 #define PURGE_PRIVATE_H
@@ -97,6 +97,8 @@ int64_t roots_from(const struct roots *k);
 int roots_done(struct roots *k);
 
 int purge_log(struct roots *k);
+/* Ends what is kept of folders that are gone for good. */
+int purge_items(struct roots *k);
 int purge_emails(struct roots *k);
 /* How many would go, in a dry run. */
 int purge_emails_count(struct roots *k);

@@ -136,7 +136,7 @@ static int run_all(struct verify *v)
 
 int verify_run(struct service *s, const struct verify_request *q, struct verify_report *out)
 {
-	struct verify v = { .q = q, .store = service_store(s) };
+	struct verify v = { .q = q, .service = s, .store = service_store(s) };
 	int e = run_all(&v);
 	if (!e && q->progress && !v.report.cancelled)
 		q->progress(q->ctx, v.total, v.total);

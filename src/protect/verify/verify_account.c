@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "system.h"
+#include "uidmap.h"
 #include "verify_private.h"
 
 enum { DEPTH_MAX = 100 }; /* deeper than folders go */
@@ -187,7 +188,7 @@ const char *verify_path(const struct account *a, const struct kept *k, char out[
 
 static bool known_kind(const struct account *a, int64_t kind)
 {
-	return a->id == SYSTEM_ACCOUNT ? kind == COLLECTION_SYSTEM : kind == COLLECTION_MAIL || kind == COLLECTION_SUBSCRIPTIONS;
+	return a->id == SYSTEM_ACCOUNT ? kind == COLLECTION_SYSTEM : kind >= COLLECTION_MAIL && kind <= COLLECTION_METADATA;
 }
 
 static void verify_definition(const struct account *a, const struct kept *k)
@@ -329,14 +330,102 @@ static void compare(struct account *a, const struct kept *k, const char *what, i
 		           (unsigned long long)counted);
 }
 
+/* Which collections have rows: most accounts have few, and in the others there is nothing to read. */
+struct occupied {
+	struct account *a;
+	int64_t after, last;
+	int64_t strays[VERIFY_PAGE]; /* collections that never were */
+	size_t n_strays, n;
+};
+
+static int came_since(struct meta_txn *t, int64_t account, int64_t collection, bool *came)
+{
+	struct meta_rows r;
+	int e = meta_one(t, &r, META_COLLECTION_GET, "ii", account, collection);
+	if (e == ERR_NOT_FOUND)
+		e = meta_one(t, &r, META_COLLECTION_LAST, "iii", account, (int64_t)0, collection);
+	*came = !e;
+	if (!e)
+		meta_done(&r);
+	return e == ERR_NOT_FOUND ? OK : e;
+}
+
+static int take_occupied(struct meta_txn *t, struct occupied *o, int64_t collection)
+{
+	struct kept *k = find_collection(o->a, collection);
+	bool came = false;
+	int e = OK;
+	if (k)
+		k->occupied = true;
+	else
+		e = came_since(t, o->a->id, collection, &came);
+	if (!e && !k && !came)
+		o->strays[o->n_strays++] = collection;
+	return e;
+}
+
+/* As many as a page holds, behind o->after. */
+static int read_occupied(struct meta_txn *t, void *arg)
+{
+	struct occupied *o = arg;
+	struct meta_rows r;
+	int64_t account = o->a->id, at = o->after;
+	o->n_strays = 0;
+	for (o->n = 0; o->n < VERIFY_PAGE; o->n++) {
+		int e = meta_one(t, &r, META_CHECK_NEXT_COLLECTION, "iiiiii", account, at, account, at, account, at);
+		if (e)
+			return e;
+		at = meta_int(&r, 0);
+		meta_done(&r);
+		if (!at)
+			break;
+		e = take_occupied(t, o, at);
+		if (e)
+			return e;
+		o->last = at;
+	}
+	return OK;
+}
+
+/* Marks the collections that have rows, and tells of rows of those that never were. */
+static int verify_occupied(struct account *a)
+{
+	struct occupied *o = calloc(1, sizeof *o);
+	if (!o)
+		return fail_with(ERR_UNAVAILABLE, "no memory");
+	o->a = a;
+	int e;
+	do {
+		e = verify_failure(a->v, meta_read(meta_of(a->v), read_occupied, o), a->name);
+		for (size_t i = 0; !e && i < o->n_strays; i++)
+			trouble(a->v, "%s: there are entries of collection %lld, which never was: " FIX_DATABASE, a->name,
+			        (long long)o->strays[i]);
+		o->after = o->last;
+	} while (!e && o->n == VERIFY_PAGE && !verify_step(a->v, 0));
+	free(o);
+	return e;
+}
+
+static int verify_saved_map(struct account *a, const struct kept *k)
+{
+	bool good = true;
+	bool may = k->occupied || k->c.uidnext > 1;
+	int e = !may || k->ended || k->c.kind != COLLECTION_MAIL ? OK : uidmap_verify(a->v->service, a->id, k->c.id, &good);
+	if (!e && !good)
+		trouble_at(a, k, 0, "the list of UIDs that is kept for its next SELECT is not that of its messages: " FIX_DATABASE);
+	return e;
+}
+
 static int verify_contents(struct account *a)
 {
 	int64_t messages = 0, bytes = 0;
 	for (size_t i = 0; i < a->n; i++) {
 		struct kept *k = &a->list[i];
-		int e = verify_entries(a, k);
-		if (!e && !a->v->report.cancelled)
+		int e = k->occupied ? verify_entries(a, k) : OK;
+		if (!e && k->occupied && !a->v->report.cancelled)
 			e = verify_names(a, k);
+		if (!e && !a->v->report.cancelled)
+			e = verify_saved_map(a, k);
 		if (e || a->v->report.cancelled)
 			return e;
 		compare(a, k, "the number of messages", k->c.messages, k->messages);
@@ -354,50 +443,6 @@ static int verify_contents(struct account *a)
 		trouble(a->v, "%s: is said to hold %lld messages of %lld bytes, its folders %lld of %lld: the quota is wrong; " FIX_REPORT,
 		        a->name, (long long)a->head.messages, (long long)a->head.bytes, (long long)messages, (long long)bytes);
 	return OK;
-}
-
-struct stray {
-	const struct account *a;
-	int64_t after, collection; /* collection 0: no more */
-	bool known; /* it lives or ended */
-};
-
-static int read_stray(struct meta_txn *t, void *arg)
-{
-	struct stray *s = arg;
-	struct meta_rows r;
-	int64_t account = s->a->id;
-	int e = meta_one(t, &r, META_CHECK_NEXT_COLLECTION, "iiiiii", account, s->after, account, s->after, account, s->after);
-	if (e)
-		return e;
-	s->collection = meta_int(&r, 0);
-	meta_done(&r);
-	s->known = find_collection(s->a, s->collection);
-	if (s->known)
-		return OK;
-	e = meta_one(t, &r, META_COLLECTION_GET, "ii", account, s->collection); /* it came since */
-	if (e == ERR_NOT_FOUND)
-		e = meta_one(t, &r, META_COLLECTION_LAST, "iii", account, (int64_t)0, s->collection);
-	s->known = !e;
-	if (!e)
-		meta_done(&r);
-	return e == ERR_NOT_FOUND ? OK : e;
-}
-
-/* Rows of collections that never were, up to now. */
-static int verify_strays(struct account *a)
-{
-	struct stray s = { .a = a };
-	for (;;) {
-		int e = verify_failure(a->v, meta_read(meta_of(a->v), read_stray, &s), a->name);
-		if (e || !s.collection)
-			return e;
-		if (!s.known)
-			trouble(a->v, "%s: there are entries of collection %lld, which never was: " FIX_DATABASE, a->name,
-			        (long long)s.collection);
-		s.after = s.collection;
-		s.collection = 0;
-	}
 }
 
 /* Its head is the last that purge takes of an account: are there rows still? */
@@ -424,7 +469,7 @@ static int verify_account(struct verify *v, int64_t id)
 	} else {
 		add_ended(&a);
 		e = verify_definitions(&a);
-		int (*const parts[])(struct account *) = { verify_journal, verify_contents, verify_strays };
+		int (*const parts[])(struct account *) = { verify_journal, verify_occupied, verify_contents };
 		for (size_t i = 0; !e && !v->report.cancelled && i < sizeof parts / sizeof *parts; i++)
 			e = parts[i](&a);
 		if (e == ERR_NOT_FOUND) /* it was purged as a whole meanwhile */

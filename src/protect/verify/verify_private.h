@@ -25,6 +25,7 @@ struct node_row {
 
 struct verify {
 	const struct verify_request *q;
+	struct service *service;
 	struct store *store;
 	struct verify_report report;
 	struct buffer nodes;   /* struct node_row */
@@ -39,6 +40,7 @@ struct verify {
 struct kept {
 	struct collection c;
 	int64_t ended;
+	bool occupied; /* entries or names of it have rows */
 	uint64_t messages, unseen, bytes; /* counted in live */
 	int64_t latest;                   /* the last change of its entries */
 };

@@ -198,7 +198,7 @@ static enum conn_next auth_open(struct conn *c)
 		return CONN_CLOSE;
 	s->conn = c;
 	buffer_puts(&c->out, "VERSION\t1\t2\n");
-	sasl_each(((const struct auth_node *)c->service)->identity, put_mechanism, &c->out);
+	sasl_each(((const struct auth_node *)c->service)->identity, false, put_mechanism, &c->out);
 	buffer_printf(&c->out, "SPID\t%d\nCUID\t%lld\nCOOKIE\t", (int)getpid(), (long long)c->id);
 	for (size_t i = 0; i < sizeof cookie; i++)
 		buffer_printf(&c->out, "%02x", cookie[i]);

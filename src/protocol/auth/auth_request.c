@@ -43,12 +43,12 @@ static struct span asker(const struct auth_request *r)
 
 static void log_end(const struct auth_request *r, int result, int64_t account)
 {
-	char user[256], service[64];
+	char user[256], service[64], app[LOGIN_APP_TEXT];
 	struct span peer = asker(r);
 	log_line(LOG_INFO, result ? "login-failed" : "login",
-		"proto=auth session=%lld account=%lld service=%s peer=%.*s user=%s result=%s", (long long)r->conn->id,
+		"proto=auth session=%lld account=%lld service=%s peer=%.*s user=%s%s result=%s", (long long)r->conn->id,
 		(long long)account, log_quote(service, sizeof service, span_of(r->service)), SPAN_ARG(peer),
-		log_quote(user, sizeof user, r->sasl.user), result ? fail_name(result) : "ok");
+		log_quote(user, sizeof user, r->sasl.user), login_app_text(&r->who, app), result ? fail_name(result) : "ok");
 }
 
 static int wait_for_answer(struct auth_request *r)
@@ -63,7 +63,7 @@ static int wait_for_answer(struct auth_request *r)
 static int succeed(struct auth_request *r)
 {
 	buffer_printf(&r->conn->out, "OK\t%u\tuser=", r->id);
-	auth_put_escaped(&r->conn->out, span_of(r->who.address));
+	auth_put_escaped(&r->conn->out, span_of(r->who.account.address));
 	buffer_putc(&r->conn->out, '\n');
 	return REQUEST_DONE;
 }
@@ -76,7 +76,7 @@ static int try_login(struct auth_request *r)
 		return wait_until(r, r->sasl.pass.wait, try_login);
 	if (rc == LOGIN_WAIT)
 		rc = ERR_LIMIT;
-	log_end(r, rc, rc ? 0 : r->who.id);
+	log_end(r, rc, rc ? 0 : r->who.account.id);
 	if (rc) {
 		r->later = rc != ERR_DENIED;
 		return wait_until(r, AUTH_REFUSAL_US, refuse);
@@ -121,7 +121,8 @@ int auth_request_begin(struct auth_request *r, struct conn *c, const struct auth
 	keep(r->service, sizeof r->service, ask->service);
 	keep(r->remote, sizeof r->remote, ask->remote);
 	const char *reason = NULL;
-	if (sasl_begin(&r->sasl, ask->mechanism, node->identity, NULL))
+	const struct sasl_client client = { .protocol = login_protocol(ask->service) };
+	if (sasl_begin(&r->sasl, ask->mechanism, node->identity, &client))
 		reason = "This mechanism is not spoken here";
 	else if (sasl_is_plain(&r->sasl) && !login_may_be_plain(node->plaintext, ask->secured, is_loopback(r)))
 		reason = unprotected;

@@ -22,7 +22,7 @@ struct auth_request {
 	bool answering;       /* a CONT of the client is what it waits for */
 	bool later;           /* FAIL is temporary */
 	struct sasl sasl;
-	struct account who;
+	struct login who;
 	bool proved;          /* who it is; an empty answer is what is missing */
 	char service[32], remote[64];
 };

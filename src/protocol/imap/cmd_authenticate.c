@@ -3,6 +3,8 @@
 #include "login_end.h"
 #include "sasl.h"
 
+_Static_assert((int)CONN_NAMES_MAX <= (int)SASL_NAMES, "SASL takes all names that a certificate may hold");
+
 static struct sasl *sasl_of(const struct command *c)
 {
 	return &((struct login_job *)c->job)->sasl;
@@ -21,7 +23,7 @@ static enum imap_step challenge(struct command *c)
 	return IMAP_MORE;
 }
 
-static int attempt(struct command *c, struct span peer, struct account *who)
+static int attempt(struct command *c, struct span peer, struct login *who)
 {
 	struct login_job *job = c->job;
 	int rc = sasl_login(&job->sasl, peer, who);
@@ -32,7 +34,7 @@ static int attempt(struct command *c, struct span peer, struct account *who)
 static enum imap_step read_last(struct command *c);
 
 /* The client has proved that it knows the password; now the server does. */
-static enum imap_step prove(struct command *c, const struct account *who)
+static enum imap_step prove(struct command *c, const struct login *who)
 {
 	struct login_job *job = c->job;
 	job->who = *who;
@@ -101,8 +103,11 @@ static enum imap_step begin(struct command *c, struct span mechanism)
 {
 	struct imap_session *s = c->session;
 	struct scram_channel channel;
-	bool bound = session_channel(s, &channel);
-	if (sasl_begin(sasl_of(c), mechanism, s->node->identity, bound ? &channel : NULL) != OK)
+	char names[CONN_NAMES_MAX];
+	struct sasl_client client = { .protocol = LOGIN_IMAP, .names = span_from(names, conn_client_names(s->conn, names)) };
+	if (session_channel(s, &channel))
+		client.channel = &channel;
+	if (sasl_begin(sasl_of(c), mechanism, s->node->identity, &client) != OK)
 		return reply_no(c, "[CANNOT] This mechanism is not spoken here: see CAPABILITY");
 	return sasl_is_plain(sasl_of(c)) && !session_plaintext(s) ? login_refuse_plaintext(c) : IMAP_MORE;
 }

@@ -8,7 +8,7 @@ enum imap_step cmd_close(struct command *c)
 	struct actor actor = session_actor(s);
 	if (!imap_end(&c->args))
 		return reply_bad_args(c);
-	int rc = view_info(s->view)->read_only ? OK : view_expunge(s->view, NULL, &actor);
+	int rc = view_info(s->view)->read_only || !(view_info(s->view)->rights & RIGHT_EXPUNGE) ? OK : view_expunge(s->view, NULL, &actor);
 	if (rc && rc != ERR_NOT_FOUND)
 		return reply_failure(c, rc);
 	session_unselect(s);

@@ -3,7 +3,9 @@
 
 #include "entries.h"
 #include "fail.h"
+#include "mailbox_place.h"
 #include "names.h"
+#include "notify.h"
 #include "reply.h"
 
 static void put_copyuid(struct buffer *b, const struct copy_result *r)
@@ -43,15 +45,20 @@ static enum imap_step copy(struct command *c, bool move)
 	struct copy_result result;
 	struct imap_set uids;
 	struct span sent, name;
+	struct place p;
+	bool may_create = false;
 	if (!read_messages(c, &uids) || !read_mailbox_arg(c, &sent) || !imap_end(&c->args))
 		return reply_bad_args(c);
 	int rc = mailbox_arg(c, sent, &name);
 	if (!rc && name_is_past(name))
 		return reply_past(c);
 	if (!rc)
-		rc = view_copy(s->view, &uids, name, move, &actor, &result);
+		rc = find_target(c, name, &p, &may_create);
+	if (!rc)
+		rc = view_copy_to(s->view, &uids, p.account, p.viewer, p.path, move, &actor, &result);
 	if (rc)
-		return reply_target_failure(c, rc);
+		return may_create ? reply_target_failure(c, rc) : reply_failure(c, rc);
+	notify_own(s, p.account, result.uidvalidity, result.to, result.n);
 	enum imap_step step = move ? moved(c, &result) : copied(c, &result);
 	free(result.from);
 	free(result.to);

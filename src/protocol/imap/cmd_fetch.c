@@ -4,6 +4,7 @@
 
 #include "entries.h"
 #include "fail.h"
+#include "fetch.h"
 #include "fetch_section.h"
 #include "imap_date.h"
 #include "imap_quote.h"
@@ -12,10 +13,13 @@
 #include "news.h"
 #include "reply.h"
 
+enum { SHORT_LINES = 16 };
+
 struct fetch {
 	struct imap_fetch what;
 	struct imap_set uids;
-	struct imap_range *changed; /* with CHANGEDSINCE: the memory of uids */
+	struct imap_range *changed; /* with CHANGEDSINCE, and without a command: the memory of uids */
+	bool unasked;               /* without a command */
 	struct entries walk;
 	struct arena memory; /* of the batch */
 	struct ahead ahead;  /* likewise */
@@ -32,21 +36,28 @@ struct fetch {
 	int trouble;         /* why some message could not be sent */
 };
 
-static void let_go(struct command *c)
+void fetch_let_go(struct fetch *f)
 {
-	struct fetch *f = c->job;
 	section_source_close(&f->source);
 	ahead_drop(&f->ahead);
 }
 
-static void end_fetch(struct command *c)
+static void let_go(struct command *c)
 {
-	struct fetch *f = c->job;
-	section_source_close(&f->source);
-	ahead_drop(&f->ahead);
+	fetch_let_go(c->job);
+}
+
+static void end(struct fetch *f)
+{
+	fetch_let_go(f);
 	buffer_free(&f->preview);
 	arena_free(&f->memory);
 	free(f->changed);
+}
+
+static void end_fetch(struct command *c)
+{
+	end(c->job);
 }
 
 /* ---- Batches */
@@ -118,12 +129,18 @@ static int next_batch(struct command *c, struct fetch *f)
 
 /* ---- Items of one entry */
 
+static bool tells_modseq(const struct command *c, const struct fetch *f)
+{
+	return !c->session->condstore || f->what.changedsince || fetch_asks_for(&f->what, FETCH_MODSEQ);
+}
+
 static void put_simple(struct command *c, struct fetch *f, const struct imap_fetch_item *item, const struct entry *e)
 {
 	struct buffer *b = c->out;
 	if (item->kind == FETCH_FLAGS) {
-		put_flags(b, c->session->view, e);
-		news_told(c, e);
+		put_flags(c, e);
+		if (tells_modseq(c, f)) /* or the client would never hear that of a change */
+			news_told(c, e);
 		return;
 	}
 	if (item->kind == FETCH_MODSEQ) {
@@ -196,15 +213,13 @@ static int begin_entry(struct command *c, struct fetch *f, struct entry *e)
 		rc = prepare_item(f, &f->what.items[i]);
 	if (rc)
 		return rc;
-	buffer_puts(c->out, "* ");
-	buffer_put_u64(c->out, view_number(c->session->view, e->uid));
-	buffer_puts(c->out, " FETCH (");
+	begin_fetch_line(c, e->uid);
 	f->begun = true;
 	f->item = 0;
 	return OK;
 }
 
-static bool asks_for(const struct imap_fetch *what, enum imap_fetch_kind kind)
+bool fetch_asks_for(const struct imap_fetch *what, enum imap_fetch_kind kind)
 {
 	for (size_t i = 0; i < what->n; i++)
 		if (what->items[i].kind == kind)
@@ -218,17 +233,18 @@ static void end_entry(struct command *c, struct fetch *f, const struct entry *e)
 {
 	bool marked = f->seen_change && f->seen_change == e->change;
 	bool modseq = f->what.changedsince || (marked && c->session->condstore);
-	if ((c->uid || (marked && c->session->condstore)) && !asks_for(&f->what, FETCH_UID)) {
+	bool uid = c->uid || (marked && c->session->condstore) || (c->session->rev2 && (marked || f->unasked));
+	if (uid && !c->session->uidonly && !fetch_asks_for(&f->what, FETCH_UID)) {
 		buffer_puts(c->out, " UID ");
 		buffer_put_u64(c->out, e->uid);
 	}
-	if (modseq && !asks_for(&f->what, FETCH_MODSEQ)) {
+	if (modseq && !fetch_asks_for(&f->what, FETCH_MODSEQ)) {
 		buffer_putc(c->out, ' ');
 		put_modseq(c, e->change);
 	}
-	if (marked && !asks_for(&f->what, FETCH_FLAGS)) {
+	if (marked && !fetch_asks_for(&f->what, FETCH_FLAGS)) {
 		buffer_putc(c->out, ' ');
-		put_flags(c->out, c->session->view, e);
+		put_flags(c, e);
 		news_told(c, e);
 	}
 	buffer_puts(c->out, ")\r\n");
@@ -296,9 +312,14 @@ static enum imap_step put_entry(struct command *c, struct fetch *f)
 	return step;
 }
 
-static enum imap_step go_on(struct command *c)
+/* Short lines cost less than to ask for the time. */
+static bool is_time_to_look(const struct fetch *f)
 {
-	struct fetch *f = c->job;
+	return f->walk.depth > VIEW_ENTRIES || f->i % SHORT_LINES == 0;
+}
+
+enum imap_step fetch_go_on(struct command *c, struct fetch *f)
+{
 	for (;;) {
 		int rc = f->i == f->n ? next_batch(c, f) : OK;
 		if (rc)
@@ -309,10 +330,44 @@ static enum imap_step go_on(struct command *c)
 			enum imap_step step = put_entry(c, f);
 			if (step != IMAP_DONE || c->reply.n)
 				return step;
-			if (command_should_yield(c))
+			if (is_time_to_look(f) && command_should_yield(c))
 				return IMAP_DRAIN;
 		}
 	}
+}
+
+static enum imap_step go_on(struct command *c)
+{
+	return fetch_go_on(c, c->job);
+}
+
+static void begin(struct command *c, struct fetch *f)
+{
+	f->walk = (struct entries){ .view = c->session->view, .uids = &f->uids, .depth = depth_of(&f->what) };
+}
+
+int fetch_open(struct command *c, const struct imap_fetch *what, struct imap_set uids, struct fetch **out)
+{
+	struct fetch *f = calloc(1, sizeof *f);
+	if (!f) {
+		free(uids.ranges);
+		return fail_with(ERR_UNAVAILABLE, "no memory");
+	}
+	f->what = *what;
+	f->unasked = true;
+	f->uids = uids;
+	f->changed = uids.ranges;
+	begin(c, f);
+	*out = f;
+	return OK;
+}
+
+void fetch_close(struct fetch **fp)
+{
+	if (*fp)
+		end(*fp);
+	free(*fp);
+	*fp = NULL;
 }
 
 /* The UIDs that were asked about, also those that the view does not know; '*' is the last that was given out. */
@@ -409,7 +464,7 @@ static int narrow_to_part(struct command *c, struct fetch *f)
 /* What of RFC 7162 may not be asked here, or NULL. */
 static const char *objection(const struct command *c, const struct imap_fetch *what)
 {
-	if ((what->changedsince || asks_for(what, FETCH_MODSEQ)) && !has_modseq(c))
+	if ((what->changedsince || fetch_asks_for(what, FETCH_MODSEQ)) && !has_modseq(c))
 		return "This mailbox has no mod-sequences";
 	if (what->vanished && !c->uid)
 		return "VANISHED is for UID FETCH";
@@ -430,11 +485,11 @@ enum imap_step cmd_fetch(struct command *c)
 	const char *why = objection(c, &f->what);
 	if (why)
 		return reply_bad(c, why);
-	f->walk = (struct entries){ .view = c->session->view, .uids = &f->uids, .depth = depth_of(&f->what) };
+	begin(c, f);
 	c->cleanup = end_fetch;
 	c->let_go = let_go;
 	c->resume = go_on;
-	if (f->what.changedsince || asks_for(&f->what, FETCH_MODSEQ))
+	if (f->what.changedsince || fetch_asks_for(&f->what, FETCH_MODSEQ))
 		condstore_enable(c);
 	if (f->what.vanished && !read_asked(&set, c->session, &asked))
 		return reply_bad_args(c);

@@ -1,22 +1,29 @@
-/* LIST, with all its options (RFC 3348, 5258, 5819, 6154), of the present and of the past. All names that could be meant
+/* LIST, with all its options (RFC 3348, 5258, 5819, 6154, 8440, 9590), of the present and of the past. All names that could be meant
    are gathered first, with what is known of them; then a line is written for each that is meant, in slices. */
 #include <stdlib.h>
 
+#include "acl.h"
+#include "annotations.h"
+#include "directory.h"
 #include "fail.h"
 #include "imap_list.h"
-#include "imap_quote.h"
+#include "list_line.h"
 #include "mailbox_name.h"
+#include "mailbox_place.h"
 #include "modseq.h"
 #include "names.h"
 #include "patterns.h"
 #include "reply.h"
-#include "special_use.h"
 #include "status.h"
+
+enum { OTHERS_MAX = 50000 /* folders of others in one LIST */ };
 
 struct candidate {
 	struct span name;
-	const struct folder *folder; /* of the present, where it is one */
+	const struct folder *folder; /* of the present, where it is one of the user's own */
+	int64_t owner, id; /* of the present, where it is one */
 	int64_t attributes;
+	unsigned rights;   /* of the user */
 	bool exists, has_children, subscribed;
 	bool matches; /* a pattern */
 	bool meets;   /* the selection options */
@@ -24,7 +31,7 @@ struct candidate {
 };
 
 /* An index of candidates by name. */
-struct place {
+struct named {
 	struct span name;
 	size_t i;
 };
@@ -32,15 +39,18 @@ struct place {
 struct list {
 	struct imap_list what;
 	struct mailbox_pattern *patterns;
+	bool utf8;                /* the session's names */
 	struct tree present, past;
 	struct span root;         /* of the past: "#at/WHEN"; only one in a LIST */
 	bool has_present, has_snapshots;
+	size_t n_others;          /* folders of others among the candidates */
 	struct span *subscribed;  /* sorted */
 	size_t n_subscribed;
 	struct arena memory;      /* of names that are in no tree, and the index */
 	struct buffer candidates; /* struct candidate each */
-	struct place *index;
+	struct named *index;
 	size_t i;
+	size_t longest;           /* value of an annotation that was not told */
 };
 
 static void end_list(struct command *c)
@@ -62,15 +72,6 @@ static size_t count(const struct list *l)
 	return l->candidates.n / sizeof(struct candidate);
 }
 
-/* Of spans, and of what begins with one. */
-static int compare_names(const void *a, const void *b)
-{
-	const struct span *x = a, *y = b;
-	size_t n = x->n < y->n ? x->n : y->n;
-	int d = n ? memcmp(x->p, y->p, n) : 0;
-	return d ? d : (x->n > y->n) - (x->n < y->n);
-}
-
 /* ---- Gathering */
 
 static bool is_subscribed(const struct list *l, struct span name)
@@ -81,7 +82,7 @@ static bool is_subscribed(const struct list *l, struct span name)
 static bool matches(const struct list *l, struct span name)
 {
 	for (size_t i = 0; i < l->what.n; i++)
-		if (l->patterns[i].n && mailbox_pattern_match(&l->patterns[i], name))
+		if (l->patterns[i].n && pattern_matches(&l->patterns[i], name, l->utf8))
 			return true;
 	return false;
 }
@@ -108,6 +109,68 @@ static struct span join(struct list *l, struct span a, struct span b)
 	return span_from(p, a.n + b.n);
 }
 
+/* Folders above it that the user may not see are names alone. */
+static void add_unseen_parents(struct list *l, struct span root, struct span path, struct span *last)
+{
+	struct span up = path;
+	while ((up = mailbox_name_parent(up)).n > root.n && !span_eq(up, *last) && !mailbox_name_below(*last, up))
+		add(l, (struct candidate){ .name = up, .has_children = true });
+}
+
+/* What an owner lets the user see. The tree is read only where there is something. */
+static int gather_owner(struct command *c, struct list *l, struct span root, int64_t owner, const struct visible *seen)
+{
+	struct tree tree;
+	struct span above = join(l, root, SPAN("/")), last = { 0 };
+	int rc = tree_read(c->session->node->service, owner, 0, &tree);
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < tree.n && l->n_others < OTHERS_MAX; i++) {
+		const struct folder *k = &tree.list[i];
+		unsigned rights = visible_rights(seen, k->id);
+		if (!(rights & RIGHT_LOOKUP))
+			continue;
+		if (!last.p)
+			add(l, (struct candidate){ .name = root, .attributes = FOLDER_NOSELECT, .exists = true, .has_children = true });
+		struct span name = join(l, above, k->path);
+		add_unseen_parents(l, root, name, &last);
+		add(l, (struct candidate){ .name = name, .attributes = k->attributes & FOLDER_NOSELECT, .exists = true,
+		                           .has_children = visible_below(seen, &tree, i), .rights = rights, .owner = owner, .id = k->id });
+		last = name;
+		l->n_others++;
+	}
+	tree_free(&tree);
+	return OK;
+}
+
+static int gather_owner_of(struct command *c, struct list *l, int64_t owner)
+{
+	const struct imap_node *node = c->session->node;
+	struct visible seen;
+	struct account who;
+	int rc = directory_find_id(node->identity, owner, &who);
+	if (rc)
+		return rc == ERR_NOT_FOUND ? OK : rc; /* he is no more */
+	rc = acl_folders(node->service, owner, c->session->account, &l->memory, &seen.list, &seen.n);
+	struct span root = others_root(&l->memory, span_of(who.address));
+	if (rc || !seen.n)
+		return rc;
+	return root.p ? gather_owner(c, l, root, owner, &seen) : fail_with(ERR_LIMIT, "over a limit");
+}
+
+/* "Other Users" shows where there is somebody below it. */
+static int gather_others(struct command *c, struct list *l)
+{
+	int64_t *owners;
+	size_t n, before = count(l);
+	int rc = acl_owners(c->session->node->service, c->session->account, &l->memory, &owners, &n);
+	for (size_t i = 0; !rc && i < n; i++)
+		rc = gather_owner_of(c, l, owners[i]);
+	if (!rc && count(l) > before)
+		add(l, (struct candidate){ .name = SPAN(OTHERS), .attributes = FOLDER_NOSELECT, .exists = true, .has_children = true });
+	return rc;
+}
+
 static int gather_present(struct command *c, struct list *l)
 {
 	struct imap_session *s = c->session;
@@ -118,9 +181,9 @@ static int gather_present(struct command *c, struct list *l)
 	for (size_t i = 0; !rc && i < l->present.n; i++) {
 		const struct folder *f = &l->present.list[i];
 		add(l, (struct candidate){ .name = f->path, .folder = f, .attributes = f->attributes, .exists = true,
-		                           .has_children = f->has_children });
+		                           .has_children = f->has_children, .rights = RIGHTS_ALL, .owner = s->account, .id = f->id });
 	}
-	return rc;
+	return rc ? rc : gather_others(c, l);
 }
 
 /* "#at/%": the snapshots. They are shown, but a wildcard does not descend into them: that would list mail many times. */
@@ -188,14 +251,14 @@ static bool make_index(struct list *l)
 	if (!l->index || !buffer_ok(&l->candidates))
 		return false;
 	for (size_t i = 0; i < n; i++)
-		l->index[i] = (struct place){ candidates(l)[i].name, i };
+		l->index[i] = (struct named){ candidates(l)[i].name, i };
 	qsort(l->index, n, sizeof *l->index, compare_names);
 	return true;
 }
 
 static struct candidate *find(const struct list *l, size_t n, struct span name)
 {
-	const struct place *at = bsearch(&name, l->index, n, sizeof *at, compare_names);
+	const struct named *at = bsearch(&name, l->index, n, sizeof *at, compare_names);
 	return at ? &candidates(l)[at->i] : NULL;
 }
 
@@ -259,6 +322,12 @@ static bool find_hidden(struct list *l)
 	return true;
 }
 
+/* A pattern that is not accepted finds nothing (RFC 9051, 6.3.9). */
+static int overlook(const struct command *c, int rc)
+{
+	return c->session->rev2 && (rc == ERR_INVALID || rc == ERR_LIMIT || rc == ERR_NOT_FOUND) ? OK : rc;
+}
+
 static int read_patterns(struct command *c, struct list *l, struct span *texts)
 {
 	int rc = OK;
@@ -268,6 +337,9 @@ static int read_patterns(struct command *c, struct list *l, struct span *texts)
 		rc = join_pattern(c, l->what.reference, l->what.patterns[i], &texts[i]);
 		if (!rc)
 			rc = mailbox_pattern_init(&l->patterns[i], &c->arena, texts[i]);
+		if (rc)
+			texts[i].n = 0;
+		rc = overlook(c, rc);
 	}
 	return rc;
 }
@@ -275,6 +347,7 @@ static int read_patterns(struct command *c, struct list *l, struct span *texts)
 static int gather(struct command *c, struct list *l)
 {
 	struct imap_session *s = c->session;
+	l->utf8 = s->utf8;
 	struct span *texts = arena_alloc(&c->arena, l->what.n * sizeof *texts);
 	l->patterns = arena_alloc(&c->arena, l->what.n * sizeof *l->patterns);
 	if (!texts || !l->patterns)
@@ -283,7 +356,7 @@ static int gather(struct command *c, struct list *l)
 	if (!rc && l->what.returns.subscribed)
 		rc = folder_subscriptions(s->node->service, s->account, &l->memory, &l->subscribed, &l->n_subscribed);
 	for (size_t i = 0; !rc && i < l->what.n; i++)
-		rc = texts[i].n ? gather_for(c, l, texts[i]) : OK;
+		rc = texts[i].n ? overlook(c, gather_for(c, l, texts[i])) : OK;
 	if (rc)
 		return rc;
 	bool whole = !l->what.select.subscribed || gather_subscribed(c, l);
@@ -302,28 +375,32 @@ static void put_child_info(struct command *c, const struct list *l)
 
 static void put_line(struct command *c, const struct list *l, const struct candidate *k)
 {
-	buffer_puts(c->out, "* LIST (");
-	if (!k->exists)
-		buffer_puts(c->out, "\\NonExistent ");
-	else if (k->attributes & FOLDER_NOSELECT)
-		buffer_puts(c->out, "\\Noselect ");
-	buffer_puts(c->out, k->has_children ? "\\HasChildren" : "\\HasNoChildren");
-	special_use_put(c->out, k->attributes);
-	if (l->what.returns.subscribed && k->subscribed)
-		buffer_puts(c->out, " \\Subscribed");
-	buffer_puts(c->out, ") \"/\" ");
-	imap_put_mailbox(c->out, k->name);
+	struct list_line line = { .name = k->name, .utf8 = c->session->utf8, .exists = k->exists, .has_children = k->has_children,
+		                  .subscribed = l->what.returns.subscribed && k->subscribed, .attributes = k->attributes };
+	put_list_line(c->out, &line);
 	if (k->hides)
 		put_child_info(c, l);
 	buffer_puts(c->out, "\r\n");
 }
 
+/* Those that cannot be read have no METADATA line (RFC 9590, 3). */
+static void put_annotations(struct command *c, struct list *l, const struct candidate *k)
+{
+	struct metadata_place p = { k->owner, c->session->account, k->id };
+	if (k->rights & RIGHTS_ANNOTATIONS)
+		put_metadata(c, k->name, &p, k->attributes, &l->what.returns.metadata, &l->longest);
+}
+
 /* A mailbox that cannot be counted has no STATUS line (RFC 5819, 2). */
-static void put_candidate(struct command *c, const struct list *l, const struct candidate *k)
+static void put_candidate(struct command *c, struct list *l, const struct candidate *k)
 {
 	if (!k->matches || !(k->meets || k->hides))
 		return;
 	put_line(c, l, k);
+	if (l->what.returns.myrights && k->meets && k->rights)
+		put_myrights(c, k->name, k->rights);
+	if (l->what.returns.metadata.n && k->meets)
+		put_annotations(c, l, k);
 	if (l->what.returns.status && k->meets && k->exists && !(k->attributes & FOLDER_NOSELECT))
 		status_put(c, k->name, k->folder, l->what.returns.status);
 }
@@ -336,7 +413,7 @@ static enum imap_step put_candidates(struct command *c)
 			return IMAP_DRAIN;
 		put_candidate(c, l, &candidates(l)[l->i]);
 	}
-	return reply_completed(c);
+	return reply_metadata(c, l->longest);
 }
 
 enum imap_step cmd_list(struct command *c)

@@ -1,9 +1,9 @@
 #include "login_end.h"
 
-static int attempt(struct command *c, struct span peer, struct account *who)
+static int attempt(struct command *c, struct span peer, struct login *who)
 {
 	struct login_job *job = c->job;
-	return identity_login_plain(c->session->node->identity, job->user, job->password, peer, &job->pass, who);
+	return identity_login_plain(c->session->node->identity, job->user, job->password, LOGIN_IMAP, peer, &job->pass, who);
 }
 
 enum imap_step cmd_login(struct command *c)

@@ -19,7 +19,7 @@ static void put_line(struct command *c, const char *attributes, struct span name
 	buffer_puts(c->out, "* LSUB (");
 	buffer_puts(c->out, attributes);
 	buffer_puts(c->out, ") \"/\" ");
-	imap_put_mailbox(c->out, name);
+	imap_put_mailbox(c->out, name, c->session->utf8);
 	buffer_puts(c->out, "\r\n");
 }
 
@@ -36,14 +36,14 @@ static void put_parents(struct lsub *l, size_t i)
 {
 	struct span parent = l->names[i];
 	while ((parent = mailbox_name_parent(parent)).n)
-		if (mailbox_pattern_match(&l->pattern, parent) && !is_shown(l, parent, i))
+		if (pattern_matches(&l->pattern, parent, l->c->session->utf8) && !is_shown(l, parent, i))
 			put_line(l->c, "\\Noselect", parent);
 }
 
 static void put_names(struct lsub *l, bool parents)
 {
 	for (size_t i = 0; i < l->n; i++) {
-		if (mailbox_pattern_match(&l->pattern, l->names[i]))
+		if (pattern_matches(&l->pattern, l->names[i], l->c->session->utf8))
 			put_line(l->c, "", l->names[i]);
 		else if (parents)
 			put_parents(l, i);

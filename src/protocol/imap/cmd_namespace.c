@@ -1,3 +1,4 @@
+#include "mailbox_place.h"
 #include "reply.h"
 
 /* RFC 2342. The past ("#at/") is left out: clients would take it for mail to be synchronized. */
@@ -5,6 +6,6 @@ enum imap_step cmd_namespace(struct command *c)
 {
 	if (!imap_end(&c->args))
 		return reply_bad_args(c);
-	buffer_puts(c->out, "* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n");
+	buffer_puts(c->out, "* NAMESPACE ((\"\" \"/\")) ((\"" OTHERS "/\" \"/\")) NIL\r\n");
 	return reply_completed(c);
 }

@@ -34,6 +34,10 @@ enum imap_step cmd_search(struct command *c)
 		return IMAP_DONE;
 	if (!imap_sp(&c->args) || !imap_search_parse(&c->args, &s->query))
 		return reply_bad_args(c);
+	if (c->session->utf8_accept && s->query.charset.n) /* it would say what is known (RFC 9755, 3) */
+		return reply_bad(c, "No CHARSET after ENABLE UTF8=ACCEPT");
+	if (c->session->rev2 && !s->query.returns.what) /* RFC 9051, 6.4.4 */
+		s->query.returns.what = SEARCH_RETURN_ALL;
 	c->cleanup = end_search;
 	c->resume = go_on;
 	s->run.one_is_enough = (s->query.returns.what & ~SEARCH_RETURN_SAVE) == SEARCH_RETURN_MIN;

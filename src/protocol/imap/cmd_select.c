@@ -5,10 +5,34 @@
 #include "flags.h"
 #include "imap_select.h"
 #include "lines.h"
+#include "list_line.h"
+#include "mailbox_place.h"
 #include "modseq.h"
 #include "names.h"
 #include "news.h"
+#include "notify.h"
 #include "reply.h"
+
+struct select {
+	struct imap_select what;
+	struct span name, old;   /* and what the client called it, where that is another form */
+	int flags;               /* of view_open */
+	int64_t since;
+	struct view_resync news; /* since the client was here last */
+	struct lines lines;
+};
+
+/* Flags that the user may change, and whether new ones (RFC 4314, 5.1.1). */
+static void put_permanent(struct command *c, const struct view_info *info, struct imap_flags f)
+{
+	bool write = info->rights & RIGHT_WRITE;
+	f.system &= (info->rights & RIGHT_SEEN ? FLAG_SEEN : 0) | (info->rights & RIGHT_DELETE ? FLAG_DELETED : 0) |
+	            (write ? ~(uint64_t)(FLAG_SEEN | FLAG_DELETED) : 0);
+	f.keywords = write ? f.keywords : (struct span){ 0 };
+	flags_put(c->out, &f, false);
+	if (write)
+		buffer_puts(c->out, " \\*");
+}
 
 static void put_flag_lists(struct command *c, const struct view_info *info)
 {
@@ -16,22 +40,30 @@ static void put_flag_lists(struct command *c, const struct view_info *info)
 	buffer_puts(c->out, "* FLAGS (");
 	flags_put(c->out, &all, false);
 	buffer_puts(c->out, ")\r\n* OK [PERMANENTFLAGS (");
-	if (!info->read_only) {
-		flags_put(c->out, &all, false);
-		buffer_puts(c->out, " \\*");
-	}
+	if (!info->read_only)
+		put_permanent(c, info, all);
 	buffer_puts(c->out, info->read_only ? ")] Nothing can be changed\r\n" : ")] Flags are kept\r\n");
 }
 
-static int put_state(struct command *c, struct view *v)
+/* What IMAP4rev2 has no more, and what it has instead. */
+static int put_version(struct command *c, const struct select *s, struct view *v, uint32_t *unseen)
+{
+	const struct view_info *info = view_info(v);
+	*unseen = 0;
+	if (!c->session->rev2)
+		return c->session->uidonly ? OK : view_first_unseen(v, unseen);
+	return put_mailbox_line(c, (struct list_line){ .name = s->name, .old = s->old }, info->folder.path, info->at.change);
+}
+
+static int put_state(struct command *c, const struct select *s, struct view *v)
 {
 	const struct view_info *info = view_info(v);
 	uint32_t unseen;
-	int rc = view_first_unseen(v, &unseen);
+	int rc = put_version(c, s, v, &unseen);
 	if (rc)
 		return rc;
 	put_flag_lists(c, info);
-	buffer_printf(c->out, "* %u EXISTS\r\n* %u RECENT\r\n", view_count(v), view_recent(v));
+	put_exists(c);
 	if (unseen)
 		buffer_printf(c->out, "* OK [UNSEEN %u] The first unseen message\r\n", unseen);
 	buffer_printf(c->out, "* OK [UIDVALIDITY %lld] UIDs are valid\r\n", (long long)info->folder.uidvalidity);
@@ -43,15 +75,6 @@ static int put_state(struct command *c, struct view *v)
 		buffer_printf(c->out, "* OK [HIGHESTMODSEQ %lld] The last change\r\n", (long long)view_change(v));
 	return OK;
 }
-
-struct select {
-	struct imap_select what;
-	struct span name;
-	int flags;               /* of view_open */
-	int64_t since;
-	struct view_resync news; /* since the client was here last */
-	struct lines lines;
-};
 
 static void end_select(struct command *c)
 {
@@ -151,22 +174,31 @@ static enum imap_step open_mailbox(struct command *c, struct select *s)
 {
 	struct imap_session *session = c->session;
 	struct view *v;
-	if (session->view)
-		buffer_puts(c->out, "* OK [CLOSED] The mailbox selected before is closed\r\n");
-	session_unselect(session);
-	int rc = view_open(session->node->service, session->account, s->name, s->flags, &v);
+	struct place p;
+	int rc = find_allowed(c, s->name, RIGHT_READ, &p);
+	if (!rc)
+		rc = view_open_others(session->node->service, p.account, p.viewer, p.path, s->flags, &v);
 	if (rc)
 		return reply_failure(c, rc);
 	session->view = v;
 	session->state = STATE_SELECTED;
+	notify_reselect(session);
 	conn_tell(session->conn, CONN_FOLDER, s->name);
 	session->condstore = session->condstore || s->what.condstore;
-	rc = put_state(c, v);
+	rc = put_state(c, s, v);
 	if (rc)
 		return failed(c, rc);
 	if (s->what.qresync && has_modseq(c) && s->what.uidvalidity == view_info(v)->folder.uidvalidity)
 		return resync(c, s);
 	return completed(c);
+}
+
+/* A SELECT that fails leaves no mailbox selected, whatever it fails for (RFC 3501, 6.3.1). */
+static void leave_other(struct command *c)
+{
+	if (c->session->view)
+		buffer_puts(c->out, "* OK [CLOSED] The mailbox selected before is closed\r\n");
+	session_unselect(c->session);
 }
 
 static enum imap_step select_with(struct command *c, int flags)
@@ -179,10 +211,16 @@ static enum imap_step select_with(struct command *c, int flags)
 		return reply_bad_args(c);
 	if (s->what.qresync && !c->session->qresync)
 		return reply_bad(c, "QRESYNC needs ENABLE QRESYNC");
+	if (s->what.has_match && c->session->uidonly)
+		return reply_uid_required(c);
 	c->cleanup = end_select;
 	s->flags = flags;
+	leave_other(c);
 	int rc = mailbox_arg(c, sent, &s->name);
-	return rc ? reply_failure(c, rc) : open_mailbox(c, s);
+	if (rc)
+		return reply_failure(c, rc);
+	s->old = mailbox_old_name(c, sent, s->name);
+	return open_mailbox(c, s);
 }
 
 enum imap_step cmd_select(struct command *c)

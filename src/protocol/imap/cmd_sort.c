@@ -49,7 +49,7 @@ static uint64_t head_of(const struct buffer *keys, size_t at)
 static void add_item(struct command *c, const struct entry *e)
 {
 	struct sort *s = c->job;
-	struct sort_message m = { .internal = e->date, .size = e->size, .facts.sent = e->date / SECOND_US };
+	struct sort_message m = { .internal = e->date / SECOND_US, .size = e->size, .facts.sent = e->date / SECOND_US };
 	struct mime_summary summary;
 	struct item item = { .found = { e->uid, e->change }, .key = s->keys.n };
 	if (e->summary.p && mime_summary_open(e->summary, &summary) == OK) /* a damaged one is sorted by what else is known */

@@ -11,7 +11,7 @@ enum imap_step cmd_starttls(struct command *c)
 		return reply_bad(c, "TLS is on already");
 	if (conn_start_tls(s->conn, s->node->tls))
 		return reply_bad(c, "No TLS here");
-	s->begin_tls = true;
+	s->begins = IMAP_TLS;
 	session_set_client(s, (struct span){ 0 }, (struct span){ 0 });
 	return reply_ok(c, "Begin TLS now");
 }

@@ -3,15 +3,18 @@
 
 #include <stdlib.h>
 
+#include "annotations.h"
 #include "clock.h"
 #include "fail.h"
 #include "log.h"
 #include "metric.h"
+#include "modseq.h"
 #include "news.h"
+#include "notify.h"
 #include "reply.h"
 
 enum {
-	DRAIN_MAX = 64 << 20, /* bytes of a refused literal that are read away */
+	DRAIN_MAX = 64 << 20, /* bytes of refused literals that are read away */
 	ANY = STATE_GREETED | STATE_USER | STATE_SELECTED,
 	LOGGED_IN = STATE_USER | STATE_SELECTED,
 };
@@ -23,34 +26,45 @@ static const struct command_entry commands[] = {
 	{ "CAPABILITY", cmd_capability, ANY, 0 },
 	{ "CHECK", cmd_check, STATE_SELECTED, 0 },
 	{ "CLOSE", cmd_close, STATE_SELECTED, COMMAND_NO_NEWS },
+	{ "COMPRESS", cmd_compress, LOGGED_IN, COMMAND_NO_NEWS },
 	{ "COPY", cmd_copy, STATE_SELECTED, COMMAND_UID },
 	{ "CREATE", cmd_create, LOGGED_IN, 0 },
 	{ "DELETE", cmd_delete, LOGGED_IN, 0 },
+	{ "DELETEACL", cmd_deleteacl, LOGGED_IN, 0 },
 	{ "ENABLE", cmd_enable, LOGGED_IN, 0 },
 	{ "EXAMINE", cmd_examine, LOGGED_IN, COMMAND_NO_NEWS },
-	{ "EXPUNGE", cmd_expunge, STATE_SELECTED, COMMAND_UID },
+	{ "EXPUNGE", cmd_expunge, STATE_SELECTED, COMMAND_UID | COMMAND_ENDS },
 	{ "FETCH", cmd_fetch, STATE_SELECTED, COMMAND_UID | COMMAND_NUMBERS },
+	{ "GETACL", cmd_getacl, LOGGED_IN, 0 },
+	{ "GETMETADATA", cmd_getmetadata, LOGGED_IN, 0 },
 	{ "GETQUOTA", cmd_getquota, LOGGED_IN, 0 },
 	{ "GETQUOTAROOT", cmd_getquotaroot, LOGGED_IN, 0 },
 	{ "ID", cmd_id, ANY, 0 },
 	{ "IDLE", cmd_idle, LOGGED_IN, 0 },
 	{ "LIST", cmd_list, LOGGED_IN, 0 },
+	{ "LISTRIGHTS", cmd_listrights, LOGGED_IN, 0 },
 	{ "LOGIN", cmd_login, STATE_GREETED, COMMAND_SECRET },
 	{ "LOGOUT", cmd_logout, ANY, COMMAND_NO_NEWS },
 	{ "LSUB", cmd_lsub, LOGGED_IN, 0 },
-	{ "MOVE", cmd_move, STATE_SELECTED, COMMAND_UID },
+	{ "MOVE", cmd_move, STATE_SELECTED, COMMAND_UID | COMMAND_ENDS },
+	{ "MYRIGHTS", cmd_myrights, LOGGED_IN, 0 },
 	{ "NAMESPACE", cmd_namespace, LOGGED_IN, 0 },
 	{ "NOOP", cmd_noop, ANY, 0 },
+	{ "NOTIFY", cmd_notify, LOGGED_IN, 0 },
 	{ "RENAME", cmd_rename, LOGGED_IN, 0 },
+	{ "REPLACE", cmd_replace, STATE_SELECTED, COMMAND_UID | COMMAND_ENDS },
 	{ "SEARCH", cmd_search, STATE_SELECTED, COMMAND_UID | COMMAND_NUMBERS },
 	{ "SELECT", cmd_select, LOGGED_IN, COMMAND_NO_NEWS },
 	{ "STARTTLS", cmd_starttls, STATE_GREETED, COMMAND_NO_NEWS },
+	{ "SETACL", cmd_setacl, LOGGED_IN, 0 },
+	{ "SETMETADATA", cmd_setmetadata, LOGGED_IN, 0 },
 	{ "SETQUOTA", cmd_setquota, LOGGED_IN, 0 },
 	{ "SORT", cmd_sort, STATE_SELECTED, COMMAND_UID | COMMAND_NUMBERS },
 	{ "STATUS", cmd_status, LOGGED_IN, 0 },
 	{ "STORE", cmd_store, STATE_SELECTED, COMMAND_UID | COMMAND_NUMBERS },
 	{ "SUBSCRIBE", cmd_subscribe, LOGGED_IN, 0 },
 	{ "THREAD", cmd_thread, STATE_SELECTED, COMMAND_UID | COMMAND_NUMBERS },
+	{ "UNAUTHENTICATE", cmd_unauthenticate, LOGGED_IN, COMMAND_NO_NEWS },
 	{ "UNSELECT", cmd_unselect, STATE_SELECTED, COMMAND_NO_NEWS },
 	{ "UNSUBSCRIBE", cmd_unsubscribe, LOGGED_IN, 0 },
 };
@@ -108,9 +122,20 @@ static enum imap_step begin(struct command *c, enum imap_frame_answer answer)
 	c->entry = e;
 	if (!(e->states & c->session->state))
 		return refuse_state(c);
+	if (c->session->uidonly && !c->uid && e->run != cmd_expunge && (e->flags & COMMAND_UID))
+		return reply_uid_required(c);
 	if (answer == IMAP_FRAME_TOO_BIG)
-		return reply_no(c, "[LIMIT] That literal is too big");
+		return e->run == cmd_setmetadata ? reply_metadata_size(c) : reply_no(c, "[LIMIT] That literal is too big");
+	int rc = c->session->view ? view_allowed(c->session->view) : OK;
+	if (rc)
+		return rc == ERR_NOT_FOUND ? session_mailbox_gone(c->session) : reply_failure(c, rc);
 	return e->run(c);
+}
+
+void command_args(struct command *c)
+{
+	imap_args_init(&c->args, c->text, &c->arena);
+	c->args.utf8 = c->session->utf8;
 }
 
 void *command_job(struct command *c, size_t n)
@@ -128,27 +153,44 @@ bool command_should_yield(struct command *c)
 
 /* ---- Literals that were left in the input */
 
-static enum imap_step read_tail(struct command *c, bool *rest)
+static void expect_literal(struct command *c, const struct imap_frame_event *ev)
+{
+	c->has_literal = true;
+	c->literal = *ev;
+	if (ev->sync)
+		return; /* nothing follows unless the command asks for it */
+	c->unread = ev->literal;
+	c->has_tail = true;
+}
+
+/* Of a literal that is read away nobody wants to see the tail. */
+static enum imap_step take_tail(struct command *c, const struct imap_frame_event *ev, bool more, struct span *tail)
+{
+	struct imap_session *s = c->session;
+	if (tail)
+		*tail = arena_copy(&c->arena, span_sub(s->conn->in, 0, ev->length));
+	conn_consume(s->conn, ev->length);
+	s->frame = (struct imap_frame){ 0 };
+	c->has_literal = c->has_tail = false;
+	if (more)
+		expect_literal(c, ev);
+	return tail && !tail->p ? session_bye(s, "Command too long") : IMAP_DONE;
+}
+
+static enum imap_step read_tail(struct command *c, struct span *tail)
 {
 	struct imap_session *s = c->session;
 	struct imap_frame_event ev;
 	s->frame.tail = true;
-	switch (imap_frame_next(&s->frame, s->conn->in, SESSION_LITERALS_MAX, &ev)) {
-	case IMAP_FRAME_MORE:
-		return s->conn->in.n < CONN_INPUT_MAX ? IMAP_MORE : session_bye(s, "Command too long");
-	case IMAP_FRAME_TOO_LONG:
-	case IMAP_FRAME_TOO_BIG:
+	enum imap_frame_answer answer = imap_frame_next(&s->frame, s->conn->in, SESSION_LITERALS_MAX, &ev);
+	if (answer == IMAP_FRAME_MORE && s->conn->in.n < CONN_INPUT_MAX)
+		return IMAP_MORE;
+	if (answer == IMAP_FRAME_MORE || answer == IMAP_FRAME_TOO_LONG)
 		return session_bye(s, "Command too long");
-	default: /* also one more literal that the client waits to send: it is told no by the tagged reply */
-		*rest = span_trim(span_sub(s->conn->in, 0, ev.length)).n > 0;
-		conn_consume(s->conn, ev.length);
-		s->frame = (struct imap_frame){ 0 };
-		c->has_tail = false;
-		return IMAP_DONE;
-	}
+	return take_tail(c, &ev, answer == IMAP_FRAME_APPEND, tail);
 }
 
-enum imap_step command_read_literal(struct command *c, void (*sink)(struct command *c, struct span bytes), bool *rest)
+enum imap_step command_read_literal(struct command *c, void (*sink)(struct command *c, struct span bytes), struct span *tail)
 {
 	struct conn *conn = c->session->conn;
 	struct span bytes = span_sub(conn->in, 0, c->unread < SIZE_MAX ? c->unread : SIZE_MAX);
@@ -156,16 +198,27 @@ enum imap_step command_read_literal(struct command *c, void (*sink)(struct comma
 		sink(c, bytes);
 	c->unread -= bytes.n;
 	conn_consume(conn, bytes.n);
-	*rest = false;
 	if (c->unread)
 		return IMAP_MORE;
-	return c->has_tail ? read_tail(c, rest) : IMAP_DONE;
+	enum imap_step step = c->has_tail ? read_tail(c, tail) : IMAP_DONE;
+	if (step == IMAP_MORE && !conn->in.n) /* some clients send a literal, and what follows it apart */
+		conn_acknowledge(conn);
+	return step;
 }
 
+/* Many may come behind one that is refused (RFC 3502). */
 static enum imap_step discard(struct command *c)
 {
-	bool rest;
-	return command_read_literal(c, NULL, &rest);
+	while (c->unread || c->has_tail) {
+		size_t before = c->session->conn->in.n;
+		if (c->drained > DRAIN_MAX || c->unread > DRAIN_MAX - c->drained)
+			return session_bye(c->session, "That literal is too big");
+		enum imap_step step = command_read_literal(c, NULL, NULL);
+		c->drained += before - c->session->conn->in.n;
+		if (step != IMAP_DONE)
+			return step;
+	}
+	return IMAP_DONE;
 }
 
 /* ---- The end of a command */
@@ -176,6 +229,7 @@ static void release(struct command *c)
 		c->cleanup(c);
 	c->session->running = NULL;
 	news_end(c);
+	notify_end(c);
 	buffer_free(&c->told);
 	buffer_free(&c->reply);
 	if (c->entry->flags & COMMAND_SECRET)
@@ -220,6 +274,10 @@ static int tell_news(struct command *c)
 	struct imap_session *s = c->session;
 	if (!s->view || c->mistaken || (c->entry->flags & COMMAND_NO_NEWS))
 		return OK;
+	if (!notify_selected(s) && !(c->entry->flags & COMMAND_ENDS)) {
+		put_highest_if_ahead(c);
+		return OK;
+	}
 	return news_send(c, !c->keeps_numbers && (c->uid || !(c->entry->flags & COMMAND_NUMBERS)));
 }
 
@@ -233,14 +291,10 @@ static enum imap_step is_done(struct command *c)
 static enum imap_step finish(struct command *c)
 {
 	struct imap_session *s = c->session;
-	if (c->unread > DRAIN_MAX)
-		return session_bye(s, "That literal is too big");
-	if (c->unread || c->has_tail) {
-		c->resume = discard;
-		enum imap_step step = discard(c);
-		if (step != IMAP_DONE)
-			return step;
-	}
+	c->resume = discard;
+	enum imap_step step = discard(c);
+	if (step != IMAP_DONE)
+		return step;
 	int news = tell_news(c);
 	if (news == NEWS_MORE) {
 		c->resume = is_done;
@@ -248,9 +302,11 @@ static enum imap_step finish(struct command *c)
 	}
 	if (c->tells_modseq && s->qresync && s->view && !c->mistaken && !c->result)
 		reply_with_modseq(c);
-	put_reply(c);
-	log_command(c);
-	s->mistakes = c->mistaken ? s->mistakes + 1 : 0;
+	if (!c->unasked) {
+		put_reply(c);
+		log_command(c);
+		s->mistakes = c->mistaken ? s->mistakes + 1 : 0;
+	}
 	release(c);
 	if (news == ERR_NOT_FOUND)
 		return session_mailbox_gone(s);
@@ -264,32 +320,47 @@ static enum imap_step settle(struct command *c, enum imap_step step)
 
 /* ---- In and out of the door */
 
-static void expect_literal(struct command *c, const struct imap_frame_event *ev)
+static struct command *new_command(struct imap_session *s, const struct command_entry *e, struct span text)
 {
-	c->has_literal = true;
-	c->literal = *ev;
-	if (ev->sync)
-		return; /* nothing follows unless the command asks for it */
-	c->unread = ev->literal;
-	c->has_tail = true;
+	struct command *c = malloc(sizeof *c + text.n);
+	if (!c)
+		return NULL;
+	*c = (struct command){ .session = s, .out = &s->conn->out, .entry = e, .began = clock_mono(),
+		               .arena.limit = COMMAND_MEMORY_MAX, .text = { c->bytes, text.n } };
+	memcpy(c->bytes, text.p, text.n);
+	c->slice_ends = c->began + COMMAND_SLICE_US;
+	s->running = c;
+	return c;
 }
 
 enum imap_step command_start(struct imap_session *s, struct span text, enum imap_frame_answer answer,
                              const struct imap_frame_event *ev)
 {
-	struct command *c = malloc(sizeof *c + text.n);
+	struct command *c = new_command(s, &unknown, text);
 	if (!c)
 		return session_bye(s, "Out of memory");
-	*c = (struct command){ .session = s, .out = &s->conn->out, .entry = &unknown, .began = clock_mono(),
-		               .arena.limit = COMMAND_MEMORY_MAX, .text = { c->bytes, text.n } };
-	memcpy(c->bytes, text.p, text.n);
-	c->slice_ends = c->began + COMMAND_SLICE_US;
-	s->running = c;
 	conn_consume(s->conn, text.n);
 	if (answer == IMAP_FRAME_APPEND || answer == IMAP_FRAME_TOO_BIG)
 		expect_literal(c, ev);
-	imap_args_init(&c->args, c->text, &c->arena);
+	command_args(c);
 	return settle(c, begin(c, answer));
+}
+
+static enum imap_step tell(struct command *c)
+{
+	return notify_tell(c, false);
+}
+
+enum imap_step command_tell(struct imap_session *s)
+{
+	static const struct command_entry telling = { .word = "(NOTIFY)", .flags = COMMAND_NO_NEWS };
+	struct command *c = new_command(s, &telling, SPAN(""));
+	if (!c)
+		return session_bye(s, "Out of memory");
+	c->unasked = c->uid = true;
+	c->resume = tell;
+	c->let_go = notify_let_go;
+	return settle(c, tell(c));
 }
 
 enum imap_step command_go_on(struct imap_session *s)

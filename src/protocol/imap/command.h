@@ -17,9 +17,11 @@ enum command_flag {
 	COMMAND_NUMBERS = 2,  /* speaks of message numbers (but in its UID form): no EXPUNGE meanwhile */
 	COMMAND_NO_NEWS = 4,  /* its reply is not preceded by what happened in the mailbox */
 	COMMAND_SECRET = 8,   /* its arguments are wiped */
+	COMMAND_ENDS = 16,    /* it ends messages: the client is told which, whatever else it wants to hear */
 };
 
 struct news;
+struct telling;
 
 struct command_entry {
 	const char *word;
@@ -45,11 +47,12 @@ struct command {
 	int64_t began;      /* clock_mono() */
 	int64_t slice_ends; /* when others should have their turn */
 
-	/* A literal that the framing left in the input: the message of an APPEND, or one that is too big. */
+	/* A literal that the framing left in the input: a message of an APPEND or REPLACE, or one that is too big. */
 	bool has_literal;
 	struct imap_frame_event literal;
 	uint64_t unread; /* bytes of it still to be taken off the input */
 	bool has_tail;   /* then the rest of the command's line */
+	uint64_t drained; /* bytes that were read away since the command was refused */
 
 	enum imap_step (*resume)(struct command *c);
 	enum imap_step (*timeout)(struct command *c); /* NULL: a timeout ends the session */
@@ -57,7 +60,9 @@ struct command {
 	void (*cleanup)(struct command *c);           /* what the arena does not free; may be NULL */
 	void *job;
 
+	bool unasked;       /* no command at all: news between commands, without a reply */
 	struct news *news;  /* that is being told; else NULL */
+	struct telling *telling; /* likewise (notify.h) */
 	struct buffer told; /* of struct told, ascending by UID */
 	struct imap_set quiet; /* a silent STORE: what the client takes as done by these changes */
 	int64_t quiet_from, quiet_to;
@@ -76,6 +81,8 @@ struct command {
    NULL. */
 enum imap_step command_start(struct imap_session *s, struct span text, enum imap_frame_answer answer,
                              const struct imap_frame_event *ev);
+/* The same without a command, to tell what NOTIFY asked for. */
+enum imap_step command_tell(struct imap_session *s);
 /* Lets the session's running command go on. */
 enum imap_step command_go_on(struct imap_session *s);
 enum imap_step command_timed_out(struct imap_session *s);
@@ -84,14 +91,17 @@ void command_let_go(struct imap_session *s);
 /* Gives the session's running command up without a reply. */
 void command_abort(struct imap_session *s);
 
+/* The cursor over the arguments, at the tag again. */
+void command_args(struct command *c);
 /* Zeroed memory for c->job. NULL: there is none, and the reply says so. */
 void *command_job(struct command *c, size_t n);
 /* Should a long command give way? True when much output is unsent or its time slice is over: return IMAP_DRAIN. */
 bool command_should_yield(struct command *c);
 
-/* Takes the rest of the literal and of the line off the input. IMAP_MORE until both are gone. sink gets the bytes of
-   the literal; may be NULL. *rest is true when something but blanks stood behind the literal. */
-enum imap_step command_read_literal(struct command *c, void (*sink)(struct command *c, struct span bytes), bool *rest);
+/* Takes the rest of the literal and of the line behind it off the input; IMAP_MORE until both are gone. sink gets the bytes of
+   the literal, *tail is the line, with its end (both may be NULL). When that is the head of one more literal, has_literal and
+   literal are set anew, as at the start. */
+enum imap_step command_read_literal(struct command *c, void (*sink)(struct command *c, struct span bytes), struct span *tail);
 
 /* The handlers; one file each. */
 enum imap_step cmd_append(struct command *c);
@@ -99,34 +109,45 @@ enum imap_step cmd_authenticate(struct command *c);
 enum imap_step cmd_capability(struct command *c);
 enum imap_step cmd_check(struct command *c);
 enum imap_step cmd_close(struct command *c);
+enum imap_step cmd_compress(struct command *c);
 enum imap_step cmd_copy(struct command *c);
 enum imap_step cmd_create(struct command *c);
 enum imap_step cmd_delete(struct command *c);
+enum imap_step cmd_deleteacl(struct command *c);
 enum imap_step cmd_enable(struct command *c);
 enum imap_step cmd_examine(struct command *c);
 enum imap_step cmd_expunge(struct command *c);
 enum imap_step cmd_fetch(struct command *c);
+enum imap_step cmd_getacl(struct command *c);
+enum imap_step cmd_getmetadata(struct command *c);
 enum imap_step cmd_getquota(struct command *c);
 enum imap_step cmd_getquotaroot(struct command *c);
 enum imap_step cmd_id(struct command *c);
 enum imap_step cmd_idle(struct command *c);
 enum imap_step cmd_list(struct command *c);
+enum imap_step cmd_listrights(struct command *c);
 enum imap_step cmd_login(struct command *c);
 enum imap_step cmd_logout(struct command *c);
 enum imap_step cmd_lsub(struct command *c);
 enum imap_step cmd_move(struct command *c);
+enum imap_step cmd_myrights(struct command *c);
 enum imap_step cmd_namespace(struct command *c);
 enum imap_step cmd_noop(struct command *c);
+enum imap_step cmd_notify(struct command *c);
 enum imap_step cmd_rename(struct command *c);
+enum imap_step cmd_replace(struct command *c);
 enum imap_step cmd_search(struct command *c);
 enum imap_step cmd_select(struct command *c);
 enum imap_step cmd_starttls(struct command *c);
+enum imap_step cmd_setacl(struct command *c);
+enum imap_step cmd_setmetadata(struct command *c);
 enum imap_step cmd_setquota(struct command *c);
 enum imap_step cmd_sort(struct command *c);
 enum imap_step cmd_status(struct command *c);
 enum imap_step cmd_store(struct command *c);
 enum imap_step cmd_subscribe(struct command *c);
 enum imap_step cmd_thread(struct command *c);
+enum imap_step cmd_unauthenticate(struct command *c);
 enum imap_step cmd_unselect(struct command *c);
 enum imap_step cmd_unsubscribe(struct command *c);
 

@@ -48,6 +48,18 @@ bool read_messages(struct command *c, struct imap_set *uids)
 	return true;
 }
 
+bool read_message(struct command *c, uint32_t *uid)
+{
+	const struct view *v = c->session->view;
+	uint32_t n = c->uid ? view_last_uid(v) : view_count(v);
+	if (!imap_sp(&c->args) || (!imap_take(&c->args, '*') && !imap_nz_number(&c->args, &n)))
+		return false;
+	*uid = c->uid ? n : view_uid(v, n);
+	if (!view_number(v, *uid))
+		*uid = 0;
+	return *uid || c->uid || imap_bad(&c->args, "There is no message of that number");
+}
+
 /* Summaries may be large: fewer are read when they do not fit, and a single one always fits. */
 static int read_some(const struct entries *w, size_t *max, struct arena *a, struct entry **e, size_t *n)
 {

@@ -24,6 +24,8 @@ int entries_next(struct entries *w, struct arena *a, struct entry **out, size_t 
 /* Reads a set off the arguments: message numbers, or UIDs in the UID form, or "$" (search_result.h). What comes out are UIDs within the view, as
    every service call wants them. False: c->args.bad says why. */
 bool read_messages(struct command *c, struct imap_set *uids);
+/* The same for a single message, or "*"; *uid is 0 when there is none of that UID. */
+bool read_message(struct command *c, uint32_t *uid);
 /* The last UID of the view; 0 when it is empty. */
 uint32_t view_last_uid(const struct view *v);
 

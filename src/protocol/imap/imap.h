@@ -1,7 +1,7 @@
 /* IMAP4rev1 (RFC 3501) with LITERAL+, SASL-IR, ID, ENABLE, NAMESPACE, UNSELECT, IDLE, UIDPLUS, MOVE, SPECIAL-USE,
    CREATE-SPECIAL-USE, CHILDREN, CONDSTORE, QRESYNC, ESEARCH, LIST-EXTENDED, LIST-STATUS, OBJECTID, STATUS=SIZE,
-   QUOTA, BINARY, SEARCHRES, PARTIAL, WITHIN, SAVEDATE, PREVIEW, INPROGRESS, SORT, SORT=DISPLAY, ESORT,
-   THREAD=REFERENCES, THREAD=ORDEREDSUBJECT, I18NLEVEL=1 and APPENDLIMIT. The tour through the folder is in its README. */
+   QUOTA, BINARY, MULTIAPPEND, REPLACE, SEARCHRES, PARTIAL, WITHIN, SAVEDATE, PREVIEW, INPROGRESS, SORT, SORT=DISPLAY, ESORT, NOTIFY, UIDONLY,
+   UNAUTHENTICATE, THREAD=REFERENCES, THREAD=ORDEREDSUBJECT, I18NLEVEL=1 and APPENDLIMIT. The tour through the folder is in its README. */
 #ifndef IMAP_H
 #define IMAP_H
 
@@ -22,6 +22,7 @@ struct imap_node {
 	const char *version; /* for ID */
 	struct tls *tls;     /* for STARTTLS */
 	_Atomic enum login_plaintext plaintext;
+	_Atomic bool unauthenticate; /* is it offered? */
 	_Atomic unsigned user_max; /* sessions of one user at one address */
 	struct tally *tally;       /* they are counted here */
 	struct metrics *metrics; /* NULL: nothing is counted */

@@ -6,6 +6,7 @@
 #include "fail.h"
 #include "log.h"
 #include "modseq.h"
+#include "notify.h"
 
 void news_told(struct command *c, const struct entry *e)
 {
@@ -13,21 +14,28 @@ void news_told(struct command *c, const struct entry *e)
 	buffer_put(&c->told, &t, sizeof t);
 }
 
-void put_flags(struct buffer *b, const struct view *v, const struct entry *e)
+void put_flags(struct command *c, const struct entry *e)
 {
 	struct imap_flags f = { .system = e->flags, .keywords = e->keywords };
-	buffer_puts(b, "FLAGS (");
-	flags_put(b, &f, e->uid >= view_info(v)->recent_from);
-	buffer_putc(b, ')');
+	buffer_puts(c->out, "FLAGS (");
+	flags_put(c->out, &f, !c->session->rev2 && e->uid >= view_info(c->session->view)->recent_from);
+	buffer_putc(c->out, ')');
+}
+
+void begin_fetch_line(struct command *c, uint32_t uid)
+{
+	bool only = c->session->uidonly;
+	buffer_puts(c->out, "* ");
+	buffer_put_u64(c->out, only ? uid : view_number(c->session->view, uid));
+	buffer_puts(c->out, only ? " UIDFETCH (" : " FETCH (");
 }
 
 static void begin_line(struct command *c, const struct entry *e)
 {
-	bool modseq = c->session->condstore && has_modseq(c);
-	buffer_puts(c->out, "* ");
-	buffer_put_u64(c->out, view_number(c->session->view, e->uid));
-	buffer_puts(c->out, " FETCH (");
-	if (c->uid || modseq) {
+	const struct imap_session *s = c->session;
+	bool modseq = s->condstore && has_modseq(c);
+	begin_fetch_line(c, e->uid);
+	if (!s->uidonly && (c->uid || modseq || s->rev2 || notify_asked(s))) {
 		buffer_puts(c->out, "UID ");
 		buffer_put_u64(c->out, e->uid);
 		buffer_putc(c->out, ' ');
@@ -41,7 +49,7 @@ void put_flags_line(struct command *c, const struct entry *e)
 	begin_line(c, e);
 	if (c->session->condstore && has_modseq(c))
 		buffer_putc(c->out, ' ');
-	put_flags(c->out, c->session->view, e);
+	put_flags(c, e);
 	buffer_puts(c->out, ")\r\n");
 }
 
@@ -104,18 +112,26 @@ static void put_changed(struct command *c, const struct entry *e)
 		put_flags_line(c, e);
 }
 
+void put_exists(struct command *c)
+{
+	const struct view *v = c->session->view;
+	buffer_printf(c->out, "* %u EXISTS\r\n", view_count(v));
+	if (!c->session->rev2)
+		buffer_printf(c->out, "* %u RECENT\r\n", view_recent(v));
+}
+
 static void put_counts(struct command *c, const struct view_delta *d)
 {
-	struct view *v = c->session->view;
-	if (c->session->qresync)
+	bool uids = c->session->qresync || c->session->uidonly;
+	if (uids)
 		put_vanished(c, d->expunged, d->n_expunged);
-	for (size_t i = 0; i < d->n_expunged && !c->session->qresync; i++) {
+	for (size_t i = 0; i < d->n_expunged && !uids; i++) {
 		buffer_puts(c->out, "* ");
 		buffer_put_u64(c->out, d->expunged[i].number);
 		buffer_puts(c->out, " EXPUNGE\r\n");
 	}
 	if (d->exists)
-		buffer_printf(c->out, "* %u EXISTS\r\n* %u RECENT\r\n", view_count(v), view_recent(v));
+		put_exists(c);
 }
 
 static int begin(struct command *c, bool expunges)
@@ -125,7 +141,7 @@ static int begin(struct command *c, bool expunges)
 	if (rc)
 		return rc;
 	put_counts(c, &d);
-	rc = d.n_changed ? begin_changed(c, &d) : OK;
+	rc = d.n_changed && (notify_selected(c->session) & NOTIFY_FLAG_CHANGE) ? begin_changed(c, &d) : OK;
 	view_delta_free(&d);
 	return rc == ERR_NOT_FOUND ? ERR_UNAVAILABLE : rc;
 }

@@ -1,8 +1,7 @@
 #include "patterns.h"
 
 #include "fail.h"
-#include "mailbox_name.h"
-#include "utf7.h"
+#include "nfc.h"
 
 bool read_pattern(struct command *c, struct span *reference, struct span *pattern)
 {
@@ -18,6 +17,17 @@ int join_pattern(struct command *c, struct span reference, struct span pattern, 
 		return fail_with(ERR_LIMIT, "that pattern is too long");
 	memcpy(p, reference.p, reference.n);
 	memcpy(p + reference.n, pattern.p, pattern.n);
-	int rc = utf7_decode(&c->arena, span_from(p, n), &all);
+	int rc = mailbox_name_decode(&c->arena, span_from(p, n), c->session->utf8, &all);
+	if (!rc && c->session->utf8)
+		rc = nfc(&c->arena, all, &all);
 	return rc ? rc : mailbox_name_normal(&c->arena, all, out);
+}
+
+bool pattern_matches(struct mailbox_pattern *pattern, struct span name, bool utf8)
+{
+	struct arena memory = { 0 };
+	struct span form = name;
+	bool matches = (!utf8 || nfc(&memory, name, &form) == OK) && mailbox_pattern_match(pattern, form);
+	arena_free(&memory);
+	return matches;
 }

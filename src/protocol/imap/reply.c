@@ -39,6 +39,11 @@ enum imap_step reply_bad(struct command *c, const char *why)
 	return reply(c, "BAD ", why);
 }
 
+enum imap_step reply_uid_required(struct command *c)
+{
+	return reply_bad(c, "[UIDREQUIRED] Message numbers are not used after ENABLE UIDONLY");
+}
+
 enum imap_step reply_bad_args(struct command *c)
 {
 	return reply_bad(c, c->args.bad ? c->args.bad : "arguments make no sense");
@@ -123,21 +128,26 @@ enum imap_step reply_past(struct command *c)
 	return reply_no(c, "[CANNOT] the past is read-only: copy it out instead");
 }
 
-/* Without a number: the client is to ask by STATUS (RFC 7889). */
-static void put_append_limit(struct buffer *b, const struct imap_session *s)
+/* APPENDLIMIT without a number: the client is to ask by STATUS (RFC 7889). */
+static void put_by_settings(struct buffer *b, const struct imap_session *s)
 {
 	struct settings settings;
+	bool known = settings_of(s->node->identity, s->account, &settings) == OK;
+	if (known && strcmp(settings.quota_admin, s->user) == 0)
+		buffer_puts(b, " QUOTASET");
 	buffer_puts(b, " APPENDLIMIT");
-	if (settings_of(s->node->identity, s->account, &settings) == OK)
+	if (known)
 		buffer_printf(b, "=%lld", (long long)settings.message_max);
 }
 
 static void put_extensions(struct buffer *b, const struct imap_session *s)
 {
-	buffer_puts(b, " NAMESPACE UNSELECT IDLE UIDPLUS MOVE SPECIAL-USE CREATE-SPECIAL-USE CHILDREN CONDSTORE QRESYNC ESEARCH"
+	buffer_puts(b, " NAMESPACE ACL RIGHTS=texk LIST-MYRIGHTS METADATA LIST-METADATA UNSELECT IDLE UIDPLUS MOVE SPECIAL-USE CREATE-SPECIAL-USE CHILDREN CONDSTORE QRESYNC ESEARCH"
 	               " LIST-EXTENDED LIST-STATUS OBJECTID STATUS=SIZE QUOTA QUOTA=RES-STORAGE"
-	               " BINARY SEARCHRES PARTIAL WITHIN SAVEDATE PREVIEW INPROGRESS SORT SORT=DISPLAY ESORT THREAD=REFERENCES THREAD=ORDEREDSUBJECT I18NLEVEL=1");
-	put_append_limit(b, s);
+	               " BINARY MULTIAPPEND REPLACE COMPRESS=DEFLATE UTF8=ACCEPT SEARCHRES PARTIAL WITHIN SAVEDATE PREVIEW INPROGRESS SORT SORT=DISPLAY ESORT NOTIFY UIDONLY THREAD=REFERENCES THREAD=ORDEREDSUBJECT I18NLEVEL=1");
+	if (session_may_leave(s))
+		buffer_puts(b, " UNAUTHENTICATE");
+	put_by_settings(b, s);
 }
 
 struct mechanisms {
@@ -155,15 +165,16 @@ static void put_mechanism(void *ctx, const char *name, bool plain, bool plus)
 static void put_mechanisms(struct buffer *b, const struct imap_session *s)
 {
 	struct scram_channel channel;
+	char names[CONN_NAMES_MAX];
 	struct mechanisms m = { b, session_plaintext(s), session_channel(s, &channel) };
-	sasl_each(s->node->identity, put_mechanism, &m);
+	sasl_each(s->node->identity, conn_client_names(s->conn, names) > 0, put_mechanism, &m);
 	if (!m.plain)
 		buffer_puts(b, " LOGINDISABLED");
 }
 
 void put_capabilities(struct buffer *b, const struct imap_session *s)
 {
-	buffer_puts(b, "IMAP4rev1 LITERAL+ SASL-IR ID ENABLE");
+	buffer_puts(b, "IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ID ENABLE");
 	if (s->state != STATE_GREETED)
 		put_extensions(b, s);
 	else

@@ -13,6 +13,8 @@ enum imap_step reply_no(struct command *c, const char *text);
 enum imap_step reply_bad(struct command *c, const char *why);
 /* BAD with what the argument parser says. */
 enum imap_step reply_bad_args(struct command *c);
+/* BAD [UIDREQUIRED], for message numbers after ENABLE UIDONLY (RFC 9586, 3). */
+enum imap_step reply_uid_required(struct command *c);
 /* What a failure of the service means to the client: the only place that says so. */
 enum imap_step reply_failure(struct command *c, int error);
 /* The same where a missing mailbox could be made by the client (COPY, MOVE, APPEND): [TRYCREATE]. */

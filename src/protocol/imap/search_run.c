@@ -210,8 +210,16 @@ static bool knows_charset(struct span name)
 bool search_begin(struct command *c, const struct imap_search_query *q, struct search_run *r)
 {
 	struct view *v = c->session->view;
+	if (q->numbers && c->session->uidonly) {
+		reply_uid_required(c);
+		return false;
+	}
 	if (q->modseq && !has_modseq(c)) {
 		reply_bad(c, "This mailbox has no mod-sequences");
+		return false;
+	}
+	if (c->session->utf8_accept && q->charset.n && !span_ieq(q->charset, SPAN("UTF-8"))) {
+		reply_bad(c, "Only UTF-8 after ENABLE UTF8=ACCEPT");
 		return false;
 	}
 	if (!knows_charset(q->charset)) {

@@ -7,6 +7,8 @@
 #include "command.h"
 #include "log.h"
 #include "fail.h"
+#include "notify.h"
+#include "peer_net.h"
 #include "reply.h"
 #include "tally.h"
 
@@ -23,6 +25,8 @@ enum imap_step session_mailbox_gone(struct imap_session *s)
 {
 	if (s->view && view_purged(s->view))
 		return session_bye(s, "This session has lagged behind for so long that what it stands on is purged");
+	if (s->view && view_denied(s->view))
+		return session_bye(s, "You may not read the selected mailbox any more");
 	return session_bye(s, "The selected mailbox was deleted");
 }
 
@@ -31,6 +35,7 @@ void session_unselect(struct imap_session *s)
 	view_close(&s->view);
 	free(s->saved.ranges);
 	s->saved = (struct imap_set){ 0 };
+	notify_reselect(s);
 	conn_tell(s->conn, CONN_FOLDER, SPAN(""));
 	if (s->state == STATE_SELECTED)
 		s->state = STATE_USER;
@@ -86,7 +91,8 @@ bool session_plaintext(const struct imap_session *s)
 
 static struct span tally_key(const struct imap_session *s, char out[TALLY_KEY_MAX])
 {
-	struct span address = conn_address(s->conn);
+	char room[PEER_NET];
+	struct span address = peer_net(conn_address(s->conn), room);
 	size_t n = address.n < TALLY_KEY_MAX - sizeof s->account ? address.n : TALLY_KEY_MAX - sizeof s->account;
 	memcpy(out, &s->account, sizeof s->account);
 	memcpy(out + sizeof s->account, address.p, n);
@@ -104,18 +110,66 @@ static int count_session(struct imap_session *s)
 	return e == ERR_LIMIT ? fail_with(ERR_LIMIT, "Too many sessions of this user at this address: end some") : e;
 }
 
-int session_enter(struct imap_session *s, const struct account *who)
+static void uncount_session(struct imap_session *s)
 {
-	s->account = who->id;
+	char key[TALLY_KEY_MAX];
+	if (s->counted)
+		tally_drop(s->node->tally, tally_key(s, key));
+	s->counted = false;
+}
+
+int session_enter(struct imap_session *s, const struct login *who)
+{
+	s->account = who->account.id;
 	int e = count_session(s);
+	conn_enter(s->conn, who->account.id, who->app);
+	if (!e) /* whoever ends the sessions of a login finds this one, or ended that login before */
+		e = identity_login_stands(s->node->identity, who);
 	if (e) {
+		conn_enter(s->conn, 0, 0);
+		uncount_session(s);
 		s->account = 0;
 		return e;
 	}
-	s->user = span_dup(span_of(who->address));
+	s->user = span_dup(span_of(who->account.address));
 	s->state = STATE_USER;
-	conn_tell(s->conn, CONN_USER, span_of(who->address));
+	conn_tell(s->conn, CONN_USER, span_of(who->account.address));
 	return OK;
+}
+
+static void forget_user(struct imap_session *s)
+{
+	notify_close(s);
+	if (s->user)
+		log_line(LOG_INFO, "imap-end", "session=%lld account=%lld", (long long)s->conn->id, (long long)s->account);
+	uncount_session(s);
+	free(s->user);
+	s->user = NULL;
+}
+
+/* How long somebody who is not logged in may take for that. */
+static void begin_login(struct imap_session *s)
+{
+	s->state = STATE_GREETED;
+	s->login_until = clock_mono() + SESSION_LOGIN_US;
+	conn_timeout(s->conn, SESSION_LOGIN_US);
+}
+
+void session_leave(struct imap_session *s)
+{
+	session_unselect(s);
+	forget_user(s);
+	conn_tell(s->conn, CONN_USER, SPAN(""));
+	conn_enter(s->conn, 0, 0);
+	session_set_client(s, (struct span){ 0 }, (struct span){ 0 });
+	s->account = 0;
+	s->rev2 = s->utf8_accept = s->utf8 = s->uidonly = s->condstore = s->qresync = false;
+	begin_login(s);
+}
+
+bool session_may_leave(const struct imap_session *s)
+{
+	return s->node->unauthenticate && !conn_deflates(s->conn);
 }
 
 bool session_input_full(const struct imap_session *s)
@@ -144,6 +198,21 @@ static enum imap_step next_command(struct imap_session *s)
 	}
 }
 
+/* Between commands the client hears of what it asked for (NOTIFY). */
+static enum imap_step next_step(struct imap_session *s)
+{
+	enum imap_step step = next_command(s);
+	if (step != IMAP_MORE || !s->notify || s->running)
+		return step;
+	return notify_due(s) ? command_tell(s) : IMAP_WAKE;
+}
+
+static int64_t patience(const struct imap_session *s)
+{
+	int64_t us = s->running ? 0 : notify_wait(s);
+	return us ? us : SESSION_IDLE_US;
+}
+
 static void set_timeout(struct imap_session *s, enum imap_step step)
 {
 	s->draining = step == IMAP_DRAIN && s->state != STATE_GREETED;
@@ -151,7 +220,7 @@ static void set_timeout(struct imap_session *s, enum imap_step step)
 	if (s->draining)
 		conn_timeout(s->conn, SESSION_READ_US);
 	else if (s->state != STATE_GREETED && !(s->running && s->running->timeout))
-		conn_timeout(s->conn, SESSION_IDLE_US);
+		conn_timeout(s->conn, patience(s));
 }
 
 /* The peer does not read. */
@@ -173,11 +242,9 @@ static enum conn_next run(struct imap_session *s, enum imap_step step)
 {
 	int64_t until = clock_mono() + COMMAND_SLICE_US;
 	while (step == IMAP_DONE) {
-		if (s->begin_tls) {
-			step = IMAP_TLS;
+		if ((step = s->begins) != IMAP_DONE)
 			break;
-		}
-		step = s->running ? command_go_on(s) : next_command(s);
+		step = s->running ? command_go_on(s) : next_step(s);
 		if (step == IMAP_DONE && (conn_flush_if_over(s->conn, CONN_OUTPUT_HIGH) || clock_mono() > until))
 			step = IMAP_DRAIN;
 	}
@@ -186,8 +253,11 @@ static enum conn_next run(struct imap_session *s, enum imap_step step)
 	case IMAP_DRAIN:
 		return CONN_DRAIN;
 	case IMAP_TLS:
-		s->begin_tls = false;
+		s->begins = IMAP_DONE;
 		return CONN_TLS;
+	case IMAP_DEFLATE:
+		s->begins = IMAP_DONE;
+		return CONN_DEFLATE;
 	case IMAP_WAKE:
 		return CONN_WAKE;
 	case IMAP_CLOSE:
@@ -207,10 +277,8 @@ static enum conn_next imap_open(struct conn *c)
 	}
 	s->conn = c;
 	s->node = c->service;
-	s->state = STATE_GREETED;
 	session_set_client(s, (struct span){ 0 }, (struct span){ 0 });
-	s->login_until = clock_mono() + SESSION_LOGIN_US;
-	conn_timeout(c, SESSION_LOGIN_US);
+	begin_login(s);
 	buffer_puts(&c->out, "* OK [CAPABILITY ");
 	put_capabilities(&c->out, s);
 	buffer_printf(&c->out, "] %s Perdura ready\r\n", s->node->host);
@@ -229,6 +297,8 @@ static enum conn_next imap_timeout(struct conn *c)
 		return wait_for_reader(s);
 	if (s->running && s->running->timeout)
 		return run(s, command_timed_out(s));
+	if (!s->running && notify_wait(s))
+		return run(s, IMAP_DONE);
 	session_bye(s, s->state == STATE_GREETED ? "Too long without a login" : "Idle for too long");
 	return CONN_CLOSE;
 }
@@ -241,17 +311,12 @@ static void imap_shutdown(struct conn *c, const char *why)
 static void imap_close(struct conn *c)
 {
 	struct imap_session *s = c->session;
-	char key[TALLY_KEY_MAX];
 	if (!s)
 		return;
 	command_abort(s);
 	view_close(&s->view);
-	if (s->user)
-		log_line(LOG_INFO, "imap-end", "session=%lld account=%lld", (long long)c->id, (long long)s->account);
-	if (s->counted)
-		tally_drop(s->node->tally, tally_key(s, key));
+	forget_user(s);
 	free(s->saved.ranges);
-	free(s->user);
 	free(s);
 	c->session = NULL;
 }
@@ -259,6 +324,8 @@ static void imap_close(struct conn *c)
 const struct conn_protocol imap_protocol = {
 	.name = "imap",
 	.refusal = "* BYE Too many connections, try again later\r\n",
+	.certified = true,
+	.strangers = true,
 	.open = imap_open,
 	.input = imap_input,
 	.resume = imap_input,

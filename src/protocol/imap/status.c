@@ -2,6 +2,7 @@
 
 #include "fail.h"
 #include "imap_quote.h"
+#include "mailbox_place.h"
 #include "names.h"
 #include "settings.h"
 
@@ -12,14 +13,14 @@ struct status {
 	char id[FOLDER_OBJECTID];
 };
 
-static int find(struct command *c, struct span name, struct status *out)
+static int find(struct command *c, const struct place *p, struct status *out)
 {
 	struct imap_session *s = c->session;
 	struct tree tree;
-	int rc = tree_read_path(s->node->service, s->account, name, &tree);
+	int rc = tree_read_path(s->node->service, p->account, p->path, &tree);
 	if (rc)
 		return rc;
-	const struct folder *found = tree_find(&tree, name);
+	const struct folder *found = tree_find(&tree, p->path);
 	if (!found)
 		rc = fail_with(ERR_NOT_FOUND, "no such folder");
 	else if (found->attributes & FOLDER_NOSELECT)
@@ -35,17 +36,20 @@ static int find(struct command *c, struct span name, struct status *out)
 static int count_present(struct command *c, struct span name, const struct folder *f, unsigned items, struct status *out)
 {
 	struct imap_session *s = c->session;
-	int rc = OK;
-	if (f)
+	struct place p;
+	int rc = find_allowed(c, name, RIGHT_READ, &p);
+	if (!rc && f)
 		out->folder = *f;
-	else
-		rc = find(c, name, out);
-	if (!rc && (items & STATUS_RECENT))
-		rc = folder_count_recent(s->node->service, s->account, &out->folder, &out->recent);
+	else if (!rc)
+		rc = find(c, &p, out);
+	if (!rc && p.viewer && (items & STATUS_UNSEEN))
+		rc = folder_count_unseen(s->node->service, p.account, p.viewer, &out->folder);
+	if (!rc && !p.viewer && (items & STATUS_RECENT))
+		rc = folder_count_recent(s->node->service, p.account, &out->folder, &out->recent);
 	if (!rc && (items & (STATUS_DELETED | STATUS_DELETED_STORAGE)))
-		rc = folder_count_deleted(s->node->service, s->account, out->folder.id, &out->deleted, &out->deleted_bytes);
+		rc = folder_count_deleted(s->node->service, p.account, out->folder.id, &out->deleted, &out->deleted_bytes);
 	if (!rc)
-		folder_objectid(s->account, out->folder.id, out->id);
+		folder_objectid(p.account, out->folder.id, out->id);
 	return rc;
 }
 
@@ -83,7 +87,7 @@ static void put_status(struct command *c, struct span name, const struct status 
 {
 	const char *separator = "";
 	buffer_puts(c->out, "* STATUS ");
-	imap_put_mailbox(c->out, name);
+	imap_put_mailbox(c->out, name, c->session->utf8);
 	buffer_puts(c->out, " (");
 	for (int i = 0; i < STATUS_ITEMS; i++) {
 		if (!(items & 1u << i))

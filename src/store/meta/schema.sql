@@ -87,6 +87,16 @@ CREATE TABLE live (
   PRIMARY KEY (account, collection, viewer, uid)
 ) WITHOUT ROWID;
 
+-- uid_map: the UIDs of a large mailbox at one change, so that who sees it for the first time need not read its rows. Nothing
+-- but a shortcut: any state since the floor is right, and all rows may be removed.
+CREATE TABLE uid_map (
+  account INTEGER NOT NULL,
+  collection INTEGER NOT NULL,
+  change_no INTEGER NOT NULL,
+  uids BLOB NOT NULL,               -- mailbox/uidmap_saved.c
+  PRIMARY KEY (account, collection)
+) WITHOUT ROWID;
+
 -- past: versions that a change replaced or ended. The state at change N: live and past rows with
 -- change_no <= N, and for past rows N < end_no.
 CREATE TABLE past (
@@ -118,6 +128,15 @@ CREATE TABLE names (
   uid INTEGER NOT NULL,
   PRIMARY KEY (account, collection, name)
 ) WITHOUT ROWID;
+
+-- sharing: whose folders somebody may find something in; viewer 0: anybody. Where to look, not what is there: rights are items of
+-- the owner's log, and a row stays when they are taken back.
+CREATE TABLE sharing (
+  viewer INTEGER NOT NULL,
+  owner INTEGER NOT NULL,
+  PRIMARY KEY (viewer, owner)
+) WITHOUT ROWID;
+CREATE INDEX sharing_owner ON sharing (owner);
 
 -- email: what entries that show the same message share. id is minted, so that rows of all accounts are added at the end
 -- of the table: they are large, and a page of each account's own would be written anew for every one. summary: see

@@ -42,7 +42,7 @@ static int ask(struct mariadb_conn *c, const char *sql, char *out, size_t n)
 {
 	struct mariadb_answer a = { 0 };
 	size_t done;
-	if (!mariadb_batch(c, span_of(sql), 1, &a, &done))
+	if (!mariadb_batch(c, span_of(sql), 1, 0, &a, &done))
 		return mariadb_failure(c, sql);
 	MYSQL_ROW row = a.rows ? mysql_fetch_row(a.rows) : NULL;
 	snprintf(out, n, "%s", row && row[0] ? row[0] : "");
@@ -168,7 +168,7 @@ static int verify_table(struct mariadb_conn *c, const char *table, void (*say)(v
 	size_t done;
 	int r = OK;
 	snprintf(sql, sizeof sql, "CHECK TABLE `%.64s`", table);
-	if (!mariadb_batch(c, span_of(sql), 1, &a, &done))
+	if (!mariadb_batch(c, span_of(sql), 1, 0, &a, &done))
 		return mariadb_failure(c, sql);
 	for (MYSQL_ROW row; (row = mysql_fetch_row(a.rows));) { /* table, operation, kind, text */
 		if (!row[2] || !row[3] || (strcmp(row[2], "error") && strcmp(row[2], "warning") && strcmp(row[3], "OK") == 0))
@@ -187,7 +187,7 @@ static int verify_tables(struct mariadb_meta *m, struct mariadb_conn *c, void (*
 	size_t done;
 	static const char sql[] = "SHOW FULL TABLES WHERE table_type = 'BASE TABLE'";
 	int r = OK;
-	if (!mariadb_batch(c, span_of(sql), 1, &a, &done))
+	if (!mariadb_batch(c, span_of(sql), 1, 0, &a, &done))
 		return mariadb_failure(c, sql);
 	for (MYSQL_ROW row; !atomic_load(&m->base.stopping) && (row = mysql_fetch_row(a.rows));) {
 		int k = verify_table(c, row[0], say, ctx);

@@ -2,13 +2,20 @@
 
 #include <errmsg.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <mysqld_error.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "clock.h"
 #include "fail.h"
+
+enum {
+	WAIT_MS = 1000,         /* for the first bytes of an answer, by ourselves */
+	WAIT_BYTES = 16 * 1024, /* no more are waited for at once: a socket has room for some */
+};
 
 static const struct known {
 	unsigned error;
@@ -27,9 +34,9 @@ static const struct known {
 	{ ER_USER_LIMIT_REACHED, FAULT_NOT_READY, ERR_CONFLICT, "raise its MAX_USER_CONNECTIONS, or lower connections= in meta.url" },
 	{ ER_QUERY_INTERRUPTED, FAULT_LOST, ERR_CONFLICT, NULL },
 	{ ER_CONNECTION_KILLED, FAULT_LOST, ERR_CONFLICT, NULL },
-	{ CR_CONNECTION_ERROR, FAULT_LOST, ERR_CONFLICT, NULL },
-	{ CR_CONN_HOST_ERROR, FAULT_LOST, ERR_CONFLICT, NULL },
-	{ CR_UNKNOWN_HOST, FAULT_LOST, ERR_CONFLICT, NULL },
+	{ CR_CONNECTION_ERROR, FAULT_LOST, ERR_CONFLICT, "see that it runs, and that meta.url has its host and port" },
+	{ CR_CONN_HOST_ERROR, FAULT_LOST, ERR_CONFLICT, "see that it runs, and that meta.url has its host and port" },
+	{ CR_UNKNOWN_HOST, FAULT_LOST, ERR_CONFLICT, "check the name in meta.url, and that this machine can resolve it" },
 	{ CR_SERVER_GONE_ERROR, FAULT_LOST, ERR_CONFLICT, NULL },
 	{ CR_SERVER_LOST, FAULT_LOST, ERR_CONFLICT, NULL },
 	{ CR_SERVER_LOST_EXTENDED, FAULT_LOST, ERR_CONFLICT, NULL },
@@ -194,11 +201,44 @@ bool mariadb_settle(struct mariadb_conn *c)
 	return !owed || !mysql_read_query_result(c->db);
 }
 
-bool mariadb_batch(struct mariadb_conn *c, struct span sql, size_t n, struct mariadb_answer *answer, size_t *done)
+size_t mariadb_least_bytes(MYSQL_RES *rows)
+{
+	enum { HEAD = 4, COLUMN = HEAD + 4 + 5 + 13 }; /* "def", five names with their lengths, what is fixed */
+	size_t n = HEAD + 1 + HEAD + 5;
+	for (unsigned i = 0; i < mysql_num_fields(rows); i++) {
+		const MYSQL_FIELD *f = mysql_fetch_field_direct(rows, i);
+		n += COLUMN + f->db_length + f->table_length + f->org_table_length + f->name_length + f->org_name_length;
+	}
+	return n;
+}
+
+static bool readable(const struct mariadb_conn *c, size_t bytes, int ms)
+{
+	int low = bytes < INT_MAX ? (int)bytes : INT_MAX;
+	setsockopt(c->socket, SOL_SOCKET, SO_RCVLOWAT, &low, sizeof low);
+	return poll(&(struct pollfd){ .fd = c->socket, .events = POLLIN }, 1, ms);
+}
+
+/* Until all of it is there, or nothing more seems to come. The library waits for what is missing. Over TLS other bytes come. */
+static void wait_for(const struct mariadb_conn *c, size_t least)
+{
+	static const int ms[] = { 4, 16, 64 };
+	if (least <= MARIADB_OK_BYTES || least > WAIT_BYTES || mysql_get_ssl_cipher(c->db) || !readable(c, 1, WAIT_MS))
+		return;
+	for (size_t i = 0; i < sizeof ms / sizeof *ms && !readable(c, least, ms[i]); i++)
+		;
+	setsockopt(c->socket, SOL_SOCKET, SO_RCVLOWAT, &(int){ 1 }, sizeof(int));
+}
+
+bool mariadb_batch(struct mariadb_conn *c, struct span sql, size_t n, size_t least, struct mariadb_answer *answer, size_t *done)
 {
 	*done = 0;
 	c->error = 0;
-	bool good = !mysql_real_query(c->db, sql.p, sql.n);
+	bool good = !mysql_send_query(c->db, sql.p, sql.n);
+	if (good) {
+		wait_for(c, least);
+		good = !mysql_read_query_result(c->db);
+	}
 	while (good && take_answer(c, &answer[*done])) {
 		if (++*done == n)
 			return true;

@@ -131,7 +131,7 @@ static bool ask(struct mariadb_conn *c, const char *sql, MYSQL_RES **rows)
 {
 	struct mariadb_answer a = { 0 };
 	size_t done;
-	bool good = mariadb_batch(c, span_of(sql), 1, &a, &done);
+	bool good = mariadb_batch(c, span_of(sql), 1, 0, &a, &done);
 	if (good && rows)
 		*rows = a.rows;
 	else

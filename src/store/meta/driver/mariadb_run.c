@@ -75,7 +75,7 @@ enum { END_COMMIT = 2, END_STATEMENTS = 5 };
 
 static void begin(struct mariadb_txn *t, struct mariadb_runner *m, bool writes)
 {
-	mariadb_txn_init(t, m->pool, m->account_at, m->metrics, writes);
+	mariadb_txn_init(t, m->pool, m->known, m->metrics, writes);
 	meta_txn_init(&t->base, &meta_mariadb);
 }
 
@@ -277,5 +277,5 @@ void mariadb_runner_init(struct mariadb_runner *m, struct meta *meta, struct mar
 	atomic_init(&m->last_id, 0);
 	atomic_init(&m->commits, 0);
 	for (size_t i = 0; i < META_STATEMENTS; i++)
-		m->account_at[i] = (signed char)mariadb_text_account(meta_sql_text((enum meta_sql)i));
+		m->known[i].account_at = (signed char)mariadb_text_account(meta_sql_text((enum meta_sql)i));
 }

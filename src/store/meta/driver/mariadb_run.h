@@ -20,7 +20,7 @@
 #ifndef MARIADB_RUN_H
 #define MARIADB_RUN_H
 
-#include "mariadb_pool.h"
+#include "mariadb_txn.h"
 
 enum {
 	MARIADB_RUN_S = 20, /* no try begins later than this */
@@ -30,7 +30,7 @@ struct mariadb_runner {
 	struct meta *meta; /* for its node's number */
 	struct mariadb_pool *pool;
 	struct metrics *metrics;
-	signed char account_at[META_STATEMENTS];
+	struct mariadb_known known[META_STATEMENTS];
 	atomic_int_fast64_t last_id;
 	atomic_uint_fast64_t commits;
 };

@@ -20,9 +20,9 @@ static struct mariadb_txn *of(struct meta_txn *t)
 	return (struct mariadb_txn *)t;
 }
 
-void mariadb_txn_init(struct mariadb_txn *t, struct mariadb_pool *p, const signed char *account_at, struct metrics *m, bool writes)
+void mariadb_txn_init(struct mariadb_txn *t, struct mariadb_pool *p, struct mariadb_known *k, struct metrics *m, bool writes)
 {
-	*t = (struct mariadb_txn){ .pool = p, .account_at = account_at, .metrics = m, .writes = writes, .last = META_STATEMENTS };
+	*t = (struct mariadb_txn){ .pool = p, .known = k, .metrics = m, .writes = writes, .last = META_STATEMENTS };
 }
 
 void mariadb_txn_forget(struct mariadb_txn *t)
@@ -85,6 +85,8 @@ static void keep_expected(struct mariadb_txn *t, struct mariadb_answer *a)
 			continue;
 		e->fetched = true;
 		e->rows = a->rows;
+		if (e->rows && !atomic_load_explicit(&t->known[e->stmt].least, memory_order_relaxed))
+			atomic_store(&t->known[e->stmt].least, (unsigned)mariadb_least_bytes(e->rows));
 		a++->rows = NULL;
 	}
 }
@@ -138,6 +140,16 @@ static size_t total(const struct shares *s)
 	return before_asked(s) + s->asked;
 }
 
+/* Of the answers to all. */
+static size_t least_bytes(const struct mariadb_txn *t, const struct shares *s)
+{
+	size_t n = (total(s) - s->expected) * MARIADB_OK_BYTES;
+	for (size_t i = 0; i < t->n_expected; i++)
+		if (!t->expected[i].fetched)
+			n += atomic_load_explicit(&t->known[t->expected[i].stmt].least, memory_order_relaxed);
+	return n;
+}
+
 static int compose(struct mariadb_txn *t, struct span sql, struct shares *s)
 {
 	buffer_reset(&t->batch);
@@ -168,7 +180,7 @@ bool mariadb_txn_intact(struct mariadb_txn *t)
 	char why[400];
 	snprintf(why, sizeof why, "%s", fail_detail());
 	metric_add(t->metrics, METRIC_META_TRIPS, 0, 1);
-	if (mariadb_batch(t->conn, span_of(sql), 2, a, &good)) {
+	if (mariadb_batch(t->conn, span_of(sql), 2, 0, a, &good)) {
 		fail_set_detail(why);
 		return true;
 	}
@@ -191,7 +203,7 @@ static int send_batch(struct mariadb_txn *t, const struct shares *s, struct mari
 	size_t before = before_asked(s);
 	metric_add(t->metrics, METRIC_META_TRIPS, 0, 1);
 	t->wrote = t->wrote || s->pending;
-	int r = mariadb_batch(t->conn, buffer_span(&t->batch), total(s), a, good) ? OK : failed(t, *good);
+	int r = mariadb_batch(t->conn, buffer_span(&t->batch), total(s), least_bytes(t, s), a, good) ? OK : failed(t, *good);
 	unsigned error = t->conn->error;
 	note_beginning(t, s, *good);
 	bool counts = r && t->writes && t->fault == FAULT_OTHER && *good >= s->beginning && *good <= before;
@@ -242,7 +254,7 @@ int mariadb_txn_send(struct mariadb_txn *t, struct span sql, size_t n, struct ma
 
 static void note_account(struct mariadb_txn *t, enum meta_sql stmt, const struct meta_value *v)
 {
-	int at = t->account_at[stmt];
+	int at = t->known[stmt].account_at;
 	if (t->named || at < 0 || v[at].type != 'i')
 		return;
 	t->named = true;
@@ -347,7 +359,7 @@ void mariadb_expect(struct meta_txn *base, enum meta_sql stmt, const struct meta
 		return;
 	note_account(t, stmt, v);
 	struct mariadb_expected *e = &t->expected[t->n_expected++];
-	*e = (struct mariadb_expected){ .at = t->expects.n };
+	*e = (struct mariadb_expected){ .stmt = stmt, .at = t->expects.n };
 	mariadb_text_put(&t->expects, stmt, v, n);
 	e->n = t->expects.n - e->at;
 }

@@ -14,6 +14,7 @@
 
 /* A query that was named ahead, by its whole text. */
 struct mariadb_expected {
+	enum meta_sql stmt;
 	size_t at, n; /* of the text in expects; n 0: it was asked for */
 	bool fetched;
 	MYSQL_RES *rows; /* until it is asked for */
@@ -25,10 +26,16 @@ struct mariadb_guard {
 	struct meta_must must;
 };
 
+/* What is known of each statement. */
+struct mariadb_known {
+	signed char account_at; /* which parameter is the account (mariadb_text_account) */
+	atomic_uint least; /* bytes of its answer without rows; 0: it was not asked yet */
+};
+
 struct mariadb_txn {
 	struct meta_txn base;
 	struct mariadb_pool *pool;
-	const signed char *account_at; /* for each statement: which parameter is the account (mariadb_text_account) */
+	struct mariadb_known *known; /* by enum meta_sql */
 	struct metrics *metrics;
 	bool writes; /* not one that only reads */
 	struct mariadb_conn *conn; /* NULL until something goes to the database */
@@ -46,7 +53,7 @@ struct mariadb_txn {
 	enum mariadb_fault fault; /* the last failure of the connection */
 };
 
-void mariadb_txn_init(struct mariadb_txn *t, struct mariadb_pool *p, const signed char *account_at, struct metrics *m, bool writes);
+void mariadb_txn_init(struct mariadb_txn *t, struct mariadb_pool *p, struct mariadb_known *k, struct metrics *m, bool writes);
 /* Ends it, when that was not done; gives the connection back. */
 void mariadb_txn_free(struct mariadb_txn *t);
 /* Is all that was done since the beginning still there? False: what failed, or was read, means nothing, and the transaction

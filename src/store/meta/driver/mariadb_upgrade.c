@@ -26,7 +26,7 @@ static int command(struct upgrade *u, struct span sql)
 {
 	struct mariadb_answer a;
 	size_t done;
-	if (!mariadb_batch(&u->conn, sql, 1, &a, &done))
+	if (!mariadb_batch(&u->conn, sql, 1, 0, &a, &done))
 		return mariadb_failure(&u->conn, sql.p);
 	mysql_free_result(a.rows);
 	return OK;
@@ -37,7 +37,7 @@ static int ask(struct upgrade *u, const char *sql, char *out, size_t n)
 {
 	struct mariadb_answer a;
 	size_t done;
-	if (!mariadb_batch(&u->conn, span_of(sql), 1, &a, &done))
+	if (!mariadb_batch(&u->conn, span_of(sql), 1, 0, &a, &done))
 		return u->conn.error == ER_NO_SUCH_TABLE ? ERR_NOT_FOUND : mariadb_failure(&u->conn, sql);
 	char **row = mysql_fetch_row(a.rows);
 	if (row)

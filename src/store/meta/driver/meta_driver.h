@@ -13,7 +13,7 @@
 enum { META_ARGUMENTS = 32 };
 
 /* What schema.sql is, in the row 'schema' of facts; counts up with every release that changes a table. */
-#define META_SCHEMA_VERSION "3"
+#define META_SCHEMA_VERSION "5"
 
 /* Not an error but an answer of run and read: the database wants the transaction to be run again. (A function's own
    ERR_CONFLICT is for its caller and never leads to another run.) */

@@ -135,6 +135,12 @@ void checkpointer_run(struct checkpointer *k)
 	}
 }
 
+bool checkpointer_due(const struct checkpointer *k)
+{
+	int frames = k->writer->db ? k->writer->wal_frames : 0;
+	return k->syncing ? atomic_load(&k->synced) : frames && (k->hurry || frames >= k->step_at);
+}
+
 void checkpointer_hurry(struct checkpointer *k)
 {
 	k->hurry = true;

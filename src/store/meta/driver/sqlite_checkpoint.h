@@ -22,6 +22,8 @@ int checkpointer_start(struct conn *writer, struct readers *readers, struct metr
 void checkpointer_stop(struct checkpointer **k);
 /* The committer holds no transaction. */
 void checkpointer_run(struct checkpointer *k);
+/* A run would do something; cheap. */
+bool checkpointer_due(const struct checkpointer *k);
 /* The disk is full: the next run tries to finish, as a log that starts over may make room. */
 void checkpointer_hurry(struct checkpointer *k);
 /* While it is held, steps go on but the log does not start over: whatever is written to the database is in the log as well, so

@@ -47,6 +47,8 @@ struct committer {
 	int returning; /* who brought bodies, was answered and may be about to announce the next */
 	int skip, skipped; /* groups that shall not, and that did not wait, since the last wait */
 	enum sleep sleep;
+	bool lent; /* a caller commits on its own thread, this one stays asleep */
+	bool due;  /* a checkpoint, after such a commit */
 	bool stop;
 
 	struct checkpointer *checkpointer;
@@ -60,9 +62,14 @@ static bool gathered(const struct committer *c)
 	return c->queued >= GROUP_JOBS || (c->announced <= c->stalled && c->returning <= 0) || c->stop;
 }
 
+static bool wanted(const struct committer *c)
+{
+	return !c->lent && (c->queued || c->due || c->stop);
+}
+
 static void nudge(struct committer *c)
 {
-	if ((c->sleep == FOR_A_JOB && (c->queued || c->stop)) || (c->sleep == FOR_ANNOUNCED && gathered(c))) {
+	if ((c->sleep == FOR_A_JOB && wanted(c)) || (c->sleep == FOR_ANNOUNCED && gathered(c))) {
 		c->sleep = AWAKE;
 		pthread_cond_signal(&c->wake);
 	}
@@ -85,25 +92,6 @@ void committer_announce(struct committer *c, int by)
 	announced_by(c, by);
 	nudge(c);
 	pthread_mutex_unlock(&c->lock);
-}
-
-int committer_run(struct committer *c, meta_fn *fn, void *arg, void *companion)
-{
-	struct job job = { .fn = fn, .arg = arg, .companion = companion };
-	sem_init(&job.done, 0, 0);
-	pthread_mutex_lock(&c->lock);
-	*c->last = &job;
-	c->last = &job.next;
-	c->queued++;
-	announced_by(c, -1);
-	nudge(c);
-	pthread_mutex_unlock(&c->lock);
-	while (sem_wait(&job.done))
-		;
-	sem_destroy(&job.done);
-	if (job.result)
-		fail_set_detail(job.detail);
-	return job.result;
 }
 
 /* True when all there are to wait for came in time. */
@@ -147,11 +135,11 @@ static void gather(struct committer *c)
 	c->skip = c->queued > before ? 0 : c->skip < GATHER_SKIP ? 2 * c->skip + 1 : GATHER_SKIP;
 }
 
-/* Takes at most n jobs into group, in the order they came; 0 when the committer is to stop. */
-static int next_group(struct committer *c, struct job **group, int n)
+/* Takes at most GROUP_JOBS jobs into group, in the order they came. False when the committer is to stop. */
+static bool next_group(struct committer *c, struct job **group, int *n)
 {
 	pthread_mutex_lock(&c->lock);
-	while (!c->queued && !c->stop) {
+	while (!wanted(c)) {
 		c->sleep = FOR_A_JOB;
 		pthread_cond_wait(&c->wake, &c->lock);
 	}
@@ -159,15 +147,18 @@ static int next_group(struct committer *c, struct job **group, int n)
 	if (c->queued)
 		gather(c);
 	int taken = 0;
-	for (; taken < n && c->first; taken++) {
+	for (; taken < GROUP_JOBS && c->first; taken++) {
 		group[taken] = c->first;
 		c->first = c->first->next;
 	}
 	if (!c->first)
 		c->last = &c->first;
 	c->queued -= taken;
+	bool more = taken || c->due;
+	c->due = false;
 	pthread_mutex_unlock(&c->lock);
-	return taken;
+	*n = taken;
+	return more;
 }
 
 /* Back to the front of the queue. */
@@ -317,17 +308,75 @@ static void start_companions(struct committer *c, struct job **group, int n)
 		c->options->before_group(c->options->ctx, companions, k);
 }
 
+static void commit_group(struct committer *c, struct job **group, int n)
+{
+	start_companions(c, group, n);
+	run_group(c, group, n);
+}
+
 static void *committer_main(void *arg)
 {
 	struct committer *c = arg;
 	struct job *group[GROUP_JOBS];
 	int n;
-	while ((n = next_group(c, group, GROUP_JOBS))) {
-		start_companions(c, group, n);
-		run_group(c, group, n);
+	while (next_group(c, group, &n)) {
+		if (n)
+			commit_group(c, group, n);
 		checkpointer_run(c->checkpointer);
 	}
 	return NULL;
+}
+
+/* --- The callers --- */
+
+/* With the lock. Nobody else wants anything of the writer, and nobody is expected to. */
+static bool alone(const struct committer *c)
+{
+	return c->sleep == FOR_A_JOB && !c->lent && !c->queued && !c->due && gathered(c);
+}
+
+/* The thread that waits for the answer does the work: two switches less. Who comes meanwhile is queued. */
+static void commit_alone(struct committer *c, struct job *job)
+{
+	char before[sizeof job->detail];
+	snprintf(before, sizeof before, "%s", fail_detail());
+	commit_group(c, &job, 1);
+	fail_set_detail(before); /* a job that succeeds says nothing, on whatever thread */
+	pthread_mutex_lock(&c->lock);
+	c->lent = false;
+	c->due = checkpointer_due(c->checkpointer);
+	nudge(c);
+	pthread_mutex_unlock(&c->lock);
+}
+
+static void enqueue(struct committer *c, struct job *job)
+{
+	*c->last = job;
+	c->last = &job->next;
+	c->queued++;
+	nudge(c);
+}
+
+int committer_run(struct committer *c, meta_fn *fn, void *arg, void *companion)
+{
+	struct job job = { .fn = fn, .arg = arg, .companion = companion };
+	sem_init(&job.done, 0, 0);
+	pthread_mutex_lock(&c->lock);
+	announced_by(c, -1);
+	bool mine = alone(c);
+	if (mine)
+		c->lent = true;
+	else
+		enqueue(c, &job);
+	pthread_mutex_unlock(&c->lock);
+	if (mine)
+		commit_alone(c, &job);
+	while (sem_wait(&job.done))
+		;
+	sem_destroy(&job.done);
+	if (job.result)
+		fail_set_detail(job.detail);
+	return job.result;
 }
 
 static void init_sync(struct committer *c)

@@ -1,6 +1,7 @@
-/* The committer: the one thread that owns the writing connection. Callers queue jobs and wait; it takes what is queued
+/* The committer: the thread that owns the writing connection. Callers queue jobs and wait; it takes what is queued
  * as a group, has the group's companions made durable, runs each job in a savepoint of one transaction, commits with one
- * sync, and wakes them all. It alone checkpoints, between groups. */
+ * sync, and wakes them all. A caller that finds it asleep, and nobody else under way, is lent the connection and commits by
+ * itself. The thread alone checkpoints, between groups. */
 #ifndef SQLITE_COMMIT_H
 #define SQLITE_COMMIT_H
 

@@ -15,7 +15,8 @@ from node import PATIENCE, wait_until
 
 DEPLOY = pathlib.Path(__file__).resolve().parents[2] / 'deploy/postfix'
 
-# Everything in one folder, quick to try again; the rest is deploy/postfix/main.cf.
+# Everything in one folder, quick to try again, also where a process ended amid a reload (60 s otherwise, in which the mail
+# looks as if it were being delivered); the rest is deploy/postfix/main.cf.
 MAIN = '''compatibility_level = 3.6
 config_directory = {dir}/etc
 queue_directory = {dir}/spool
@@ -41,6 +42,8 @@ smtpd_relay_restrictions = reject_unauth_destination
 sender_bcc_maps = texthash:{dir}/etc/sender_bcc
 recipient_bcc_maps = texthash:{dir}/etc/recipient_bcc
 transport_maps = texthash:{dir}/etc/transport
+transport_retry_time = 1s
+service_throttle_time = 1s
 '''
 MASTER = '''127.0.0.1:{port} inet n - n - - smtpd
 postlog   unix-dgram n - n - 1 postlogd
@@ -161,6 +164,10 @@ class Postfix:
 
     def log(self):
         return (self.dir / 'log/maillog').read_text(errors='replace')
+
+    def told(self):
+        """What it has and what it said last."""
+        return f'{self.queue()}\n{self.log()[-4000:]}'
 
     def queue(self):
         return [json.loads(l) for l in self.run('postqueue', '-j').stdout.splitlines()]

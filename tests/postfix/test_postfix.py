@@ -8,7 +8,7 @@ import time
 
 import pytest
 from node import PASSWORD, PATIENCE, PopulatedNode, wait_until
-from postfix import Postfix, why_not
+from postfix import Postfix, free_port, why_not
 from proxy import Proxy
 
 if why_not():
@@ -41,16 +41,14 @@ def home():
 
 @pytest.fixture(scope='module')
 def node(home, tmp_path_factory):
-    sockets = f'unix:{home}/spool/perdura/%s?mode=0666'
-    with PopulatedNode(tmp_path_factory.mktemp('node'), listen_lmtp='127.0.0.1:0,' + sockets % 'lmtp',
-                       listen_socketmap='127.0.0.1:0,' + sockets % 'maps', listen_auth='127.0.0.1:0') as n:
+    both = lambda name: f'127.0.0.1:{free_port()},unix:{home}/spool/perdura/{name}?mode=0666'
+    # ports that nobody else is given while the node is down
+    with PopulatedNode(tmp_path_factory.mktemp('node'), listen_lmtp=both('lmtp'), listen_socketmap=both('maps'),
+                       listen_auth=f'127.0.0.1:{free_port()}') as n:
         n.add('archive@example.org', 'jürgen@bücher.test', 'bob@second.test')
         n.perdura('alias', 'add', 'team@example.org', n.user, 'bob@second.test')
         n.perdura('alias', 'add', 'away@example.org', 'someone@elsewhere.test', n.user)
         n.perdura('alias', 'add', '@catch.test', 'bob@second.test')
-        for option in ('listen.lmtp', 'listen.socketmap'):  # it comes back under the same addresses
-            n.settings[option] = n.ports[option] + '?mode=0666'
-        n.settings['listen.auth'] = n.ports['listen.auth']
         yield n
 
 
@@ -196,7 +194,7 @@ def leave_waiting(node, postfix):
     postfix.set('defer_transports=')
     postfix.flush()
     wait_until(lambda: postfix.log().count(' status=deferred (') > tried)
-    wait_until(lambda: all(m['queue_name'] == 'deferred' for m in postfix.queue()))
+    wait_until(lambda: all(m['queue_name'] == 'deferred' for m in postfix.queue()), told=postfix.told)
 
 
 def how_soon(node, postfix, at_once):

@@ -168,6 +168,11 @@ bool verify_purged(struct account *a, int64_t end)
 	return end <= a->head.floor || meta_read(meta_of(a->v), read_head, a) == ERR_NOT_FOUND || end <= a->head.floor;
 }
 
+bool verify_purged_since(struct account *a)
+{
+	return verify_purged(a, a->head.change + 1);
+}
+
 const char *verify_path(const struct account *a, const struct kept *k, char out[VERIFY_PATH_MAX])
 {
 	const struct kept *up[DEPTH_MAX];
@@ -325,7 +330,7 @@ static int verify_definitions(struct account *a)
 
 static void compare(struct account *a, const struct kept *k, const char *what, int64_t told, uint64_t counted)
 {
-	if (told != (int64_t)counted && !verify_purged(a, k->ended ? k->ended : INT64_MAX))
+	if (told != (int64_t)counted && !(k->ended ? verify_purged(a, k->ended) : verify_purged_since(a)))
 		trouble_at(a, k, 0, "%s is said to be %lld and is %llu: clients see a wrong number; " FIX_REPORT, what, (long long)told,
 		           (unsigned long long)counted);
 }

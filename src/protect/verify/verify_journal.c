@@ -111,7 +111,7 @@ int verify_journal(struct account *a)
 		more = !e && verify_page(p, &last) && !verify_step(a->v, 0);
 	} while (more);
 	if (!e && !a->v->report.cancelled && (last.change != a->head.change || last.stamp != a->head.stamp) &&
-	    !verify_purged(a, INT64_MAX))
+	    !verify_purged_since(a))
 		trouble(a->v, "%s: its head is at @%lld, its journal ends at @%lld or at another time: " FIX_DATABASE, a->name,
 		        (long long)a->head.change, (long long)last.change);
 	if (!e && !a->v->report.cancelled)

@@ -87,6 +87,8 @@ int verify_journal(struct account *a);
 /* Asked before a gap is called one: may purge have made it, now or since the account was read? What ends up to the
    account's floor may be gone, and all (end: INT64_MAX) of an account that is purged as a whole. */
 bool verify_purged(struct account *a, int64_t end);
+/* The same of what the account ended with when it was read, and what ended since. */
+bool verify_purged_since(struct account *a);
 /* Fills the counts of k. */
 int verify_entries(struct account *a, struct kept *k);
 int verify_names(struct account *a, const struct kept *k);

@@ -19,6 +19,8 @@ PERDURA = BUILD / 'src/tools/perdura'
 PASSWORD = 'correct horse'
 # Slower builds (sanitizers) and busy machines get the time they need; a test that waits so long has failed.
 PATIENCE = 60
+# A command may have much to do: check reads all that the tests of a file have left.
+LONG_PATIENCE = 5 * PATIENCE
 # How long a stopping node waits for what does not end by itself (stop.timeout).
 STOP_TIMEOUT = 10
 
@@ -147,7 +149,7 @@ class Node:
 
     # -- the command
 
-    def run(self, *words, stdin='', timeout=PATIENCE):
+    def run(self, *words, stdin='', timeout=LONG_PATIENCE):
         """perdura --data DIR words...: the finished process, with stdout and stderr as text."""
         return subprocess.run([str(PERDURA), '--data', str(self.data), *map(str, words)], input=stdin, text=True,
                               errors='backslashreplace', capture_output=True, timeout=timeout)

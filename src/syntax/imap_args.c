@@ -321,21 +321,24 @@ bool imap_flags_bare(struct imap_args *a, struct imap_flags *out)
 	return !a->bad && finish_flags(a, &f, out);
 }
 
-static bool append_literal(struct imap_args *a, struct imap_append *out)
+bool imap_upload(struct imap_args *a, struct imap_upload *out)
 {
 	struct imap_literal l;
-	out->utf8 = imap_take_word(a, SPAN("UTF8"));
-	if (out->utf8 && (!imap_sp(a) || !imap_list_open(a)))
+	bool utf8 = imap_take_word(a, SPAN("UTF8"));
+	if (utf8 && (!imap_sp(a) || !imap_list_open(a)))
 		return false;
 	if (!starts_literal(a) || !imap_literal_at_end(a->rest, &l) || l.at != 0)
 		return imap_bad(a, "a literal expected");
-	if (out->utf8 && !l.binary)
+	if (utf8 && !l.binary)
 		return imap_bad(a, "a literal8 expected");
-	out->size = l.size;
-	out->sync = l.sync;
-	out->binary = l.binary;
+	*out = (struct imap_upload){ .size = l.size, .sync = l.sync, .binary = l.binary, .utf8 = utf8 };
 	skip(a, a->rest.n);
 	return true;
+}
+
+bool imap_upload_end(struct imap_args *a, const struct imap_upload *u)
+{
+	return !u->utf8 || imap_take(a, ')') || imap_bad(a, "a message in UTF8 ( is not closed");
 }
 
 bool imap_append_message(struct imap_args *a, struct imap_append *out)
@@ -348,7 +351,8 @@ bool imap_append_message(struct imap_args *a, struct imap_append *out)
 			return false;
 		m.has_date = true;
 	}
-	if (!append_literal(a, &m))
+	m.catenate = imap_take_word(a, SPAN("CATENATE"));
+	if (m.catenate ? !imap_sp(a) || !imap_list_open(a) : !imap_upload(a, &m.bytes))
 		return false;
 	*out = m;
 	return true;
@@ -356,8 +360,8 @@ bool imap_append_message(struct imap_args *a, struct imap_append *out)
 
 bool imap_append_next(struct imap_args *a, struct imap_append *m, bool *more)
 {
-	if (m->utf8 && !imap_take(a, ')'))
-		return imap_bad(a, "a message in UTF8 ( is not closed");
+	if (!imap_upload_end(a, &m->bytes))
+		return false;
 	*more = span_trim(a->rest).n > 0;
 	return *more ? imap_sp(a) && imap_append_message(a, m) : imap_end(a);
 }

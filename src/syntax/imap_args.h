@@ -53,17 +53,26 @@ bool imap_list_next(struct imap_args *a);
 bool imap_flag_list(struct imap_args *a, struct imap_flags *out);
 bool imap_flags_bare(struct imap_args *a, struct imap_flags *out);
 
-/* One message of an APPEND or a REPLACE up to its bytes: `[flags] [date-time] {n}`, to the end of what is there. */
-struct imap_append {
-	struct imap_flags flags;
-	bool has_date;
-	int64_t date_us;
+/* A literal whose bytes are yet to come, to the end of what is there. */
+struct imap_upload {
 	uint64_t size;
 	bool sync, binary;
 	bool utf8; /* `UTF8 (~{n}` (RFC 6855): a ")" follows the bytes */
 };
+bool imap_upload(struct imap_args *a, struct imap_upload *out);
+/* What belongs to it behind the bytes. */
+bool imap_upload_end(struct imap_args *a, const struct imap_upload *u);
+
+/* One message of an APPEND or a REPLACE: `[flags] [date-time] {n}`, or `... CATENATE (`, whose parts follow (imap_catenate.h). */
+struct imap_append {
+	struct imap_flags flags;
+	bool has_date;
+	int64_t date_us;
+	bool catenate;
+	struct imap_upload bytes; /* else */
+};
 bool imap_append_message(struct imap_args *a, struct imap_append *out);
-/* What follows the bytes of m: nothing, or (*more) one more message, which m becomes. */
+/* What follows m: nothing, or (*more) one more message, which m becomes. */
 bool imap_append_next(struct imap_args *a, struct imap_append *m, bool *more);
 
 #endif

@@ -177,15 +177,27 @@ static bool take_fields(struct imap_args *a, struct imap_section *s)
 	return true;
 }
 
-/* Behind the '[', up to and with the ']'. */
 static bool take_section(struct imap_args *a, struct imap_section *s)
 {
 	struct span name = take_name(a);
 	if (!take_path(a, &name, s) || !take_text(a, name, s))
 		return false;
-	if ((s->text == SECTION_FIELDS || s->text == SECTION_FIELDS_NOT) && !take_fields(a, s))
+	return (s->text != SECTION_FIELDS && s->text != SECTION_FIELDS_NOT) || take_fields(a, s);
+}
+
+bool imap_section(struct imap_args *a, struct imap_section *out)
+{
+	struct imap_section s = { 0 };
+	if (!take_section(a, &s) || !imap_end(a))
 		return false;
-	return imap_take(a, ']') || imap_bad(a, "a section is not closed");
+	*out = s;
+	return true;
+}
+
+/* Behind the '[', up to and with the ']'. */
+static bool take_bracketed(struct imap_args *a, struct imap_section *s)
+{
+	return take_section(a, s) && (imap_take(a, ']') || imap_bad(a, "a section is not closed"));
 }
 
 static bool take_partial(struct imap_args *a, struct imap_fetch_item *item)
@@ -214,7 +226,7 @@ static bool take_lazy(struct imap_args *a, struct imap_fetch_item *item)
 /* Of BINARY only parts can be asked, and of BINARY.SIZE no range. */
 static bool take_sectioned(struct imap_args *a, struct imap_fetch_item *item)
 {
-	if (!take_section(a, &item->section))
+	if (!take_bracketed(a, &item->section))
 		return false;
 	if (item->kind != FETCH_SECTION && item->section.text != SECTION_ALL)
 		return imap_bad(a, "BINARY is of a part");

@@ -72,6 +72,8 @@ struct imap_fetch {
 bool imap_fetch_parse(struct imap_args *a, struct imap_fetch *out);
 /* The items alone: `(FLAGS UID)`. */
 bool imap_fetch_items(struct imap_args *a, struct imap_fetch *out);
+/* A section by itself, to the end of what is there: `1.2.MIME`. */
+bool imap_section(struct imap_args *a, struct imap_section *out);
 /* An item's name as it stands in the reply: "FLAGS", "BODY[1.HEADER.FIELDS (From)]<0>". */
 void imap_fetch_put_name(struct buffer *b, const struct imap_fetch_item *item);
 

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "clock.h"
+#include "percent.h"
 
 static const char first[] = "perdura";
 
@@ -49,28 +50,6 @@ void mbox_put_mark(struct buffer *b, const struct mbox_mark *m, int64_t date)
 
 /* ---- Reading */
 
-static int hex_digit(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* Appends what stands for s; false when it is badly written. */
-static bool get_word(struct buffer *b, struct span s)
-{
-	for (size_t i = 0; i < s.n; i++) {
-		if (s.p[i] != '%') {
-			buffer_putc(b, s.p[i]);
-			continue;
-		}
-		int high = i + 2 < s.n ? hex_digit(s.p[i + 1]) : -1, low = i + 2 < s.n ? hex_digit(s.p[i + 2]) : -1;
-		if (high < 0 || low < 0)
-			return false;
-		buffer_putc(b, (char)(high << 4 | low));
-		i += 2;
-	}
-	return true;
-}
-
 /* Takes what stands before the next '*' off the front. */
 static bool next_field(struct span *rest, struct span *field)
 {
@@ -91,12 +70,12 @@ static bool next_number(struct span *rest, uint64_t max, uint64_t *out)
 static bool get_texts(struct buffer *folder, struct buffer *flags, struct span rest)
 {
 	struct span field;
-	if (!next_field(&rest, &field) || !get_word(folder, field))
+	if (!next_field(&rest, &field) || !percent_decode(field, folder))
 		return false;
 	while (next_field(&rest, &field)) {
 		if (flags->n)
 			buffer_putc(flags, ' ');
-		if (!field.n || !get_word(flags, field))
+		if (!field.n || !percent_decode(field, flags))
 			return false;
 	}
 	return true;

@@ -1,5 +1,15 @@
 /* Arguments of all kinds, the first byte choosing which comes first. */
-#include "imap_args.h"
+#include "imap_catenate.h"
+
+static void take_parts(struct imap_args *a)
+{
+	struct imap_part p = { 0 };
+	struct imap_url url;
+	const char *why;
+	while (imap_part_next(a, &p) && p.kind != PART_END)
+		if (p.kind == PART_URL && !p.comes)
+			imap_url_parse(p.url, a->arena, &url, &why);
+}
 
 static void take(struct imap_args *a, int kind)
 {
@@ -18,7 +28,7 @@ static void take(struct imap_args *a, int kind)
 	case 4: imap_flags_bare(a, &flags); break;
 	case 5:
 		if (imap_append_message(a, &append))
-			imap_append_next(a, &append, &more);
+			append.catenate ? take_parts(a) : (void)imap_append_next(a, &append, &more);
 		break;
 	case 6: imap_date_time(a, &us); break;
 	case 7: imap_date(a, &us); break;

@@ -6,6 +6,7 @@
 #include "fail.h"
 #include "flags.h"
 #include "imap_args.h"
+#include "imap_catenate.h"
 #include "imap_date.h"
 #include "imap_fetch.h"
 #include "imap_frame.h"
@@ -343,7 +344,8 @@ static void append_messages(void **state)
 		{ "UTF8 (~{310}\r\n", "", 0, 310, true, true, true },
 		{ "(\\Seen) utf8 (~{3+}\r\n", "\\Seen", 0, 3, false, true, true },
 		{ "(\\Foo) {1}\r\n" }, { "\\Seen {1}\r\n" }, { "(\\Seen {1}\r\n" }, { "\"1-Jan-1970\" {1}\r\n" }, { "y{1}\r\n" },
-		{ "CATENATE (TEXT {1}\r\n" }, { "(\\Seen){1}\r\n" }, { "UTF8 ({310}\r\n" }, { "UTF8 ~{310}\r\n" }, { "UTF8(~{310}\r\n" },
+		{ "CATENATE (", "", 0, 0, false }, { "(\\Seen) \" 2-Jan-1970 00:00:00 +0000\" CATENATE (", "\\Seen", 86400, 0, false },
+		{ "CATENATE {1}\r\n" }, { "CATENATE(" }, { "CATENATED (" }, { "(\\Seen){1}\r\n" }, { "UTF8 ({310}\r\n" }, { "UTF8 ~{310}\r\n" }, { "UTF8(~{310}\r\n" },
 		{ "UTF8 (~{310})\r\n" }, { "" }, { "\r\n" }, { "{1} {2}\r\n" },
 	};
 	for (size_t i = 0; i < COUNT(cases); i++) {
@@ -359,8 +361,10 @@ static void append_messages(void **state)
 			assert_text(&b, cases[i].flags);
 			buffer_free(&b);
 			assert_int_equal(m.date_us, cases[i].seconds * 1000000);
-			assert_int_equal(m.size, cases[i].size);
-			assert_true(m.sync == cases[i].sync && m.binary == cases[i].binary && m.utf8 == cases[i].utf8);
+			const struct imap_upload *u = &m.bytes;
+			assert_int_equal(u->size, cases[i].size);
+			assert_true(u->sync == cases[i].sync && u->binary == cases[i].binary && u->utf8 == cases[i].utf8);
+			assert_int_equal(m.catenate, strstr(cases[i].in, "CATENATE") != NULL);
 		} else {
 			assert_non_null(a.bad);
 		}
@@ -381,14 +385,80 @@ static void append_rests(void **state)
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct arena arena = { 0 };
 		struct imap_args a;
-		struct imap_append m = { .utf8 = cases[i].utf8 };
+		struct imap_append m = { .bytes.utf8 = cases[i].utf8 };
 		bool more = false;
 		imap_args_init(&a, span_of(cases[i].in), &arena);
 		bool ok = imap_append_next(&a, &m, &more);
 		if ((ok ? more ? MORE : LAST : BAD) != cases[i].is)
 			fail_msg("%s: %s", cases[i].in, ok ? "taken" : a.bad);
 		assert_true(ok || a.bad);
-		assert_true(cases[i].is != MORE || m.size == cases[i].size);
+		assert_true(cases[i].is != MORE || m.bytes.size == cases[i].size);
+		arena_free(&arena);
+	}
+}
+
+/* ---- CATENATE ---- */
+
+/* What comes up to a literal, and (`after`) behind it: 't' and 'T' are a TEXT and what follows its bytes, 'U' a URL that comes, 'u' one
+   that is there, '.' the end. */
+static void catenate_parts(void **state)
+{
+	static const struct { const char *in, *after, *out; } cases[] = {
+		{ "TEXT {5}\r\n", ")\r\n", "t." }, { "text ~{5+}\r\n", " URL /a)\r\n", "tu." }, { "URL \"/a;UID=1\")\r\n", "", "u." },
+		{ "URL /a URL \"/b\" TEXT {3}\r\n", ")\r\n", "uut." }, { "URL {3}\r\n", " TEXT {1}\r\n", "Ut" },
+		{ "TEXT UTF8 (~{5}\r\n", "))\r\n", "t." }, { "TEXT UTF8 (~{5}\r\n", ")\r\n", "t!" }, { "TEXT {5}\r\n", "\r\n", "t!" },
+		{ "TEXT {5}\r\n", "TEXT {5}\r\n", "t!" }, { ")\r\n", "", "!" }, { "\r\n", "", "!" }, { "", "", "!" }, { "TEXT x)\r\n", "", "!" },
+		{ "TEXT \"x\")\r\n", "", "!" }, { "URL)\r\n", "", "!" }, { "URLS /a)\r\n", "", "!" }, { "URL /a)x\r\n", "", "u." },
+		{ "URL (/a))\r\n", "", "!" }, { "TEXT {5} \r\n", "", "!" },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct arena arena = { 0 };
+		struct imap_args a;
+		struct imap_part p = { 0 };
+		char out[8] = "";
+		size_t n = 0, literals = 0;
+		imap_args_init(&a, span_of(cases[i].in), &arena);
+		do {
+			bool ok = imap_part_next(&a, &p);
+			out[n++] = !ok ? '!' : p.kind == PART_END ? '.' : p.kind == PART_TEXT ? 't' : p.comes ? 'U' : 'u';
+			if (ok && p.comes && ++literals == 1)
+				imap_args_init(&a, span_of(cases[i].after), &arena);
+		} while (n < COUNT(out) - 1 && !strchr("!.", out[n - 1]) && literals < 2);
+		assert_string_equal(out, cases[i].out);
+		arena_free(&arena);
+	}
+}
+
+static void urls(void **state)
+{
+	static const struct { const char *in, *mailbox; uint32_t uidvalidity, uid; const char *what; } cases[] = {
+		{ "/INBOX;UIDVALIDITY=3/;UID=7", "INBOX", 3, 7, "BODY[]" }, { "/a/b/;uid=4294967295", "a/b", 0, UINT32_MAX, "BODY[]" },
+		{ "/INBOX/;UID=7/;SECTION=1.2", "INBOX", 0, 7, "BODY[1.2]" }, { ";UID=7/;SECTION=HEADER", "", 0, 7, "BODY[HEADER]" },
+		{ "/INBOX/;UID=7/;SECTION=1.MIME/;PARTIAL=5.10", "INBOX", 0, 7, "BODY[1.MIME]<5>" }, { "/x/;UID=7/;PARTIAL=5", "x", 0, 7, "BODY[]<5>" },
+		{ "/x/;UID=7/;SECTION=HEADER.FIELDS%20(To%20CC)", "x", 0, 7, "BODY[HEADER.FIELDS (To CC)]" },
+		{ "/%c3%a9%2F%25;UIDVALIDITY=1/;UID=7", "\u00e9/%", 1, 7, "BODY[]" }, { "/x/;UID=7/;PARTIAL=0.0" }, { "/x/;UID=7/;PARTIAL=-1.2" },
+		{ "" }, { "/" }, { "//;UID=7" }, { "/;UID=7" }, { "/x" }, { "/x/;UID=" }, { "/x/;UID=0" }, { "/x/;UID=4294967296" }, { "/x/;UID=7x" },
+		{ "/x/;UID=7/" }, { "/x/;UID=7/;" }, { "/x/;UID=7/;SECTION=" }, { "/x/;UID=7/;SECTION=1.x" }, { "/x/;UID=7/;PARTIAL=" },
+		{ "/x/;UID=7/;PARTIAL=1.2.3" }, { "/x/;UID=7/;SECTION=1;URLAUTH=anonymous" }, { "/x/;UID=7;EXPIRE=2026-01-01" }, { "/%zz/;UID=7" },
+		{ "/x%00/;UID=7" }, { "/x;UIDVALIDITY=0/;UID=7" }, { "/x;UIDVALIDITY=a/;UID=7" }, { "/x?SUBJECT%20y/;UID=7" }, { "/x?SUBJECT%20y" },
+		{ "imap://host/x/;UID=7" }, { "x/;UID=7" },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct arena arena = { 0 };
+		struct imap_url u;
+		const char *why = NULL;
+		bool ok = imap_url_parse(span_of(cases[i].in), &arena, &u, &why);
+		if (ok != (cases[i].what != NULL))
+			fail_msg("%s: %s", cases[i].in, ok ? "taken" : why);
+		assert_true(ok || why);
+		if (ok) {
+			struct buffer b = { 0 };
+			imap_fetch_put_name(&b, &u.what);
+			assert_text(&b, cases[i].what);
+			buffer_free(&b);
+			assert_true(span_eq(u.mailbox, span_of(cases[i].mailbox)));
+			assert_true(u.uidvalidity == cases[i].uidvalidity && u.uid == cases[i].uid);
+		}
 		arena_free(&arena);
 	}
 }
@@ -1124,7 +1194,8 @@ int main(void)
 		cmocka_unit_test(rights),
 		cmocka_unit_test(flag_names), cmocka_unit_test(keyword_sets), cmocka_unit_test(flags_collected),
 		cmocka_unit_test(framing), cmocka_unit_test(framing_tail_and_limits), cmocka_unit_test(strings),
-		cmocka_unit_test(numbers), cmocka_unit_test(dates), cmocka_unit_test(utf8_strings), cmocka_unit_test(append_messages), cmocka_unit_test(append_rests), cmocka_unit_test(sets),
+		cmocka_unit_test(numbers), cmocka_unit_test(dates), cmocka_unit_test(utf8_strings), cmocka_unit_test(append_messages), cmocka_unit_test(append_rests), cmocka_unit_test(catenate_parts), cmocka_unit_test(urls),
+		cmocka_unit_test(sets),
 		cmocka_unit_test(set_walks), cmocka_unit_test(fetches), cmocka_unit_test(fetch_limits), cmocka_unit_test(stores),
 		cmocka_unit_test(searches), cmocka_unit_test(search_limits), 
 		cmocka_unit_test(notify_groups), cmocka_unit_test(notify_bounds), cmocka_unit_test(metadata_queries), cmocka_unit_test(metadata_depths),

@@ -1,14 +1,18 @@
-/* APPEND (with MULTIAPPEND, RFC 3502) and REPLACE (RFC 8508): messages go to the store as they come, through whatever handlers
-   of the loop it takes, and are linked by one change when the last of them is there. */
+/* APPEND (with MULTIAPPEND, RFC 3502, and CATENATE, RFC 4469) and REPLACE (RFC 8508): messages go to the store as they come, through
+   whatever handlers of the loop it takes, and are linked by one change when the last of them is there. What comes is one literal
+   after the other; between them stand the command's words, and URLs, whose bytes come from the store. */
 #include "entries.h"
 #include "fail.h"
 #include "folder.h"
+#include "imap_catenate.h"
+#include "imap_quote.h"
 #include "mailbox_place.h"
 #include "message.h"
 #include "names.h"
 #include "notify.h"
 #include "reply.h"
 #include "settings.h"
+#include "url_source.h"
 
 enum { APPEND_BYTES = 256 << 20 /* of all messages of one command, where it has several */ };
 
@@ -17,11 +21,16 @@ struct append {
 	bool may_create;
 	uint32_t replaced; /* UID; 0: it is an APPEND */
 	struct settings settings;
-	struct imap_append head; /* of the message that is coming */
+	struct imap_append head;    /* of the message that is coming */
+	struct imap_part part;      /* of it, when it is put together */
+	struct buffer url;          /* of the part, as its literal comes; until it is opened */
+	struct url_source *source;  /* what it names, until it is copied */
+	int failed;                 /* the copying */
+	bool asked;                 /* a literal is to be taken */
 	struct append_message messages[APPEND_MAX];
 	size_t n;
 	uint64_t bytes; /* of all of them */
-	bool nul;
+	bool nul, binary; /* it holds one; it came as a literal8 */
 	bool wrapped, unclosed; /* the literal may be one of wrapping[]; it is, and does not end so */
 	size_t opened;          /* bytes of wrapping[] that were seen */
 };
@@ -35,6 +44,13 @@ static void end_append(struct command *c)
 	struct append *a = c->job;
 	for (size_t i = 0; i < a->n; i++)
 		incoming_free(&a->messages[i].in);
+	url_source_close(&a->source);
+	buffer_free(&a->url);
+}
+
+static struct incoming *coming(const struct append *a)
+{
+	return a->messages[a->n - 1].in;
 }
 
 static struct span unwrap(struct append *a, struct span bytes, bool last)
@@ -43,7 +59,7 @@ static struct span unwrap(struct append *a, struct span bytes, bool last)
 	for (; bytes.n && a->opened < open.n && bytes.p[0] == open.p[a->opened]; a->opened++)
 		bytes = span_sub(bytes, 1, bytes.n);
 	if (a->opened < open.n && (bytes.n || last)) { /* a message like others */
-		incoming_write(a->messages[a->n - 1].in, span_sub(open, 0, a->opened));
+		incoming_write(coming(a), span_sub(open, 0, a->opened));
 		a->wrapped = false;
 	} else if (last) {
 		a->unclosed = !bytes.n || bytes.p[bytes.n - 1] != ')';
@@ -53,14 +69,20 @@ static struct span unwrap(struct append *a, struct span bytes, bool last)
 }
 
 /* A failure of the store shows when the message is finished; what comes after it is read all the same. */
-static void take_bytes(struct command *c, struct span bytes)
+static void take_bytes(struct append *a, struct span bytes)
 {
-	struct append *a = c->job;
 	if (memchr(bytes.p, 0, bytes.n))
 		a->nul = true;
-	if (a->wrapped)
-		bytes = unwrap(a, bytes, bytes.n == c->unread);
-	incoming_write(a->messages[a->n - 1].in, bytes);
+	incoming_write(coming(a), bytes);
+}
+
+static void take_literal(struct command *c, struct span bytes)
+{
+	struct append *a = c->job;
+	if (a->part.kind == PART_URL)
+		buffer_put_span(&a->url, bytes);
+	else
+		take_bytes(a, a->wrapped ? unwrap(a, bytes, bytes.n == c->unread) : bytes);
 }
 
 static enum imap_step appended(struct command *c, const struct append_result *r, size_t n)
@@ -93,7 +115,7 @@ static enum imap_step store_messages(struct command *c)
 	struct actor actor = session_actor(s);
 	struct append_result r;
 	actor.viewer = a->place.viewer;
-	int rc = incoming_finish(a->messages[a->n - 1].in);
+	int rc = incoming_finish(coming(a));
 	if (!rc && a->replaced)
 		rc = replace(s->view, a->replaced, a->place.path, a->messages, &actor, &r);
 	else if (!rc)
@@ -109,19 +131,15 @@ static enum imap_step store_messages(struct command *c)
 
 static const char without_bytes[] = "A message without any bytes: nothing is stored"; /* which is how a client cancels (RFC 3502) */
 
-/* Is there room for the message that the head announces? Nothing of one command may be stored without the rest. */
-static const char *refusal(const struct append *a)
+/* Is there room for so many bytes of the message? Nothing of one command may be stored without the rest. */
+static const char *refusal(const struct append *a, uint64_t size)
 {
-	uint64_t size = a->head.size;
-	if (size == 0)
-		return without_bytes;
-	if (size > (uint64_t)a->settings.message_max)
+	uint64_t has = incoming_size(coming(a)), max = (uint64_t)a->settings.message_max;
+	if (size > max || has > max - size)
 		return "[TOOBIG] The message is too big";
 	if (a->settings.quota && a->bytes + size > (uint64_t)a->settings.quota)
 		return "[OVERQUOTA] Over quota";
-	if (a->n == APPEND_MAX)
-		return "[LIMIT] Too many messages in one APPEND: send no more than 64";
-	return a->n && a->bytes + size > APPEND_BYTES ? "[LIMIT] Too many bytes in one APPEND: send the messages one by one" : NULL;
+	return a->n > 1 && a->bytes + size > APPEND_BYTES ? "[LIMIT] Too many bytes in one APPEND: send the messages one by one" : NULL;
 }
 
 /* Flags that the user may not set there are passed over (RFC 4314, 4). */
@@ -135,73 +153,179 @@ static void cut_flags(struct append *a)
 	f->keywords = write ? f->keywords : (struct span){ 0 };
 }
 
-/* True when the message may come, else the reply is set. What is refused is read away by the door, if it comes anyway. */
-static bool expect_message(struct command *c)
+/* In what follows up to go_on(), true: there is more to take, else the reply is set. What is refused is read away by the door, if it
+   comes anyway. */
+
+static bool refuse(struct command *c, const char *why)
+{
+	reply_no(c, why);
+	return false;
+}
+
+static bool make_room(struct command *c, uint64_t size)
 {
 	struct append *a = c->job;
-	cut_flags(a);
-	struct append_message m = { .flags = a->head.flags.system, .keywords = a->head.flags.keywords, .date = a->head.date_us };
-	const char *why = refusal(a);
-	int rc = why ? OK : incoming_new(c->session->node->service, &m.in);
+	const char *why = refusal(a, size);
 	if (why)
-		reply_no(c, why);
-	else if (rc)
-		reply_failure(c, rc);
-	if (why || rc)
-		return false;
-	a->messages[a->n++] = m;
-	a->bytes += a->head.size;
-	a->wrapped = c->session->utf8_accept && !a->head.utf8;
-	a->opened = 0;
-	if (a->head.sync) {
+		return refuse(c, why);
+	a->bytes += size;
+	return true;
+}
+
+static bool ask_for(struct command *c, const struct imap_upload *u)
+{
+	struct append *a = c->job;
+	a->asked = true;
+	if (u->sync) {
 		buffer_puts(c->out, "+ OK\r\n");
-		c->unread = a->head.size;
+		c->unread = u->size;
 		c->has_tail = true;
 	}
 	return true;
 }
 
-/* A literal8 (RFC 3516) is as good as any other as long as FETCH can give the message to everybody. */
-static enum imap_step refuse_nul(struct command *c, bool binary)
-{
-	return reply_no(c, binary ? "[UNKNOWN-CTE] A message that holds NUL cannot be stored" : "[CANNOT] The message holds NUL");
-}
-
-/* All of a message came, and the line behind it. True when that announces one more, else the reply is set. */
-static bool end_message(struct command *c, struct span tail)
+static bool expect_bytes(struct command *c, const struct imap_upload *u)
 {
 	struct append *a = c->job;
-	bool binary = a->head.binary, more = false;
-	imap_args_init(&c->args, tail, &c->arena);
+	a->binary |= u->binary;
+	return make_room(c, u->size) && ask_for(c, u);
+}
+
+static bool begin_message(struct command *c)
+{
+	struct append *a = c->job;
+	cut_flags(a);
+	struct append_message m = { .flags = a->head.flags.system, .keywords = a->head.flags.keywords, .date = a->head.date_us };
+	if (a->n == APPEND_MAX)
+		return refuse(c, "[LIMIT] Too many messages in one APPEND: send no more than 64");
+	if (!a->head.catenate && a->head.bytes.size == 0)
+		return refuse(c, without_bytes);
+	int rc = incoming_new(c->session->node->service, &m.in);
+	if (rc)
+		return reply_failure(c, rc), false;
+	a->messages[a->n++] = m;
+	a->part = (struct imap_part){ 0 };
+	a->binary = false;
+	a->wrapped = c->session->utf8_accept && !a->head.catenate && !a->head.bytes.utf8;
+	a->opened = 0;
+	return a->head.catenate || expect_bytes(c, &a->head.bytes);
+}
+
+/* All of it came; the words behind it are next. A literal8 (RFC 3516) is as good as any other as long as FETCH can give the message
+   to everybody. */
+static bool end_message(struct command *c)
+{
+	struct append *a = c->job;
+	bool more = false;
+	int rc = OK;
 	if (!imap_append_next(&c->args, &a->head, &more))
 		reply_bad_args(c);
 	else if (a->unclosed)
 		reply_bad(c, "A message in UTF8 ( is not closed");
-	else if (incoming_size(a->messages[a->n - 1].in) == 0) /* "UTF8 ()" */
+	else if (incoming_size(coming(a)) == 0) /* "UTF8 ()", "CATENATE (TEXT {0}" */
 		reply_no(c, without_bytes);
 	else if (more && a->replaced)
 		reply_bad(c, "One message takes the place of one");
 	else if (a->nul)
-		refuse_nul(c, binary);
-	else if (more)
-		return true;
-	else
+		reply_no(c, a->binary ? "[UNKNOWN-CTE] A message that holds NUL cannot be stored" : "[CANNOT] The message holds NUL");
+	else if (!more)
 		store_messages(c);
+	else if ((rc = incoming_finish(coming(a))))
+		reply_failure(c, rc);
+	else
+		return begin_message(c);
 	return false;
+}
+
+static bool refuse_url(struct command *c, struct span url, int rc)
+{
+	if (rc != ERR_INVALID && rc != ERR_NOT_FOUND && rc != ERR_DENIED && rc != ERR_CANNOT) {
+		reply_failure(c, rc);
+		return false;
+	}
+	c->result = rc;
+	reply_no(c, "[BADURL \"");
+	for (size_t i = 0; i < url.n; i++) /* a response code holds no "]" */
+		buffer_putc(&c->reply, url.p[i] > ' ' && url.p[i] < 127 && !memchr("\"\\]", url.p[i], 3) ? url.p[i] : '?');
+	buffer_puts(&c->reply, "\"] ");
+	imap_put_text(&c->reply, span_of(fail_detail()));
+	return false;
+}
+
+static bool open_url(struct command *c, struct span url)
+{
+	struct append *a = c->job;
+	int rc = url_source_open(c, url, &a->source);
+	if (rc)
+		return refuse_url(c, url, rc);
+	buffer_reset(&a->url);
+	return make_room(c, url_source_size(a->source));
+}
+
+static bool expect_url(struct command *c, const struct imap_upload *u)
+{
+	return u->size == 0 || u->size > IMAP_URL_MAX ? refuse(c, "[LIMIT] A URL has 1 to 8192 bytes") : ask_for(c, u);
+}
+
+static bool next_part(struct command *c)
+{
+	struct append *a = c->job;
+	if (!imap_part_next(&c->args, &a->part))
+		return reply_bad_args(c), false;
+	switch (a->part.kind) {
+	case PART_TEXT: return expect_bytes(c, &a->part.text);
+	case PART_URL: return a->part.comes ? expect_url(c, &a->part.text) : open_url(c, a->part.url);
+	case PART_END: break;
+	}
+	return end_message(c);
+}
+
+static bool next(struct command *c)
+{
+	struct append *a = c->job;
+	int rc = buffer_ok(&a->url) ? a->failed : fail_with(ERR_UNAVAILABLE, "no memory");
+	if (rc)
+		return reply_failure(c, rc), false;
+	if (a->url.n)
+		return open_url(c, buffer_span(&a->url));
+	return a->head.catenate ? next_part(c) : end_message(c);
+}
+
+static enum imap_step copy_source(struct command *c)
+{
+	struct append *a = c->job;
+	struct span bytes;
+	while (!(a->failed = url_source_read(a->source, &bytes)) && bytes.n) {
+		take_bytes(a, bytes);
+		if (command_should_yield(c))
+			return IMAP_DRAIN;
+	}
+	url_source_close(&a->source);
+	return IMAP_DONE;
+}
+
+/* What the last words announced, if anything. */
+static enum imap_step take(struct command *c)
+{
+	struct append *a = c->job;
+	struct span tail;
+	if (a->source)
+		return copy_source(c);
+	if (!a->asked)
+		return IMAP_DONE;
+	enum imap_step step = command_read_literal(c, take_literal, &tail);
+	if (step != IMAP_DONE)
+		return step;
+	a->asked = false;
+	imap_args_init(&c->args, tail, &c->arena);
+	return IMAP_DONE;
 }
 
 static enum imap_step go_on(struct command *c)
 {
-	struct append *a = c->job;
 	enum imap_step step;
-	struct span tail;
-	while ((step = command_read_literal(c, take_bytes, &tail)) == IMAP_DONE && end_message(c, tail)) {
-		int rc = incoming_finish(a->messages[a->n - 1].in);
-		if (rc)
-			return reply_failure(c, rc);
-		if (!expect_message(c))
-			return IMAP_DONE;
-	}
+	while ((step = take(c)) == IMAP_DONE && next(c))
+		;
 	return step;
 }
 
@@ -215,13 +339,15 @@ static int find_place_of(struct command *c, struct append *a, struct span name)
 	return rc;
 }
 
-/* A client that waits before it sends is told of a missing mailbox before it sends. */
+/* A client that waits before it sends is told of a missing mailbox before it sends, and nothing is copied for nothing. */
 static int check_target(struct command *c, const struct append *a)
 {
 	struct imap_session *s = c->session;
 	struct tree tree;
-	int rc = a->head.sync ? tree_read_path(s->node->service, a->place.account, a->place.path, &tree) : OK;
-	if (rc || !a->head.sync)
+	if (!a->head.catenate && !a->head.bytes.sync)
+		return OK;
+	int rc = tree_read_path(s->node->service, a->place.account, a->place.path, &tree);
+	if (rc)
 		return rc;
 	const struct folder *f = tree_find(&tree, a->place.path);
 	rc = f && !(f->attributes & FOLDER_NOSELECT) ? OK : fail_with(ERR_NOT_FOUND, "no such folder");
@@ -253,20 +379,18 @@ static enum imap_step start(struct command *c, uint32_t uid)
 		return refuse_target(c, a, rc);
 	c->cleanup = end_append;
 	c->resume = go_on;
-	return expect_message(c) ? go_on(c) : IMAP_DONE;
+	return begin_message(c) ? go_on(c) : IMAP_DONE;
 }
 
 enum imap_step cmd_append(struct command *c)
 {
-	return c->has_literal ? start(c, 0) : reply_bad(c, "A mailbox and a literal expected");
+	return start(c, 0);
 }
 
 enum imap_step cmd_replace(struct command *c)
 {
 	const struct imap_session *s = c->session;
 	uint32_t uid;
-	if (!c->has_literal)
-		return reply_bad(c, "A message, a mailbox and a literal expected");
 	if (!read_message(c, &uid))
 		return reply_bad_args(c);
 	if (view_info(s->view)->past || view_info(s->view)->read_only)

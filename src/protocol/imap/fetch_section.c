@@ -158,18 +158,38 @@ static int make_fields(struct section_source *s, const struct imap_section *sect
 	return rc;
 }
 
-static int put_fields(struct section_source *s, const struct imap_fetch_item *item, struct buffer *out)
+int section_open(struct section_source *s, const struct imap_fetch_item *item, struct buffer *memory, struct span *made,
+                 struct section_run *run)
 {
-	struct buffer made = { 0 };
-	int rc = make_fields(s, &item->section, &made);
-	if (!rc) {
-		uint64_t from = 0, to = made.n;
+	uint64_t from = 0, to;
+	int rc;
+	*made = (struct span){ 0 };
+	if (selects_fields(&item->section)) {
+		rc = make_fields(s, &item->section, memory);
+		to = memory->n;
 		cut(item, &from, &to);
-		buffer_putc(out, ' ');
-		put_literal_head(out, to - from);
-		buffer_put(out, made.p + from, to - from);
+		*made = span_sub(buffer_span(memory), from, to - from);
+		return rc;
 	}
-	buffer_free(&made);
+	rc = find_range(s, &item->section, &from, &to);
+	if (rc)
+		return rc;
+	cut(item, &from, &to);
+	*run = (struct section_run){ .active = from < to, .at = from, .left = to - from };
+	return OK;
+}
+
+static int begin_plain(struct section_source *s, const struct imap_fetch_item *item, struct buffer *out, struct section_run *run)
+{
+	struct buffer memory = { 0 };
+	struct span made;
+	int rc = section_open(s, item, &memory, &made, run);
+	if (!rc) {
+		buffer_putc(out, ' ');
+		put_literal_head(out, run->left + made.n);
+		buffer_put_span(out, made);
+	}
+	buffer_free(&memory);
 	return rc;
 }
 
@@ -232,19 +252,9 @@ static int begin_binary(struct section_source *s, const struct imap_fetch_item *
 int section_begin(struct section_source *s, const struct imap_fetch_item *item, struct buffer *out,
                   struct section_run *run)
 {
-	uint64_t from, to;
-	int rc;
 	imap_fetch_put_name(out, item);
-	if (is_binary(item)) {
-		rc = begin_binary(s, item, out, run);
-	} else if (selects_fields(&item->section)) {
-		rc = put_fields(s, item, out);
-	} else if ((rc = find_range(s, &item->section, &from, &to)) == OK) {
-		cut(item, &from, &to);
-		buffer_putc(out, ' ');
-		put_literal_head(out, to - from);
-		*run = (struct section_run){ .active = from < to, .at = from, .left = to - from };
-	}
+	*run = (struct section_run){ 0 };
+	int rc = is_binary(item) ? begin_binary(s, item, out, run) : begin_plain(s, item, out, run);
 	if (rc != ERR_NOT_FOUND)
 		return rc;
 	buffer_puts(out, item->kind == FETCH_BINARY_SIZE ? " 0" : " NIL");
@@ -260,17 +270,24 @@ enum imap_step section_broken(struct command *c, const struct section_source *s,
 	return IMAP_CLOSE;
 }
 
+int section_read(struct section_source *s, struct section_run *run, struct span *bytes)
+{
+	int rc = read_at(s, run->at, bytes);
+	if (rc)
+		return rc;
+	*bytes = span_sub(*bytes, 0, run->left < PIECE ? run->left : PIECE);
+	run->at += bytes->n;
+	run->left -= bytes->n;
+	return OK;
+}
+
 static int pump_raw(struct section_source *s, struct section_run *run, struct buffer *out)
 {
 	struct span bytes;
-	int rc = read_at(s, run->at, &bytes);
-	if (rc)
-		return rc;
-	bytes = span_sub(bytes, 0, run->left < PIECE ? run->left : PIECE);
-	buffer_put_span(out, bytes);
-	run->at += bytes.n;
-	run->left -= bytes.n;
-	return OK;
+	int rc = section_read(s, run, &bytes);
+	if (!rc)
+		buffer_put_span(out, bytes);
+	return rc;
 }
 
 /* Bytes that decode otherwise than when they were measured are an error like one of reading. */

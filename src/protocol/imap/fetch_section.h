@@ -38,6 +38,12 @@ int section_prepare(struct section_source *s, const struct imap_fetch_item *item
    A part that the message does not have is NIL. */
 int section_begin(struct section_source *s, const struct imap_fetch_item *item, struct buffer *out,
                   struct section_run *run);
+/* The same without its name and a literal's head, of an item that is not decoded: *made, in `memory`, is all of it where it is made,
+   else section_read() gives run->left bytes. ERR_NOT_FOUND: the message has no such part. */
+int section_open(struct section_source *s, const struct imap_fetch_item *item, struct buffer *memory, struct span *made,
+                 struct section_run *run);
+/* The next bytes; they live until the next call. */
+int section_read(struct section_source *s, struct section_run *run, struct span *bytes);
 /* Sends until the section is complete (IMAP_DONE), the peer is slow (IMAP_DRAIN), or the message cannot be read any
    further (IMAP_CLOSE): a literal that was announced is never filled with anything else. */
 enum imap_step section_pump(struct command *c, struct section_source *s, struct section_run *run);

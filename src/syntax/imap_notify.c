@@ -5,12 +5,6 @@ static const char *const event_names[NOTIFY_EVENTS] = {
 	"MailboxMetadataChange", "ServerMetadataChange",
 };
 
-/* By enum notify_where. */
-static const char *const filters[] = {
-	"SELECTED", "SELECTED-DELAYED", "INBOXES", "PERSONAL", "SUBSCRIBED", "SUBTREE", "MAILBOXES",
-};
-enum { FILTERS = sizeof filters / sizeof *filters };
-
 const char *imap_notify_event_name(int i)
 {
 	return event_names[i];
@@ -18,7 +12,7 @@ const char *imap_notify_event_name(int i)
 
 static bool is_selected(const struct imap_notify_group *g)
 {
-	return g->where == NOTIFY_SELECTED || g->where == NOTIFY_SELECTED_DELAYED;
+	return g->filter.where == FILTER_SELECTED || g->filter.where == FILTER_SELECTED_DELAYED;
 }
 
 static unsigned event_of(struct span word)
@@ -80,52 +74,6 @@ static bool take_events(struct imap_args *a, struct imap_notify *out, struct ima
 	return !why || imap_bad(a, why);
 }
 
-static bool add_name(struct imap_args *a, struct imap_notify *out, struct imap_notify_group *g)
-{
-	struct span name;
-	if (!imap_astring(a, &name))
-		return false;
-	if (out->n_names == NOTIFY_NAMES_MAX) {
-		out->too_many = true;
-		return true;
-	}
-	out->names[out->n_names++] = name;
-	g->n++;
-	return true;
-}
-
-static bool take_names(struct imap_args *a, struct imap_notify *out, struct imap_notify_group *g)
-{
-	g->first = out->n_names;
-	if (!imap_peek(a, '('))
-		return add_name(a, out, g);
-	if (!imap_list_open(a))
-		return false;
-	bool any = false;
-	while (imap_list_next(a)) {
-		if (!add_name(a, out, g))
-			return false;
-		any = true;
-	}
-	return any || imap_bad(a, "a mailbox expected");
-}
-
-static bool take_filter(struct imap_args *a, struct imap_notify *out, struct imap_notify_group *g)
-{
-	struct span word;
-	int i = 0;
-	if (!imap_atom(a, &word))
-		return false;
-	while (i < FILTERS && !span_ieq(word, span_of(filters[i])))
-		i++;
-	if (i == FILTERS)
-		return imap_bad(a, "no such choice of mailboxes");
-	g->where = (enum notify_where)i;
-	if (g->where != NOTIFY_SUBTREE && g->where != NOTIFY_MAILBOXES)
-		return true;
-	return imap_sp(a) && take_names(a, out, g);
-}
-
 static bool has_selected(const struct imap_notify *n)
 {
 	for (size_t i = 0; i < n->n; i++)
@@ -139,8 +87,10 @@ static bool take_group(struct imap_args *a, struct imap_notify *out)
 	struct imap_notify_group g = { 0 };
 	if (!imap_take(a, '('))
 		return imap_bad(a, "a group of events expected");
-	if (!take_filter(a, out, &g))
+	if (!imap_filter_take(a, &g.filter, &out->names))
 		return false;
+	if (g.filter.where == FILTER_SUBTREE_ONE) /* of RFC 7377 */
+		return imap_bad(a, "no such choice of mailboxes");
 	if (is_selected(&g) && has_selected(out))
 		return imap_bad(a, "the selected mailbox is named twice");
 	if (!imap_sp(a) || !take_events(a, out, &g))
@@ -159,8 +109,8 @@ static bool take_set(struct imap_args *a, struct imap_notify *out)
 {
 	out->set = true;
 	out->groups = arena_alloc(a->arena, NOTIFY_GROUPS_MAX * sizeof *out->groups);
-	out->names = arena_alloc(a->arena, NOTIFY_NAMES_MAX * sizeof *out->names);
-	if (!out->groups || !out->names)
+	out->names = (struct imap_filter_names){ .v = arena_alloc(a->arena, NOTIFY_NAMES_MAX * sizeof *out->names.v), .max = NOTIFY_NAMES_MAX };
+	if (!out->groups || !out->names.v)
 		return imap_bad(a, "that is too long");
 	if (!imap_sp(a))
 		return false;

@@ -3,6 +3,7 @@
 #define IMAP_NOTIFY_H
 
 #include "imap_fetch.h"
+#include "imap_filter.h"
 
 enum {
 	NOTIFY_GROUPS_MAX = 50,
@@ -24,31 +25,19 @@ enum notify_event {
 };
 enum { NOTIFY_EVENTS = 8 /* that have names */ };
 
-enum notify_where {
-	NOTIFY_SELECTED,
-	NOTIFY_SELECTED_DELAYED,
-	NOTIFY_INBOXES,
-	NOTIFY_PERSONAL,
-	NOTIFY_SUBSCRIBED,
-	NOTIFY_SUBTREE,
-	NOTIFY_MAILBOXES,
-};
-
 struct imap_notify_group {
-	enum notify_where where;
-	unsigned events;  /* of enum notify_event */
-	size_t first, n;  /* of its names, with NOTIFY_SUBTREE and NOTIFY_MAILBOXES */
+	struct imap_filter filter;
+	unsigned events; /* of enum notify_event */
 };
 
 struct imap_notify {
 	bool set;      /* NOTIFY SET; else NONE: nothing else is */
 	bool status;   /* STATUS of all mailboxes at once */
-	bool too_many; /* groups or names; what is more was passed over */
+	bool too_many; /* groups; what is more was passed over */
 	unsigned events; /* of all groups */
 	struct imap_notify_group *groups;
 	size_t n;
-	struct span *names; /* as sent */
-	size_t n_names;
+	struct imap_filter_names names;
 	bool has_fetch;
 	struct imap_fetch fetch; /* of new messages of the selected mailbox */
 	struct span items;       /* the same as sent: "(UID FLAGS)" */

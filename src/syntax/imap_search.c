@@ -66,7 +66,7 @@ struct parser {
 	struct imap_args *a;
 	size_t keys;
 	int depth;
-	bool modseq, numbers;
+	bool modseq, numbers, saved;
 };
 
 static bool parse_key(struct parser *p, struct imap_search **out);
@@ -143,6 +143,7 @@ static bool take_uids(struct parser *p, struct imap_search *s)
 	if (!imap_take(p->a, '$'))
 		return imap_set(p->a, &s->set);
 	s->op = SEARCH_RESULT;
+	p->saved = true;
 	return true;
 }
 
@@ -233,7 +234,7 @@ static bool parse_set(struct parser *p, struct imap_search **out)
 static bool parse_one(struct parser *p, struct imap_search **out)
 {
 	if (imap_take(p->a, '$'))
-		return (*out = new_node(p, SEARCH_RESULT)) != NULL;
+		return p->saved = true, (*out = new_node(p, SEARCH_RESULT)) != NULL;
 	if (imap_take(p->a, '('))
 		return parse_all(p, ')', out);
 	if (imap_peek(p->a, '*') || (p->a->rest.n && imap_is_digit(p->a->rest.p[0])))
@@ -303,6 +304,7 @@ bool imap_search_keys(struct imap_args *a, struct imap_search_query *out)
 	out->root = root;
 	out->modseq = p.modseq;
 	out->numbers = p.numbers;
+	out->saved = p.saved;
 	return true;
 }
 

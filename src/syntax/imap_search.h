@@ -65,6 +65,7 @@ struct imap_search_query {
 	struct imap_search *root;
 	bool modseq;  /* MODSEQ was asked: the reply names the highest mod-sequence */
 	bool numbers; /* message numbers are among the keys */
+	bool saved;   /* "$" is */
 };
 
 /* Everything behind "SEARCH ", to the end of the command. */

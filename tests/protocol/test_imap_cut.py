@@ -20,6 +20,7 @@ ANYWHERE = [
     'APPEND INBOX (\\Seen) "01-Feb-2020 00:00:00 +0000" {%d+}\r\n%s' % (len(TEXT), TEXT), 'APPEND {5}\r\nINBOX UTF8 (~{%d+}\r\n%s)' % (len(TEXT), TEXT),
     'APPEND INBOX {%d+}\r\n%s (\\Flagged) ~{%d+}\r\n%s' % (len(TEXT), TEXT, len(TEXT), TEXT),
     'APPEND INBOX CATENATE (URL "/INBOX/;UID=1" TEXT {%d+}\r\n%s URL {5+}\r\n;UID=)' % (len(TEXT), TEXT),
+    'ESEARCH IN (subtree-one {3+}\r\nOld mailboxes (INBOX "x")) RETURN (COUNT ALL) OR SUBJECT {1+}\r\nx UID 1:*',
     'CREATE "a/b"', 'CREATE {3+}\r\nnew (USE (\\Important))', 'DELETE Old', 'RENAME Old {4+}\r\nElse', 'RENAME INBOX "Before"',
     'SUBSCRIBE {4}\r\nDeep', 'UNSUBSCRIBE "Old"', 'SELECT INBOX (CONDSTORE)', 'EXAMINE {5+}\r\nINBOX', 'SELECT "#at/1s/INBOX"',
     'LIST (SUBSCRIBED) "" ("*" {1+}\r\n%) RETURN (CHILDREN SPECIAL-USE MYRIGHTS STATUS (MESSAGES SIZE) METADATA (/shared/comment))', 'LSUB "" *',

@@ -10,7 +10,7 @@ import zlib
 import pattern
 
 HERE = pathlib.Path(__file__).resolve().parent
-PATIENCE = 60  # seconds that a server may take for one line
+PATIENCE = 20  # seconds that a server may take for one line
 HEADERS = ('needs', 'state', 'mail', 'rfc', 'differs')
 STATES = ('greeted', 'user', 'selected')
 # What a server may say at any time without being asked, and nobody has to expect.

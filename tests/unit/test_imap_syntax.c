@@ -870,7 +870,7 @@ static void notify_groups(void **state)
 		  " 0:3 f(UID BODY.PEEK[HEADER.FIELDS (From)])" },
 		{ " SET (SELECTED (MessageExpunge MessageNew (FLAGS)))", " 0:3 f(FLAGS)" },
 		{ " SET (INBOXES NONE) (PERSONAL (MailboxName)) (SUBSCRIBED (SubscriptionChange MailboxName))", " 2:0 3:16 4:48" },
-		{ " SET (SUBTREE a (MailboxName)) (MAILBOXES (b \"c d\") (MailboxName)) (MAILBOXES {1}\r\ne NONE)", " 5a:16 6b,c d:16 6e:0" },
+		{ " SET (SUBTREE a (MailboxName)) (MAILBOXES (b \"c d\") (MailboxName)) (MAILBOXES {1}\r\ne NONE)", " 5a:16 7b,c d:16 7e:0" },
 		{ " SET (PERSONAL (MailboxMetadataChange ServerMetadataChange Other))", " 3:448" },
 		{ " SET (PERSONAL (MessageNew MessageExpunge AnnotationChange))", " 3:11" },
 		{ "", NULL }, { " ", NULL }, { " SET", NULL }, { " NONE x", NULL }, { " SET ", NULL }, { " SET STATUS", NULL },
@@ -881,7 +881,7 @@ static void notify_groups(void **state)
 		{ " SET (SELECTED NONE) (SELECTED NONE)", NULL }, { " SET (SELECTED NONE) (SELECTED-DELAYED NONE)", NULL },
 		{ " SET (SELECTED (MessageNew (X) MessageExpunge))", NULL }, { " SET (SELECTED (MessageNew () MessageExpunge))", NULL },
 		{ " SET (SUBTREE (MailboxName))", NULL }, { " SET (MAILBOXES () (MailboxName))", NULL }, { " SET (SUBTREE a)", NULL },
-		{ " SET (NOWHERE (MailboxName))", NULL }, { " SET (PERSONAL NONE)(PERSONAL NONE)", NULL },
+		{ " SET (SUBTREE-ONE a (MailboxName))", NULL }, { " SET (NOWHERE (MailboxName))", NULL }, { " SET (PERSONAL NONE)(PERSONAL NONE)", NULL },
 	};
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct arena arena = { 0 };
@@ -893,9 +893,9 @@ static void notify_groups(void **state)
 			fail_msg("%s: %s", cases[i].in, ok ? "taken" : a.bad);
 		buffer_puts(&b, !q.set ? "none" : q.status ? "s" : "");
 		for (size_t k = 0; k < q.n; k++) {
-			buffer_printf(&b, " %d", (int)q.groups[k].where);
-			for (size_t n = 0; n < q.groups[k].n; n++)
-				buffer_printf(&b, "%s%.*s", n ? "," : "", SPAN_ARG(q.names[q.groups[k].first + n]));
+			buffer_printf(&b, " %d", (int)q.groups[k].filter.where);
+			for (size_t n = 0; n < q.groups[k].filter.n; n++)
+				buffer_printf(&b, "%s%.*s", n ? "," : "", SPAN_ARG(q.names.v[q.groups[k].filter.first + n]));
 			buffer_printf(&b, ":%u", q.groups[k].events);
 		}
 		if (q.has_fetch)
@@ -918,9 +918,9 @@ static void notify_bounds(void **state)
 		buffer_puts(&b, " (MAILBOXES (a b c d e f) NONE)");
 	struct imap_args a = { .rest = buffer_span(&b), .arena = &arena };
 	assert_true(imap_notify_parse(&a, &q));
-	assert_true(q.too_many);
+	assert_true(q.too_many && q.names.too_many);
 	assert_int_equal(q.n, NOTIFY_GROUPS_MAX);
-	assert_int_equal(q.n_names, NOTIFY_NAMES_MAX);
+	assert_int_equal(q.names.n, NOTIFY_NAMES_MAX);
 	buffer_free(&b);
 	arena_free(&arena);
 }

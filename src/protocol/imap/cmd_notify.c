@@ -41,7 +41,7 @@ enum imap_step cmd_notify(struct command *c)
 		return reply_bad_args(c);
 	if (what.events & ~(unsigned)NOTIFY_SUPPORTED)
 		return bad_event(c);
-	if (what.too_many)
+	if (what.too_many || what.names.too_many)
 		return too_much(c);
 	int rc = notify_set(c, &what);
 	if (rc)

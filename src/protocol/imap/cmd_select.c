@@ -181,6 +181,7 @@ static enum imap_step open_mailbox(struct command *c, struct select *s)
 	if (rc)
 		return reply_failure(c, rc);
 	session->view = v;
+	session->mailbox = strndup(s->name.p, s->name.n);
 	session->state = STATE_SELECTED;
 	notify_reselect(session);
 	conn_tell(session->conn, CONN_FOLDER, s->name);

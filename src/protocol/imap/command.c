@@ -32,6 +32,7 @@ static const struct command_entry commands[] = {
 	{ "DELETE", cmd_delete, LOGGED_IN, 0 },
 	{ "DELETEACL", cmd_deleteacl, LOGGED_IN, 0 },
 	{ "ENABLE", cmd_enable, LOGGED_IN, 0 },
+	{ "ESEARCH", cmd_esearch, LOGGED_IN, 0 },
 	{ "EXAMINE", cmd_examine, LOGGED_IN, COMMAND_NO_NEWS },
 	{ "EXPUNGE", cmd_expunge, STATE_SELECTED, COMMAND_UID | COMMAND_ENDS },
 	{ "FETCH", cmd_fetch, STATE_SELECTED, COMMAND_UID | COMMAND_NUMBERS },

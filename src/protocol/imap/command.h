@@ -115,6 +115,7 @@ enum imap_step cmd_create(struct command *c);
 enum imap_step cmd_delete(struct command *c);
 enum imap_step cmd_deleteacl(struct command *c);
 enum imap_step cmd_enable(struct command *c);
+enum imap_step cmd_esearch(struct command *c);
 enum imap_step cmd_examine(struct command *c);
 enum imap_step cmd_expunge(struct command *c);
 enum imap_step cmd_fetch(struct command *c);

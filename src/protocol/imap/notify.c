@@ -150,17 +150,17 @@ void notify_own(struct imap_session *s, int64_t account, int64_t uidvalidity, co
 
 static bool is_selected(const struct imap_notify_group *g)
 {
-	return g->where == NOTIFY_SELECTED || g->where == NOTIFY_SELECTED_DELAYED;
+	return g->filter.where == FILTER_SELECTED || g->filter.where == FILTER_SELECTED_DELAYED;
 }
 
 static int copy_names(struct command *c, const struct imap_notify *what, struct notify *n)
 {
-	n->names = arena_alloc(&n->arena, what->n_names * sizeof *n->names);
+	n->names = arena_alloc(&n->arena, what->names.n * sizeof *n->names);
 	if (!n->names)
 		return ERR_LIMIT;
-	for (size_t i = 0; i < what->n_names; i++) {
+	for (size_t i = 0; i < what->names.n; i++) {
 		struct span name;
-		int rc = mailbox_arg(c, what->names[i], &name);
+		int rc = mailbox_arg(c, what->names.v[i], &name);
 		if (rc)
 			return rc;
 		n->names[i] = arena_copy(&n->arena, name);
@@ -179,7 +179,7 @@ static int copy(struct command *c, const struct imap_notify *what, struct notify
 		const struct imap_notify_group *g = &what->groups[i];
 		if (is_selected(g)) {
 			n->selected = g->events;
-			n->delayed = g->where == NOTIFY_SELECTED_DELAYED;
+			n->delayed = g->filter.where == FILTER_SELECTED_DELAYED;
 		} else if (g->events) {
 			n->groups[n->n++] = *g;
 			n->others |= g->events;
@@ -227,7 +227,7 @@ int notify_set(struct command *c, const struct imap_notify *what)
 
 static int imply(struct imap_session *s, struct notify *n)
 {
-	static const struct imap_notify_group personal = { .where = NOTIFY_PERSONAL, .events = NOTIFY_METADATA };
+	static const struct imap_notify_group personal = { .filter = { .where = FILTER_PERSONAL }, .events = NOTIFY_METADATA };
 	n->conn = s->conn;
 	n->implied = true;
 	n->selected = NOTIFY_MESSAGE;
@@ -262,20 +262,10 @@ static bool is_subscribed(const struct telling *t, struct span name)
 	return t->n_subscribed && bsearch(&name, t->subscribed, t->n_subscribed, sizeof name, compare_names);
 }
 
-static bool is_named(const struct notify *n, const struct imap_notify_group *g, struct span name)
-{
-	for (size_t i = g->first; i < g->first + g->n; i++)
-		if (span_eq(n->names[i], name) || (g->where == NOTIFY_SUBTREE && mailbox_name_below(name, n->names[i])))
-			return true;
-	return false;
-}
-
 /* To which mailboxes mail may be delivered is the user's affair (of addresses with a detail, of filters): INBOXES are all. */
 static bool in_group(const struct notify *n, const struct imap_notify_group *g, const struct telling *t, struct span name)
 {
-	if (g->where == NOTIFY_SUBTREE || g->where == NOTIFY_MAILBOXES)
-		return is_named(n, g, name);
-	return g->where != NOTIFY_SUBSCRIBED || is_subscribed(t, name);
+	return imap_filter_holds(&g->filter, n->names, name) && (g->filter.where != FILTER_SUBSCRIBED || is_subscribed(t, name));
 }
 
 /* Of several groups that a mailbox is in, all count. */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "fail.h"
+#include "imap_quote.h"
 #include "reply.h"
 
 enum {
@@ -84,11 +85,25 @@ static void put_partial(struct command *c, const struct search_result *r)
 	buffer_putc(c->out, ')');
 }
 
-static void put_extended(struct command *c, const struct search_result *r)
+static void put_correlators(struct command *c, const struct search_result *r)
+{
+	buffer_printf(c->out, "(TAG \"%.*s\"", SPAN_ARG(c->tag));
+	if (r->mailbox.p) {
+		buffer_puts(c->out, " MAILBOX ");
+		imap_put_mailbox(c->out, r->mailbox, c->session->utf8);
+		buffer_printf(c->out, " UIDVALIDITY %lld", (long long)r->uidvalidity);
+	}
+	buffer_putc(c->out, ')');
+}
+
+void put_found(struct command *c, const struct search_result *r)
 {
 	struct buffer *b = c->out;
 	unsigned what = r->returns.what;
-	buffer_printf(b, "* ESEARCH (TAG \"%.*s\")%s", SPAN_ARG(c->tag), c->uid ? " UID" : "");
+	buffer_puts(b, "* ESEARCH ");
+	put_correlators(c, r);
+	if (c->uid)
+		buffer_puts(b, " UID");
 	if (r->n && (what & SEARCH_RETURN_MIN))
 		buffer_printf(b, " MIN %u", number_of(c, &r->v[0]));
 	if (r->n && (what & SEARCH_RETURN_MAX))
@@ -201,7 +216,7 @@ enum imap_step put_result(struct command *c, const struct search_result *r)
 {
 	unsigned what = r->returns.what;
 	if (what & ~SEARCH_RETURN_SAVE)
-		put_extended(c, r);
+		put_found(c, r);
 	else if (!what)
 		put_plain(c, r);
 	return what & SEARCH_RETURN_SAVE ? save(c, r) : reply_completed(c);

@@ -10,7 +10,12 @@ struct search_result {
 	size_t n;
 	bool modseq;           /* the reply names the highest mod-sequence of those it names (RFC 7162) */
 	struct imap_search_returns returns;
+	struct span mailbox;   /* of a search in several (RFC 7377): the reply names it; else .p is NULL */
+	int64_t uidvalidity;   /* of that */
 };
+
+/* Tells, in an ESEARCH line. */
+void put_found(struct command *c, const struct search_result *r);
 
 /* Tells and saves, and sets the reply. */
 enum imap_step put_result(struct command *c, const struct search_result *r);

@@ -75,7 +75,7 @@ static int decide(struct command *c, struct search_run *r, struct entry *e, enum
 		*answer = search_match_message(r->root, m, c->slice_ends);
 		return m->failure;
 	}
-	struct view *v = c->session->view;
+	struct view *v = r->view;
 	*m = (struct search_subject){ .view = v, .service = c->session->node->service, .now = r->now, .uid = e->uid,
 		                      .number = view_number(v, e->uid), .entry = *e, .round = ROUND_ENTRY };
 	*answer = search_match(r->root, m);
@@ -119,7 +119,7 @@ static int look_at(struct command *c, struct search_run *r, struct entry *e)
 /* Gives way to others. */
 static int pause_search(struct command *c, struct search_run *r, uint32_t number)
 {
-	put_progress(c, &r->spoke, "Still searching", number, view_count(c->session->view));
+	put_progress(c, &r->spoke, "Still searching", number, view_count(r->view));
 	return SEARCH_MORE;
 }
 
@@ -128,7 +128,7 @@ static int look_at_entries(struct command *c, struct search_run *r)
 	for (;;) {
 		while (r->i < r->n) {
 			if (command_should_yield(c))
-				return pause_search(c, r, view_number(c->session->view, r->batch[r->i].uid));
+				return pause_search(c, r, view_number(r->view, r->batch[r->i].uid));
 			int rc = look_at(c, r, &r->batch[r->i]);
 			if (rc)
 				return rc;
@@ -209,12 +209,12 @@ static bool knows_charset(struct span name)
 
 bool search_begin(struct command *c, const struct imap_search_query *q, struct search_run *r)
 {
-	struct view *v = c->session->view;
+	struct view *v = r->view = r->view ? r->view : c->session->view;
 	if (q->numbers && c->session->uidonly) {
 		reply_uid_required(c);
 		return false;
 	}
-	if (q->modseq && !has_modseq(c)) {
+	if (q->modseq && view_info(v)->past) {
 		reply_bad(c, "This mailbox has no mod-sequences");
 		return false;
 	}
@@ -230,7 +230,7 @@ bool search_begin(struct command *c, const struct imap_search_query *q, struct s
 	r->now = clock_now();
 	r->spoke = clock_mono();
 	r->subject = (struct search_subject){ .view = v, .round = ROUND_NUMBER, .number = 1 };
-	int rc = search_prepare(q->root, v, &c->session->saved, &c->arena);
+	int rc = search_prepare(q->root, v, &c->session->saved, r->arena ? r->arena : &c->arena);
 	if (!rc && q->modseq)
 		condstore_enable(c);
 	c->keeps_numbers = q->numbers; /* RFC 7162, 3.2.10.2 */

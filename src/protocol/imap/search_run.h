@@ -15,6 +15,9 @@ struct found {
 };
 
 struct search_run {
+	/* Set before search_begin() where they are not the session's and the command's. */
+	struct view *view;
+	struct arena *arena; /* for what is made of the query */
 	struct imap_search *root;
 	bool one_is_enough;   /* the first match ends it */
 	struct buffer found;  /* of struct found, ascending by UID */
@@ -32,7 +35,7 @@ struct search_run {
 	int64_t now, spoke;
 };
 
-/* Makes the query of a command ready. False: the reply is set. Zero the run before; end it in any case. */
+/* Makes a query ready. False: the reply is set. Zero the run before; end it in any case. */
 bool search_begin(struct command *c, const struct imap_search_query *q, struct search_run *r);
 /* OK: all are found; SEARCH_MORE: give way (IMAP_DRAIN), then call again; or a failure. */
 int search_go_on(struct command *c, struct search_run *r);

@@ -33,6 +33,8 @@ enum imap_step session_mailbox_gone(struct imap_session *s)
 void session_unselect(struct imap_session *s)
 {
 	view_close(&s->view);
+	free(s->mailbox);
+	s->mailbox = NULL;
 	free(s->saved.ranges);
 	s->saved = (struct imap_set){ 0 };
 	notify_reselect(s);
@@ -316,6 +318,7 @@ static void imap_close(struct conn *c)
 	command_abort(s);
 	view_close(&s->view);
 	forget_user(s);
+	free(s->mailbox);
 	free(s->saved.ranges);
 	free(s);
 	c->session = NULL;

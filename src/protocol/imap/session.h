@@ -49,6 +49,7 @@ struct imap_session {
 	int64_t login_until;     /* clock_mono() time at which somebody must be logged in */
 	char *user;              /* the account's address */
 	struct view *view;       /* of the selected mailbox */
+	char *mailbox;           /* its name when it was selected, in UTF-8 */
 	struct imap_set saved;   /* "$": UIDs in it that a search saved (search_result.h) */
 	struct notify *notify;   /* what the client asked to hear of, by NOTIFY or ENABLE; NULL: it never said */
 	struct command *running; /* the one that has not ended */

@@ -295,13 +295,15 @@ static enum imap_step copy_source(struct command *c)
 {
 	struct append *a = c->job;
 	struct span bytes;
-	while (!(a->failed = url_source_read(a->source, &bytes)) && bytes.n) {
+	while (!command_should_yield(c)) {
+		a->failed = url_source_read(a->source, &bytes);
+		if (a->failed || !bytes.n) {
+			url_source_close(&a->source);
+			return IMAP_DONE;
+		}
 		take_bytes(a, bytes);
-		if (command_should_yield(c))
-			return IMAP_DRAIN;
 	}
-	url_source_close(&a->source);
-	return IMAP_DONE;
+	return IMAP_DRAIN;
 }
 
 /* What the last words announced, if anything. */

@@ -197,7 +197,7 @@ static bool begin_mailbox(struct command *c, struct esearch *e)
 		e->what.returns.what = SEARCH_RETURN_ALL;
 	e->run.view = e->view;
 	e->run.arena = &e->memory;
-	e->run.one_is_enough = e->what.returns.what == SEARCH_RETURN_MIN;
+	e->run.one_is_enough = (e->what.returns.what & ~SEARCH_RETURN_SAVE) == SEARCH_RETURN_MIN;
 	return search_begin(c, &e->what, &e->run);
 }
 

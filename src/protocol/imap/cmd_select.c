@@ -175,13 +175,16 @@ static enum imap_step open_mailbox(struct command *c, struct select *s)
 	struct imap_session *session = c->session;
 	struct view *v;
 	struct place p;
-	int rc = find_allowed(c, s->name, RIGHT_READ, &p);
+	char *name = strndup(s->name.p, s->name.n);
+	int rc = name ? find_allowed(c, s->name, RIGHT_READ, &p) : fail_with(ERR_UNAVAILABLE, "no memory");
 	if (!rc)
 		rc = view_open_others(session->node->service, p.account, p.viewer, p.path, s->flags, &v);
-	if (rc)
+	if (rc) {
+		free(name);
 		return reply_failure(c, rc);
+	}
 	session->view = v;
-	session->mailbox = strndup(s->name.p, s->name.n);
+	session->mailbox = name;
 	session->state = STATE_SELECTED;
 	notify_reselect(session);
 	conn_tell(session->conn, CONN_FOLDER, s->name);

@@ -296,7 +296,6 @@ static enum imap_step start(struct command *c, struct esearch *e)
 	int rc = know_mailboxes(c, e);
 	if (rc)
 		return reply_failure(c, rc);
-	c->uid = true;
 	c->resume = go_on;
 	if (!e->personal && !e->subscribed && !e->n)
 		e->source = 1; /* none of the user's own but the selected one */

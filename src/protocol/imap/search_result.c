@@ -11,10 +11,16 @@ enum {
 	NAMES_ALL = SEARCH_RETURN_ALL | SEARCH_RETURN_COUNT, /* all that was found is named or counted */
 };
 
+/* ESEARCH has no UID form: it speaks of UIDs always. */
+static bool tells_uids(const struct command *c)
+{
+	return c->uid || !(c->entry->flags & COMMAND_UID);
+}
+
 /* The number a message has in the reply. */
 static uint32_t number_of(const struct command *c, const struct found *f)
 {
-	return c->uid ? f->uid : view_number(c->session->view, f->uid);
+	return tells_uids(c) ? f->uid : view_number(c->session->view, f->uid);
 }
 
 static void put_set(struct command *c, const struct found *f, size_t n)
@@ -102,7 +108,7 @@ void put_found(struct command *c, const struct search_result *r)
 	unsigned what = r->returns.what;
 	buffer_puts(b, "* ESEARCH ");
 	put_correlators(c, r);
-	if (c->uid)
+	if (tells_uids(c))
 		buffer_puts(b, " UID");
 	if (r->n && (what & SEARCH_RETURN_MIN))
 		buffer_printf(b, " MIN %u", number_of(c, &r->v[0]));

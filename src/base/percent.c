@@ -1,11 +1,5 @@
 #include "percent.h"
 
-static int hex_digit(char c)
-{
-	c = ascii_lower(c);
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 bool percent_decode(struct span s, struct buffer *out)
 {
 	for (size_t i = 0; i < s.n; i++) {

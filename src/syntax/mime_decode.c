@@ -42,15 +42,6 @@ static size_t decode_base64(struct mime_decode *d, struct span in, char *to)
 	return (size_t)(to - start);
 }
 
-/* Its value, or -1. */
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = ascii_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* One byte behind a held '='. What turns out to be no escape comes out as it stood. */
 static char *after_equals(struct mime_decode *d, char c, char *to)
 {

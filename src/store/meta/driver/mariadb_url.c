@@ -6,35 +6,26 @@
 #include <stdlib.h>
 
 #include "fail.h"
+#include "percent.h"
 #include "span.h"
 
 enum { PORT = 3306, CONNECTIONS = 32, CONNECTIONS_MAX = 1000 };
 
-static int hex(char c)
-{
-	c = ascii_lower(c);
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Percent-decoded into out, with a NUL; ERR_INVALID when it does not fit or holds a NUL. */
 static int decode(struct span s, const char *what, char *out, size_t size)
 {
-	size_t n = 0;
-	for (size_t i = 0; i < s.n; i++) {
-		char c = s.p[i];
-		if (c == '%') {
-			int high = i + 2 < s.n ? hex(s.p[i + 1]) : -1, low = i + 2 < s.n ? hex(s.p[i + 2]) : -1;
-			if (high < 0 || low < 0)
-				return fail_with(ERR_INVALID, "meta.url: mariadb: the %s holds a '%%' that is followed by no two hex digits", what);
-			c = (char)(high << 4 | low);
-			i += 2;
-		}
-		if (!c || n + 1 >= size)
-			return fail_with(ERR_INVALID, "meta.url: mariadb: the %s is too long, or holds a zero byte", what);
-		out[n++] = c;
-	}
-	out[n] = 0;
-	return OK;
+	struct buffer b = { 0 };
+	int r = OK;
+	if (!percent_decode(s, &b))
+		r = fail_with(ERR_INVALID, "meta.url: mariadb: the %s holds a '%%' that is followed by no two hex digits", what);
+	else if (!buffer_ok(&b))
+		r = fail_with(ERR_UNAVAILABLE, "out of memory");
+	else if (b.n >= size || (b.n && memchr(b.p, 0, b.n)))
+		r = fail_with(ERR_INVALID, "meta.url: mariadb: the %s is too long, or holds a zero byte", what);
+	if (!r)
+		snprintf(out, size, "%.*s", (int)b.n, b.n ? b.p : "");
+	buffer_free(&b);
+	return r;
 }
 
 /* What stands before the first c, which is dropped with it; all of it when there is none. */

@@ -10,7 +10,7 @@ from imap_client import Imap
 from lmtp_client import Lmtp, message
 from node import PASSWORD
 
-OTHERS_WAIT = 3  # seconds that others may wait at most for what takes milliseconds, on a busy machine
+OTHERS_WAIT = 10  # seconds that others may wait at most for what takes milliseconds, on a busy machine
 
 
 def login(node, user=None, select='INBOX'):

@@ -11,7 +11,7 @@ import time
 import pytest
 from imap_client import Closed, mail
 from lmtp_client import Lmtp, message
-from node import PASSWORD, PERDURA, Node, PopulatedNode, wait_until
+from node import PASSWORD, PATIENCE, PERDURA, STOP_TIMEOUT, Node, PopulatedNode, wait_until
 from rounds import Rounds
 from scene import checks, deliver, fill, login, noise, refused_start, served
 
@@ -357,7 +357,7 @@ def test_sigterm_under_load(tmp_path):
         time.sleep(random.uniform(0.1, 0.6))
         begun = time.monotonic()
         rounds.kill(clients, signal.SIGTERM)
-        assert time.monotonic() - begun < 8
+        assert time.monotonic() - begun < STOP_TIMEOUT
     rounds.finish()
     assert not rounds.violations, rounds.violations
 
@@ -529,7 +529,7 @@ def test_no_descriptors_left(tmp_path):
             time.sleep(0.5)
             before = cpu(node)
             time.sleep(3)
-            assert cpu(node) - before < 0.6
+            assert cpu(node) - before < 1.5  # one thread that spins: 3
             assert node.log_text().count('descriptors') < 10
             steady.ok('NOOP')
         finally:
@@ -567,13 +567,13 @@ def test_ten_thousand_connections(node):
             m.append('INBOX', mail('crowd'))
             begun = cpu(node)
             time.sleep(1)
-            assert cpu(node) - begun < 0.3
+            assert cpu(node) - begun < 0.6  # one thread that spins: 1
             assert each < 4096 and status['resident_bytes'] < 100 << 20, status
         if many < 10_000:
             pytest.skip(f'NOT TESTED: only {many} connections, as no more descriptors are allowed')
         begun = time.monotonic()
         assert node.stop() == 0
-        assert time.monotonic() - begun < 3
+        assert time.monotonic() - begun < STOP_TIMEOUT
         node.start()
     finally:
         for c in crowd:
@@ -693,5 +693,5 @@ def test_monsters(shared, name):
         assert m.fetch('* (BODY.PEEK[])')[0][1]['BODY[]'] == monster
         assert m.ask('FETCH * (BODY.PEEK[1.1.1.1] BODY.PEEK[HEADER.FIELDS (Subject)])').status == 'OK'
         assert m.ask('SEARCH TEXT nowhere SUBJECT nowhere TO nowhere').status == 'OK'
-    assert time.monotonic() - begun < 15
+    assert time.monotonic() - begun < PATIENCE
     served(shared, f'beside-{name}')

@@ -45,9 +45,12 @@ def test_what_is_shown(node):
 def test_idle_time(node):
     with login(node) as m:
         time.sleep(2.1)
-        assert mine(node, m.sock)['idle_s'] == 2
-        m.ok('NOOP')
-        assert mine(node, m.sock)['idle_s'] < 2
+        assert 2 <= mine(node, m.sock)['idle_s'] < 60
+
+        def idle():
+            m.ok('NOOP')
+            return mine(node, m.sock)['idle_s']
+        assert min(idle() for _ in range(5)) < 2
 
 
 def test_kick_session(node):

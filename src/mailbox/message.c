@@ -473,6 +473,7 @@ struct append_request {
 	uint32_t replaced;
 	int64_t quota;
 	const struct actor *actor;
+	unsigned rights; /* to the target, as of the change */
 	struct touched touched;
 	struct append_result result;
 };
@@ -491,16 +492,26 @@ static int end_replaced(struct change *c, const struct append_request *q)
 	return e ? e : change_entry_end(c, in, v);
 }
 
+/* What the actor may not set there is passed over (RFC 4314, 4). */
+static void cut_flags(const struct append_request *q, struct version *v)
+{
+	v->flags &= imap_rights_flags(q->rights);
+	if (!(q->rights & RIGHT_WRITE))
+		v->keywords = (struct span){ 0 };
+}
+
 static int append_one(struct change *c, struct append_request *q, size_t i, struct collection *to)
 {
 	const struct append_message *m = &q->m[i];
 	struct version v = { .flags = m->flags, .keywords = m->keywords, .date = m->date ? m->date : c->stamp };
-	if (q->actor->viewer)
+	cut_flags(q, &v);
+	bool seen = q->actor->viewer && v.flags & FLAG_SEEN;
+	if (seen)
 		v.flags &= ~(uint64_t)FLAG_SEEN;
 	int e = change_room(c, q->quota, incoming_size(m->in));
 	if (!e)
 		e = incoming_add(m->in, c, to, &v);
-	if (!e && m->flags & ~v.flags & FLAG_SEEN)
+	if (!e && seen)
 		e = change_entry_seen(c, to, q->actor->viewer, v.uid, true);
 	if (!e && i == 0)
 		q->result = (struct append_result){ to->uidvalidity, v.uid, c->number };
@@ -513,6 +524,9 @@ static int append_into(struct change *c, struct append_request *q)
 	int e = folder_selectable(c, q->path, &to);
 	if (!e)
 		e = acl_allow(c, to->id, RIGHT_INSERT); /* the messages may have come slowly */
+	q->rights = RIGHTS_ALL;
+	if (!e && q->actor->viewer)
+		e = acl_rights_to(c->t, c->account, to->id, q->actor->viewer, &q->rights);
 	if (!e && q->replaced_in)
 		e = acl_allow(c, q->replaced_in, RIGHT_DELETE | RIGHT_EXPUNGE);
 	if (!e && q->replaced_in)

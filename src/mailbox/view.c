@@ -73,7 +73,7 @@ static int open_present(struct view *v, struct span path, int flags)
 	int e = find(v, path, 0);
 	v->flags = flags;
 	v->info.read_only = flags & VIEW_READ_ONLY;
-	if (!e && view_allowed(v) == ERR_NOT_FOUND)
+	if (!e && (e = view_allowed(v)) == ERR_NOT_FOUND)
 		e = fail_with(ERR_DENIED, "the folder may not be read");
 	if (!e)
 		e = uidmap_latest(v->s, v->account, v->info.folder.id, v->info.folder.change, v->info.folder.messages,

@@ -59,12 +59,8 @@ static int copy_email(struct change *c, int64_t from, int64_t *email)
 /* The flags that who copies may set there, \Seen aside where it is his own. */
 static void cut_flags(const struct across *q, struct version *v)
 {
-	unsigned rights = q->rights;
-	uint64_t open = rights & RIGHT_WRITE ? ~(uint64_t)(FLAG_SEEN | FLAG_DELETED) : 0;
-	open |= rights & RIGHT_DELETE && !q->v->info.past ? FLAG_DELETED : 0;
-	open |= q->viewer ? 0 : FLAG_SEEN;
-	v->flags &= open;
-	if (!(rights & RIGHT_WRITE))
+	v->flags &= imap_rights_flags(q->rights) & ~(uint64_t)((q->v->info.past ? FLAG_DELETED : 0) | (q->viewer ? FLAG_SEEN : 0));
+	if (!(q->rights & RIGHT_WRITE))
 		v->keywords = (struct span){ 0 };
 }
 

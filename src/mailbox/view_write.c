@@ -159,13 +159,7 @@ static int only_others_changed(struct change *c, const struct collection *in, co
 /* The flags of the entry itself that may be changed: \Seen is the owner's. */
 static uint64_t flags_open(const struct view *v)
 {
-	unsigned rights = v->info.rights;
-	uint64_t open = ~(uint64_t)0;
-	if (v->info.viewer)
-		open &= ~(uint64_t)FLAG_SEEN;
-	if (!(rights & RIGHT_DELETE))
-		open &= ~(uint64_t)FLAG_DELETED;
-	return rights & RIGHT_WRITE ? open : open & FLAG_DELETED;
+	return imap_rights_flags(v->info.rights) & ~(uint64_t)(v->info.viewer ? FLAG_SEEN : 0);
 }
 
 static int seen_change(struct meta_txn *t, const struct view *v, uint32_t uid, int64_t *change)

@@ -1,5 +1,7 @@
 #include "imap_rights.h"
 
+#include "flags.h"
+
 /* In the order in which they are written; those of several letters are the obsolete ones. */
 static const struct { char letter; unsigned rights; } letters[] = {
 	{ 'l', RIGHT_LOOKUP }, { 'r', RIGHT_READ }, { 's', RIGHT_SEEN }, { 'w', RIGHT_WRITE }, { 'i', RIGHT_INSERT },
@@ -14,6 +16,12 @@ static unsigned find(char letter)
 		if (letters[i].letter == letter)
 			return (unsigned)i + 1;
 	return 0;
+}
+
+uint64_t imap_rights_flags(unsigned rights)
+{
+	uint64_t others = ~(uint64_t)(FLAG_SEEN | FLAG_DELETED);
+	return (rights & RIGHT_SEEN ? FLAG_SEEN : 0) | (rights & RIGHT_DELETE ? FLAG_DELETED : 0) | (rights & RIGHT_WRITE ? others : 0);
 }
 
 bool imap_rights_parse(struct span text, unsigned *out)

@@ -21,6 +21,9 @@ enum right {
 	RIGHTS_FLAGS = RIGHT_SEEN | RIGHT_WRITE | RIGHT_DELETE,
 };
 
+/* The flags that may be set with these rights. */
+uint64_t imap_rights_flags(unsigned rights);
+
 /* False: a letter that is none, or stands there twice. */
 bool imap_rights_parse(struct span text, unsigned *out);
 void imap_rights_put(struct buffer *b, unsigned rights);

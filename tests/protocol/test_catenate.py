@@ -1,6 +1,6 @@
 """CATENATE (RFC 4469) where it gets hard: others' folders, the past, large parts, bodies that are not there, limits."""
 import pytest
-from imap_client import login, mail
+from imap_client import Closed, login, mail
 from node import wait_until
 from test_imap_acl import two  # noqa: F401 (a fixture)
 from test_imap_8_faults import damage, node as own_node, noise  # noqa: F401
@@ -36,6 +36,48 @@ def test_others(two):  # noqa: F811
     a.ok(f'DELETEACL Team {b.name}')
     b.no(put('INBOX', url))
     assert a.ok('STATUS Team (UNSEEN)').lines('STATUS')[0].endswith(b'(UNSEEN 1)')
+
+
+def test_right_is_taken_away(node, two):  # noqa: F811
+    """While the command comes: what is selected may be read no more than what is named."""
+    a, b = two
+    a.append('Team', mail('one'))
+    for url in (f'/Other%20Users/{a.name}/Team/;UID=1', ';UID=1'):
+        a.ok(f'SETACL Team {b.name} lr')
+        b.ok(f'SELECT {b.team}' if url[0] == ';' else 'NOOP')
+        tag = b.start('APPEND INBOX CATENATE (TEXT {5}')
+        assert b.response().startswith(b'+')
+        a.ok(f'DELETEACL Team {b.name}')
+        b.send(f'hello URL "{url}")\r\n')
+        assert b.wait(tag).code().startswith('BADURL')
+    with pytest.raises(Closed):
+        b.ok('NOOP')
+    with login(node, b.name) as m:
+        assert m.ok('STATUS INBOX (MESSAGES)').lines('STATUS')[0].endswith(b'(MESSAGES 0)')
+
+
+def test_header_is_too_long_to_choose_from(node):
+    """FETCH shows the beginning of such fields; a message made of that would lack the rest."""
+    user, = node.add('catenate-header@example.org')
+    field = 'X-Long: ' + 'y' * 900 + '\r\n'
+    with login(node, user) as m:
+        m.append('INBOX', field * 1400 + mail('behind'))
+        m.no(put('INBOX', '/INBOX/;UID=1/;SECTION=HEADER.FIELDS.NOT%20(X-None)', b'body'), 'BADURL')
+        m.ok(put('INBOX', '/INBOX/;UID=1/;SECTION=HEADER', b'body'))
+        assert bodies(m, 'INBOX')[1] == (field * 1400 + mail('behind')).encode().partition(b'\r\n\r\n')[0] + b'\r\n\r\nbody'
+
+
+def test_names_that_are_not_normal(node):
+    """A mailbox is found by a name whose letters are put together of several, as in commands."""
+    user, = node.add('catenate-names@example.org')
+    with login(node, user) as m:
+        m.ok('ENABLE IMAP4rev2')
+        m.ok('CREATE "Ta\u0308g"'.encode())
+        m.append('INBOX', mail('one'))
+        m.ok('SELECT INBOX')
+        m.ok('COPY 1 "Ta\u0308g"'.encode())
+        m.ok(put('INBOX', '/Ta%CC%88g/;UID=1'))
+        m.ok(put('INBOX', '/T%C3%A4g/;UID=1'))
 
 
 def test_past(node):

@@ -1,4 +1,5 @@
 """ACL (RFC 4314): what an owner lets others do with his folders, and that nothing else shows."""
+import re
 
 import pytest
 from imap_client import Closed, login, mail
@@ -30,6 +31,22 @@ def names(m, pattern='*', options=''):
 
 def flags(m, what='1'):
     return str(m.ok(f'FETCH {what} (FLAGS)'))
+
+
+def test_right_to_flags_is_taken_away_while_a_message_comes(two):
+    a, b = two
+    a.ok(f'SETACL Team {b.name} lriwts')
+    for i, head in enumerate(('(\\Flagged \\Deleted \\Seen $k) {5}', '(\\Flagged \\Deleted \\Seen $k) CATENATE (TEXT {5}')):
+        a.ok(f'SETACL Team {b.name} lriwts')
+        tag = b.start(f'APPEND {b.team} {head}')
+        assert b.response().startswith(b'+')
+        a.ok(f'SETACL Team {b.name} lri')
+        b.send('hello' + ')' * i + '\r\n')
+        assert b.wait(tag).status == 'OK'
+    for m, name in ((a, 'Team'), (b, b.team)):
+        m.ok(f'EXAMINE {name}')
+        for i in (1, 2):
+            assert not re.search(r'Flagged|Deleted|Seen|\$k', flags(m, i))
 
 
 def test_own(two):

@@ -101,3 +101,47 @@ def test_store_is_away(tmp_path):
             m.append('INBOX', mail('one', body='needle ' * 3000))
             m.no('ESEARCH IN (personal) BODY needle', 'UNAVAILABLE')
             assert found(m, 'ESEARCH IN (personal) BODY needle')
+
+
+def test_nothing_found(node):
+    """Of a mailbox where nothing is found nothing is said, whatever was asked for (RFC 7377, 2.1)."""
+    user, = node.add('multisearch-nothing@example.org')
+    with login(node, user, select='INBOX') as m:
+        for command in ('ESEARCH SUBJECT none', 'ESEARCH IN (selected) RETURN (COUNT MIN) SUBJECT none',
+                        'ESEARCH IN (selected personal) RETURN (COUNT) SUBJECT none', 'ESEARCH RETURN (SAVE ALL) SUBJECT none'):
+            assert found(m, command) == {}, command
+        assert len(m.ok('SEARCH RETURN (COUNT) SUBJECT none').lines('ESEARCH')) == 1
+
+
+def test_selected_is_renamed(node):
+    """A line has the name of now, also where another mailbox got the old one."""
+    user, = node.add('multisearch-renamed@example.org')
+    with login(node, user) as m:
+        m.append('INBOX', mail('one'))
+        m.ok('CREATE a')
+        m.append('a', mail('one'))
+        m.ok('SELECT a')
+        m.ok('RENAME a b')
+        m.ok('CREATE a')
+        m.append('a', mail('x'))
+        m.append('a', mail('y'))
+        assert found(m, 'ESEARCH ALL') == {'b': 'ALL 1'}
+        assert found(m, 'ESEARCH IN (selected mailboxes (a b)) ALL') == {'b': 'ALL 1', 'a': 'ALL 1:2'}
+
+
+def test_names_of_others(two):  # noqa: F811
+    """However a name is written, the mailbox is found, once, and told by the name that LIST gives it."""
+    a, b = two
+    root = f'Other Users/{a.name}'
+    a.append('Team', mail('one'))
+    a.ok(f'SETACL Team {b.name} lr')
+    team = {f'{root}/Team': 'ALL 1'}
+    assert found(b, f'ESEARCH IN (subtree ("{root}//" "{root}")) ALL') == team
+    b.ok(f'SUBSCRIBE {b.team}')
+    assert found(b, 'ESEARCH IN (subscribed) ALL') == team
+    a.append('INBOX', mail('in'))
+    a.ok(f'SETACL INBOX {b.name} lr')
+    b.ok(f'SELECT "{root}/inbox"')
+    assert found(b, 'ESEARCH ALL') == {f'{root}/INBOX': 'ALL 1'}
+    b.ok('ENABLE IMAP4rev2')
+    assert found(b, 'ESEARCH IN (mailboxes "Other Users/nobody@example.org/a\u0308") ALL'.encode()) == {}

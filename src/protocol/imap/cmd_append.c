@@ -142,17 +142,6 @@ static const char *refusal(const struct append *a, uint64_t size)
 	return a->n > 1 && a->bytes + size > APPEND_BYTES ? "[LIMIT] Too many bytes in one APPEND: send the messages one by one" : NULL;
 }
 
-/* Flags that the user may not set there are passed over (RFC 4314, 4). */
-static void cut_flags(struct append *a)
-{
-	struct imap_flags *f = &a->head.flags;
-	unsigned rights = a->place.rights;
-	bool write = rights & RIGHT_WRITE;
-	f->system &= (rights & RIGHT_SEEN ? FLAG_SEEN : 0) | (rights & RIGHT_DELETE ? FLAG_DELETED : 0) |
-	             (write ? ~(uint64_t)(FLAG_SEEN | FLAG_DELETED) : 0);
-	f->keywords = write ? f->keywords : (struct span){ 0 };
-}
-
 /* In what follows up to go_on(), true: there is more to take, else the reply is set. What is refused is read away by the door, if it
    comes anyway. */
 
@@ -194,7 +183,6 @@ static bool expect_bytes(struct command *c, const struct imap_upload *u)
 static bool begin_message(struct command *c)
 {
 	struct append *a = c->job;
-	cut_flags(a);
 	struct append_message m = { .flags = a->head.flags.system, .keywords = a->head.flags.keywords, .date = a->head.date_us };
 	if (a->n == APPEND_MAX)
 		return refuse(c, "[LIMIT] Too many messages in one APPEND: send no more than 64");
@@ -319,7 +307,7 @@ static enum imap_step take(struct command *c)
 	if (step != IMAP_DONE)
 		return step;
 	a->asked = false;
-	imap_args_init(&c->args, tail, &c->arena);
+	command_args(c, tail);
 	return IMAP_DONE;
 }
 

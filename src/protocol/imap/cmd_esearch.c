@@ -117,6 +117,15 @@ static struct span full_name(struct arena *a, struct span root, struct span path
 	return s;
 }
 
+/* "Other Users/ADDRESS" of a name that begins so. */
+static struct span owner_root(struct span name)
+{
+	struct span rest = name, part;
+	mailbox_name_next(&rest, &part);
+	mailbox_name_next(&rest, &part);
+	return span_sub(name, 0, (size_t)(part.p + part.n - name.p));
+}
+
 /* Somebody else's: which of his folders may be read is asked once, and the name is written as his folders are. */
 static int know_owner(struct command *c, struct esearch *e)
 {
@@ -124,9 +133,8 @@ static int know_owner(struct command *c, struct esearch *e)
 	int rc = name_is_others(*name) ? find_place(c, *name, &e->place) : ERR_NOT_FOUND;
 	if (rc)
 		return rc;
-	e->root = span_sub(*name, 0, name->n - (e->place.path.n ? e->place.path.n + 1 : 0));
-	if (e->place.path.n)
-		*name = full_name(&c->arena, e->root, e->place.path);
+	e->root = owner_root(*name);
+	*name = e->place.path.n ? full_name(&c->arena, e->root, e->place.path) : e->root;
 	if (!name->p)
 		return fail_with(ERR_LIMIT, "too many names");
 	return acl_folders(c->session->node->service, e->place.account, e->place.viewer, &e->rights, &e->visible.list, &e->visible.n);
@@ -268,13 +276,30 @@ static bool take_scope(struct imap_args *a, struct esearch *e, struct imap_filte
 	return any ? imap_sp(a) : imap_bad(a, "a choice of mailboxes expected");
 }
 
+/* Subscribed, but of somebody else. */
+static int name_mailbox(struct esearch *e, struct span name)
+{
+	if (e->n == NAMES_MAX)
+		return fail_with(ERR_LIMIT, "Too many mailboxes of others");
+	e->names[e->n] = name;
+	e->named[e->n] = (struct imap_filter){ .where = FILTER_MAILBOXES, .first = e->n, .n = 1 };
+	e->n++;
+	return OK;
+}
+
 static int know_mailboxes(struct command *c, struct esearch *e)
 {
 	int rc = OK;
-	for (size_t i = 0; i < e->n && !rc; i++)
+	for (size_t i = 0; i < e->n && !rc; i++) {
 		rc = mailbox_arg(c, e->names[i], &e->names[i]);
+		if (rc == ERR_NOT_FOUND || rc == ERR_DENIED)
+			rc = OK; /* nothing is there, as for any other name */
+	}
 	if (!rc && e->subscribed)
 		rc = folder_subscriptions(c->session->node->service, c->session->account, &e->lists, &e->subscriptions, &e->n_subscriptions);
+	for (size_t i = 0; i < e->n_subscriptions && !rc; i++)
+		if (name_is_others(e->subscriptions[i]))
+			rc = name_mailbox(e, e->subscriptions[i]);
 	return rc;
 }
 
@@ -291,18 +316,35 @@ static const char *objection(const struct command *c, const struct esearch *e)
 	return NULL;
 }
 
+/* The selected mailbox has its name of now, which may be another than when it was selected. */
+static int know_selected(struct command *c, struct esearch *e)
+{
+	const struct view_info *info = view_info(c->session->view);
+	struct tree tree;
+	e->view = c->session->view;
+	e->name = span_of(c->session->mailbox);
+	int rc = info->past ? OK : tree_read(c->session->node->service, info->account, 0, &tree);
+	if (rc || info->past)
+		return rc;
+	const struct folder *f = tree_by_id(&tree, info->folder.id);
+	if (f)
+		e->name = info->viewer ? full_name(&c->arena, owner_root(e->name), f->path) : arena_copy(&c->arena, f->path);
+	tree_free(&tree);
+	return e->name.p ? OK : fail_with(ERR_LIMIT, "no room for a name");
+}
+
 static enum imap_step start(struct command *c, struct esearch *e)
 {
 	int rc = know_mailboxes(c, e);
-	if (rc)
-		return reply_failure(c, rc);
+	if (!rc && e->selected)
+		rc = know_selected(c, e);
+	if (rc) {
+		reply_failure(c, rc);
+		return nothing_saved(c, &e->what.returns);
+	}
 	c->resume = go_on;
 	if (!e->personal && !e->subscribed && !e->n)
 		e->source = 1; /* none of the user's own but the selected one */
-	if (e->selected) {
-		e->view = c->session->view;
-		e->name = span_of(c->session->mailbox);
-	}
 	return !e->view || begin_mailbox(c, e) ? go_on(c) : nothing_saved(c, &e->what.returns);
 }
 

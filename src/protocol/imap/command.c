@@ -133,9 +133,9 @@ static enum imap_step begin(struct command *c, enum imap_frame_answer answer)
 	return e->run(c);
 }
 
-void command_args(struct command *c)
+void command_args(struct command *c, struct span text)
 {
-	imap_args_init(&c->args, c->text, &c->arena);
+	imap_args_init(&c->args, text, &c->arena);
 	c->args.utf8 = c->session->utf8;
 }
 
@@ -343,7 +343,7 @@ enum imap_step command_start(struct imap_session *s, struct span text, enum imap
 	conn_consume(s->conn, text.n);
 	if (answer == IMAP_FRAME_APPEND || answer == IMAP_FRAME_TOO_BIG)
 		expect_literal(c, ev);
-	command_args(c);
+	command_args(c, c->text);
 	return settle(c, begin(c, answer));
 }
 

@@ -91,8 +91,8 @@ void command_let_go(struct imap_session *s);
 /* Gives the session's running command up without a reply. */
 void command_abort(struct imap_session *s);
 
-/* The cursor over the arguments, at the tag again. */
-void command_args(struct command *c);
+/* The cursor over the arguments at the beginning of text: of the whole command, its tag, or of what follows a literal. */
+void command_args(struct command *c, struct span text);
 /* Zeroed memory for c->job. NULL: there is none, and the reply says so. */
 void *command_job(struct command *c, size_t n);
 /* Should a long command give way? True when much output is unsent or its time slice is over: return IMAP_DRAIN. */

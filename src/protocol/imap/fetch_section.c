@@ -129,6 +129,8 @@ static void put_literal_head(struct buffer *out, uint64_t n)
 static int read_header(struct section_source *s, uint64_t from, uint64_t to, struct buffer *header)
 {
 	struct span bytes;
+	if (s->whole && to - from > HEADER_MAX)
+		return fail_with(ERR_CANNOT, "the header is too long to choose fields from");
 	for (to = to - from > HEADER_MAX ? from + HEADER_MAX : to; from < to; from += bytes.n) {
 		int rc = read_at(s, from, &bytes);
 		if (rc)
@@ -136,7 +138,7 @@ static int read_header(struct section_source *s, uint64_t from, uint64_t to, str
 		bytes = span_sub(bytes, 0, to - from);
 		buffer_put_span(header, bytes);
 	}
-	return OK;
+	return buffer_ok(header) ? OK : fail_with(ERR_UNAVAILABLE, "no memory");
 }
 
 /* HEADER.FIELDS, made as a whole: *out gets its text. */
@@ -166,6 +168,8 @@ int section_open(struct section_source *s, const struct imap_fetch_item *item, s
 	*made = (struct span){ 0 };
 	if (selects_fields(&item->section)) {
 		rc = make_fields(s, &item->section, memory);
+		if (!rc && !buffer_ok(memory))
+			rc = fail_with(ERR_UNAVAILABLE, "no memory");
 		to = memory->n;
 		cut(item, &from, &to);
 		*made = span_sub(buffer_span(memory), from, to - from);

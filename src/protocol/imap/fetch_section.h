@@ -12,6 +12,7 @@
 #include "mime_summary.h"
 
 struct section_source {
+	bool whole; /* what is too long to be looked through fails, and is not cut */
 	struct service *service;
 	struct entry *entry;
 	size_t n;              /* of the batch, from that one on */

@@ -55,8 +55,13 @@ static int find_nfc(struct command *c, struct span *name)
 
 int mailbox_arg(struct command *c, struct span sent, struct span *name)
 {
-	int rc = mailbox_name_read(&c->arena, sent, c->session->utf8, name);
-	return rc || !c->session->utf8 ? rc : find_nfc(c, name);
+	return c->session->utf8 ? mailbox_utf8(c, sent, name) : mailbox_name_read(&c->arena, sent, false, name);
+}
+
+int mailbox_utf8(struct command *c, struct span sent, struct span *name)
+{
+	int rc = mailbox_name_read(&c->arena, sent, true, name);
+	return rc ? rc : find_nfc(c, name);
 }
 
 struct span mailbox_old_name(const struct command *c, struct span sent, struct span name)

@@ -9,6 +9,8 @@ bool read_mailbox_arg(struct command *c, struct span *sent);
 /* What was sent as a normal name in UTF-8, in the command's arena: OK, ERR_INVALID, ERR_LIMIT. From who sends UTF-8 it is in NFC,
    but for as much of it as is there as it was sent; to look that up may fail as find_place() does. */
 int mailbox_arg(struct command *c, struct span sent, struct span *name);
+/* The same of what is UTF-8 in any session. */
+int mailbox_utf8(struct command *c, struct span sent, struct span *name);
 /* An IMAP4rev2 client that wrote the name otherwise ("inbox", or not in NFC) is to be told (RFC 9051, 6.3.9.7): what it sent, or
    empty where nothing is to be told. */
 struct span mailbox_old_name(const struct command *c, struct span sent, struct span name);

@@ -221,9 +221,9 @@ enum imap_step nothing_saved(struct command *c, const struct imap_search_returns
 enum imap_step put_result(struct command *c, const struct search_result *r)
 {
 	unsigned what = r->returns.what;
-	if (what & ~SEARCH_RETURN_SAVE)
-		put_found(c, r);
-	else if (!what)
+	if (!what)
 		put_plain(c, r);
+	else if (what & ~SEARCH_RETURN_SAVE && (r->n || !r->mailbox.p)) /* ESEARCH is silent of where nothing is (RFC 7377, 2.1) */
+		put_found(c, r);
 	return what & SEARCH_RETURN_SAVE ? save(c, r) : reply_completed(c);
 }

@@ -6,7 +6,7 @@
 #include "fail.h"
 #include "fetch_section.h"
 #include "imap_catenate.h"
-#include "mailbox_name.h"
+#include "names.h"
 #include "mailbox_place.h"
 
 struct url_source {
@@ -28,9 +28,9 @@ static int open_view(struct command *c, struct url_source *s)
 	struct place p;
 	if (!s->url.mailbox.p) {
 		s->view = session->view;
-		return s->view ? OK : fail_with(ERR_INVALID, "it names no mailbox, and none is selected");
+		return s->view ? view_allowed(s->view) : fail_with(ERR_INVALID, "it names no mailbox, and none is selected");
 	}
-	int rc = mailbox_name_read(&c->arena, s->url.mailbox, true, &name);
+	int rc = mailbox_utf8(c, s->url.mailbox, &name);
 	if (!rc)
 		rc = find_allowed(c, name, RIGHT_READ, &p);
 	if (!rc)
@@ -58,7 +58,7 @@ static int open_section(struct service *service, struct url_source *s)
 	int rc = find_entry(s, &e);
 	if (rc)
 		return rc;
-	s->source = (struct section_source){ .service = service, .entry = e, .n = 1, .ahead = &s->ahead };
+	s->source = (struct section_source){ .service = service, .entry = e, .n = 1, .ahead = &s->ahead, .whole = true };
 	rc = mime_summary_open(e->summary, &s->source.summary);
 	if (!rc)
 		rc = section_open(&s->source, &s->url.what, &s->fields, &s->made, &s->run);

@@ -47,6 +47,8 @@ struct tree {
 int tree_read(struct service *s, int64_t account, int64_t at, struct tree *out);
 /* Of what is there now, only the folders on the way down to path: enough to find it. Their has_children says nothing. */
 int tree_read_path(struct service *s, int64_t account, struct span path, struct tree *out);
+/* Likewise, only these folders, those of them that are there, and what they lie in. */
+int tree_read_folders(struct service *s, int64_t account, const int64_t *ids, size_t n, struct tree *out);
 /* NULL when there is none. */
 struct folder *tree_find(const struct tree *t, struct span path);
 struct folder *tree_by_id(const struct tree *t, int64_t id);

@@ -146,17 +146,22 @@ static int order_rows(struct tree *t, struct buffer *rows)
 	return done ? OK : fail_with(ERR_UNAVAILABLE, "no memory");
 }
 
+/* e: what reading the rows came to. */
+static int finish(struct tree_load *l, int e)
+{
+	if (!e)
+		e = order_rows(l->out, &l->rows);
+	buffer_free(&l->rows);
+	if (e)
+		tree_free(l->out);
+	return e;
+}
+
 int tree_load(struct meta_txn *t, int64_t account, int64_t at, struct tree *out)
 {
 	*out = (struct tree){ 0 };
 	struct tree_load l = { .account = account, .at = at, .out = out };
-	int e = read_rows(t, &l);
-	if (!e)
-		e = order_rows(out, &l.rows);
-	buffer_free(&l.rows);
-	if (e)
-		tree_free(out);
-	return e;
+	return finish(&l, read_rows(t, &l));
 }
 
 int tree_step(struct meta_txn *t, int64_t account, int64_t parent, struct span component, struct meta_rows *r)
@@ -202,19 +207,49 @@ int tree_load_path(struct meta_txn *t, int64_t account, struct span path, struct
 {
 	*out = (struct tree){ 0 };
 	struct tree_load l = { .account = account, .out = out };
-	int e = read_path(t, &l, path);
-	if (!e)
-		e = order_rows(out, &l.rows);
-	buffer_free(&l.rows);
-	if (e)
-		tree_free(out);
-	return e;
+	return finish(&l, read_path(t, &l, path));
+}
+
+static bool is_taken(const struct tree_load *l, int64_t id)
+{
+	const struct folder *all = (const struct folder *)(const void *)l->rows.p;
+	for (size_t i = 0; i < l->rows.n / sizeof *all; i++)
+		if (all[i].id == id)
+			return true;
+	return false;
+}
+
+/* The rows from a folder up to the top. */
+static int read_up(struct meta_txn *t, struct tree_load *l, int64_t id)
+{
+	struct meta_rows r;
+	while (id && !is_taken(l, id)) {
+		int e = meta_one(t, &r, META_COLLECTION_GET, "ii", l->account, id);
+		if (e)
+			return e == ERR_NOT_FOUND ? OK : e;
+		take_row(l, &r);
+		id = is_taken(l, id) ? meta_int(&r, 4) : 0;
+		meta_done(&r);
+	}
+	return OK;
+}
+
+static int load_folders(struct meta_txn *t, int64_t account, const int64_t *ids, size_t n, struct tree *out)
+{
+	*out = (struct tree){ 0 };
+	struct tree_load l = { .account = account, .out = out };
+	int e = OK;
+	for (size_t i = 0; !e && i < n; i++)
+		e = read_up(t, &l, ids[i]);
+	return finish(&l, e);
 }
 
 struct tree_request {
 	int64_t account, at;
 	struct tree *out;
 	struct span path;
+	const int64_t *ids;
+	size_t n;
 };
 
 static int read_change(struct meta_txn *t, int64_t account, int64_t *change)
@@ -258,6 +293,27 @@ int tree_read_path(struct service *s, int64_t account, struct span path, struct 
 {
 	struct tree_request q = { .account = account, .out = out, .path = path };
 	return meta_read(s->store->meta, load_path_in_read, &q);
+}
+
+static int load_folders_in_read(struct meta_txn *t, void *arg)
+{
+	struct tree_request *q = arg;
+	int64_t change;
+	meta_expect(t, META_HEAD_GET, "i", q->account);
+	for (size_t i = 0; i < q->n; i++)
+		meta_expect(t, META_COLLECTION_GET, "ii", q->account, q->ids[i]);
+	int e = read_change(t, q->account, &change);
+	if (!e)
+		e = load_folders(t, q->account, q->ids, q->n, q->out);
+	if (!e)
+		q->out->change = change;
+	return e;
+}
+
+int tree_read_folders(struct service *s, int64_t account, const int64_t *ids, size_t n, struct tree *out)
+{
+	struct tree_request q = { .account = account, .out = out, .ids = ids, .n = n };
+	return meta_read(s->store->meta, load_folders_in_read, &q);
 }
 
 int tree_read(struct service *s, int64_t account, int64_t at, struct tree *out)

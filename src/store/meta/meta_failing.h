@@ -2,7 +2,8 @@
  *
  * A test sets the plan; a whole process gets it in the URL: failing:sqlite:meta.db?commit=3&mode=full&times=1, where
  * commit=N or statement=N says which call fails, times how many from there on (0: all; 1 when not given), and mode is
- * full, unavailable, corrupt, conflict, or unknown: the commit happened, but the caller hears that it is not known. */
+ * full, unavailable, corrupt, conflict, or unknown: the commit happened, but the caller hears that it is not known. With plan=FILE it
+ * takes others while it runs (plan_file.h): the same parameters, counted from then on. */
 #ifndef META_FAILING_H
 #define META_FAILING_H
 

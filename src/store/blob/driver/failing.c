@@ -1,9 +1,11 @@
 #include "failing.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
 
 #include "fail.h"
+#include "plan_file.h"
 
 enum { IOV_MOST = 1024 };
 
@@ -13,6 +15,7 @@ struct failing {
 	pthread_mutex_t lock;
 	struct fault_plan plan;
 	int64_t calls;
+	char file[PATH_MAX]; /* where new plans come; empty: nowhere */
 };
 
 static struct failing *failing_of(struct blob_backend *b)
@@ -20,15 +23,43 @@ static struct failing *failing_of(struct blob_backend *b)
 	return (struct failing *)b;
 }
 
+static struct fault_plan plan_of(const char *query)
+{
+	static const char *const ops[] = { "none", "create", "write", "sync", "read", "remove", "any" };
+	char t[16];
+	struct fault_plan plan = { .at = blob_query_int(query, "at", 1), .times = blob_query_int(query, "times", 1),
+		.cut = blob_query_int(query, "short", 0) != 0 };
+	plan.full = blob_query_get(query, "error", t, sizeof t) && !strcmp(t, "enospc");
+	if (blob_query_get(query, "fail", t, sizeof t))
+		for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
+			if (!strcmp(t, ops[i]))
+				plan.op = (enum fault_op)i;
+	return plan;
+}
+
+/* A new plan, if one came. */
+static void look(struct failing *f)
+{
+	char text[256];
+	if (*f->file && plan_file_take(f->file, text, sizeof text)) {
+		f->plan = plan_of(text);
+		f->calls = 0;
+	}
+}
+
 /* Counts a call; true when it is to fail, with the plan in *now. */
 static bool strikes(struct failing *f, enum fault_op op, struct fault_plan *now)
 {
 	pthread_mutex_lock(&f->lock);
+	look(f);
 	*now = f->plan;
 	bool counted = now->op == op || now->op == FAULT_ANY;
 	int64_t n = counted ? ++f->calls : 0;
 	pthread_mutex_unlock(&f->lock);
-	return counted && n >= now->at && n < now->at + (now->times ? now->times : 1);
+	bool strikes = counted && n >= now->at && n < now->at + (now->times ? now->times : 1);
+	if (strikes && *f->file)
+		plan_file_struck(f->file);
+	return strikes;
 }
 
 static int fault(const struct fault_plan *now, const char *what)
@@ -153,20 +184,6 @@ static const struct blob_driver blob_driver_failing = {
 	.repair = failing_repair,
 };
 
-static struct fault_plan plan_of(const char *query)
-{
-	static const char *const ops[] = { "none", "create", "write", "sync", "read", "remove", "any" };
-	char t[16];
-	struct fault_plan plan = { .at = blob_query_int(query, "at", 1), .times = blob_query_int(query, "times", 1),
-		.cut = blob_query_int(query, "short", 0) != 0 };
-	plan.full = blob_query_get(query, "error", t, sizeof t) && !strcmp(t, "enospc");
-	if (blob_query_get(query, "fail", t, sizeof t))
-		for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
-			if (!strcmp(t, ops[i]))
-				plan.op = (enum fault_op)i;
-	return plan;
-}
-
 int blob_failing_wrap(const char *query, struct blob_backend **b)
 {
 	struct failing *f = malloc(sizeof *f);
@@ -175,6 +192,7 @@ int blob_failing_wrap(const char *query, struct blob_backend **b)
 		return fail_with(ERR_UNAVAILABLE, "out of memory");
 	}
 	*f = (struct failing){ .backend = { &blob_driver_failing, (*b)->whole }, .below = *b, .plan = plan_of(query) };
+	blob_query_get(query, "plan", f->file, sizeof f->file);
 	pthread_mutex_init(&f->lock, NULL);
 	*b = &f->backend;
 	return OK;

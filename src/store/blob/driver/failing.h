@@ -1,5 +1,5 @@
 /* A store whose calls fail when a test says so. URL: failing:file:blobs?fail=OP&at=N&times=N&error=enospc&short=1,
-   OP one of create, write, sync, read, remove, any. */
+   OP one of create, write, sync, read, remove, any. With plan=FILE it takes others while it runs (plan_file.h). */
 #ifndef FAILING_H
 #define FAILING_H
 

@@ -6,6 +6,7 @@
 #include "fail.h"
 #include "meta_driver.h"
 #include "meta_failing.h"
+#include "plan_file.h"
 
 struct failing {
 	struct meta base;
@@ -14,6 +15,7 @@ struct failing {
 	struct meta_failing_plan plan;
 	uint64_t statements, commits;
 	struct meta_failing_cost cost;
+	char file[PATH_MAX]; /* where new plans come; empty: nowhere */
 };
 
 struct failing_txn {
@@ -111,20 +113,6 @@ static void count_query(struct failing_txn *t, enum meta_sql stmt, const struct 
 	take_expected(t, key);
 }
 
-/* Counts a call; its failure if it is due. */
-static int due(struct failing *f, enum meta_failing_call call, bool *committed)
-{
-	pthread_mutex_lock(&f->lock);
-	uint64_t n = call == META_FAILING_COMMIT ? ++f->commits : ++f->statements;
-	struct meta_failing_plan p = f->plan;
-	pthread_mutex_unlock(&f->lock);
-	if (p.call != call || n < p.at || (p.times && n >= p.at + p.times))
-		return OK;
-	*committed = p.committed;
-	return fail_with(p.code, "failing: %s %llu, as planned", call == META_FAILING_COMMIT ? "commit" : "statement",
-		(unsigned long long)n);
-}
-
 struct mode {
 	const char *name;
 	int code;
@@ -177,11 +165,39 @@ static int take_plan(const char *query, struct meta_failing_plan *p)
 	return r;
 }
 
+/* A new plan, if one came. */
+static void look(struct failing *f)
+{
+	char text[256];
+	struct meta_failing_plan p = { 0 };
+	if (*f->file && plan_file_take(f->file, text, sizeof text) && take_plan(text, &p) == OK) {
+		f->plan = p;
+		f->statements = f->commits = 0;
+	}
+}
+
+/* Counts a call; its failure if it is due. */
+static int due(struct failing *f, enum meta_failing_call call, bool *committed)
+{
+	pthread_mutex_lock(&f->lock);
+	look(f);
+	uint64_t n = call == META_FAILING_COMMIT ? ++f->commits : ++f->statements;
+	struct meta_failing_plan p = f->plan;
+	pthread_mutex_unlock(&f->lock);
+	if (p.call != call || n < p.at || (p.times && n >= p.at + p.times))
+		return OK;
+	*committed = p.committed;
+	if (*f->file)
+		plan_file_struck(f->file);
+	return fail_with(p.code, "failing: %s %llu, as planned", call == META_FAILING_COMMIT ? "commit" : "statement",
+		(unsigned long long)n);
+}
+
 /* --- Open and close --- */
 
 static bool ours(struct span parameter)
 {
-	static const char *const keys[] = { "statement=", "commit=", "times=", "mode=" };
+	static const char *const keys[] = { "statement=", "commit=", "times=", "mode=", "plan=" };
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
 		if (span_istarts(parameter, span_of(keys[i])))
 			return true;
@@ -220,6 +236,8 @@ static int open_failing(const char *url, const struct meta_options *o, struct me
 	int r = inner_url(url, inner, sizeof inner);
 	if (!r && query)
 		r = take_plan(query + 1, &f->plan);
+	if (query)
+		meta_url_parameter(query + 1, "plan", f->file, sizeof f->file);
 	if (!r)
 		r = meta_driver_open(inner, o, &f->inner);
 	if (r) {

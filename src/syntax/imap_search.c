@@ -66,7 +66,7 @@ struct parser {
 	struct imap_args *a;
 	size_t keys;
 	int depth;
-	bool modseq, numbers, saved;
+	bool modseq, numbers, saved, ages, last;
 };
 
 static bool parse_key(struct parser *p, struct imap_search **out);
@@ -138,10 +138,25 @@ static bool take_modseq(struct parser *p, struct imap_search *s)
 	return imap_number64(p->a, &s->number);
 }
 
+static bool take_uid_set(struct parser *p, struct imap_search *s)
+{
+	if (!imap_set(p->a, &s->set))
+		return false;
+	for (size_t i = 0; i < s->set.n; i++)
+		p->last = p->last || !s->set.ranges[i].first || !s->set.ranges[i].last;
+	return true;
+}
+
+static bool take_age(struct parser *p, struct imap_search *s)
+{
+	p->ages = true;
+	return imap_number64(p->a, &s->number) && (s->number > 0 || imap_bad(p->a, "an age in seconds expected"));
+}
+
 static bool take_uids(struct parser *p, struct imap_search *s)
 {
 	if (!imap_take(p->a, '$'))
-		return imap_set(p->a, &s->set);
+		return take_uid_set(p, s);
 	s->op = SEARCH_RESULT;
 	p->saved = true;
 	return true;
@@ -171,7 +186,7 @@ static bool take_argument(struct parser *p, const struct key *k, struct imap_sea
 	case NUMBER:
 		return imap_number64(a, &s->number);
 	case SECONDS:
-		return imap_number64(a, &s->number) && (s->number > 0 || imap_bad(a, "an age in seconds expected"));
+		return take_age(p, s);
 	case SET:
 		return take_uids(p, s);
 	case KEYWORD:
@@ -263,10 +278,14 @@ static bool take_return(struct imap_args *a, struct imap_search_returns *r)
 	size_t i = 0, n = sizeof return_names / sizeof *return_names;
 	if (!imap_atom(a, &word))
 		return false;
+	if (span_ieq(word, SPAN("CONTEXT"))) /* it will be asked again: nothing is made of that */
+		return true;
+	if (span_ieq(word, SPAN("UPDATE")))
+		return r->update = true;
 	while (i < n && !span_ieq(word, span_of(return_names[i])))
 		i++;
 	if (i == n)
-		return imap_bad(a, "MIN, MAX, ALL, COUNT, SAVE or PARTIAL expected");
+		return imap_bad(a, "MIN, MAX, ALL, COUNT, SAVE, PARTIAL, CONTEXT or UPDATE expected");
 	if (1u << i == SEARCH_RETURN_PARTIAL) {
 		if (r->what & SEARCH_RETURN_PARTIAL)
 			return imap_bad(a, "PARTIAL can be asked for once");
@@ -305,6 +324,8 @@ bool imap_search_keys(struct imap_args *a, struct imap_search_query *out)
 	out->modseq = p.modseq;
 	out->numbers = p.numbers;
 	out->saved = p.saved;
+	out->ages = p.ages;
+	out->last = p.last;
 	return true;
 }
 

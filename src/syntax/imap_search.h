@@ -1,4 +1,4 @@
-/* SEARCH keys as a tree in the arena (RFC 3501, 6.4.4; RFC 4731, 5032, 5182, 7162, 8474, 8514, 9394). Keys that say the same in other words
+/* SEARCH keys as a tree in the arena (RFC 3501, 6.4.4; RFC 4731, 5032, 5182, 5267, 7162, 8474, 8514, 9394). Keys that say the same in other words
    are gone: UNSEEN is NOT Seen, FROM is a header field, ON is a range of days. */
 #ifndef IMAP_SEARCH_H
 #define IMAP_SEARCH_H
@@ -56,6 +56,7 @@ enum imap_search_return {
 
 struct imap_search_returns {
 	unsigned what; /* 0: the plain reply */
+	bool update;   /* RFC 5267: what enters or leaves the result is told from then on */
 	struct imap_partial partial;
 };
 
@@ -66,6 +67,8 @@ struct imap_search_query {
 	bool modseq;  /* MODSEQ was asked: the reply names the highest mod-sequence */
 	bool numbers; /* message numbers are among the keys */
 	bool saved;   /* "$" is */
+	bool ages;    /* OLDER or YOUNGER is: time alone changes what matches */
+	bool last;    /* "*" is, among UIDs: which message that is changes as others come and go */
 };
 
 /* Everything behind "SEARCH ", to the end of the command. */

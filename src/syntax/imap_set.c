@@ -158,6 +158,45 @@ void imap_set_intersect(const struct imap_set *a, const struct imap_set *b, stru
 	}
 }
 
+static void append(struct imap_set *s, uint32_t first, uint32_t last)
+{
+	struct imap_range *before = s->n ? &s->ranges[s->n - 1] : NULL;
+	if (before && before->last + (uint64_t)1 == first)
+		before->last = last;
+	else
+		s->ranges[s->n++] = (struct imap_range){ first, last };
+}
+
+/* What is left of a range; returns how many of gone do not lie behind it. */
+static size_t append_without(struct imap_set *s, struct imap_range r, const uint32_t *gone, size_t n)
+{
+	uint64_t first = r.first;
+	size_t i = 0;
+	for (; i < n && gone[i] <= r.last; i++) {
+		if (gone[i] > first)
+			append(s, (uint32_t)first, gone[i] - 1);
+		if (gone[i] >= first)
+			first = gone[i] + (uint64_t)1;
+	}
+	if (first <= r.last)
+		append(s, (uint32_t)first, r.last);
+	return i;
+}
+
+void imap_set_change(const struct imap_set *s, const uint32_t *gone, size_t n_gone, const uint32_t *come, size_t n_come,
+                     struct imap_set *out)
+{
+	size_t g = 0, c = 0;
+	out->n = 0;
+	for (size_t i = 0; i < s->n; i++) {
+		for (; c < n_come && come[c] < s->ranges[i].first; c++)
+			append(out, come[c], come[c]);
+		g += append_without(out, s->ranges[i], gone + g, n_gone - g);
+	}
+	for (; c < n_come; c++)
+		append(out, come[c], come[c]);
+}
+
 void imap_set_add_range(struct imap_set_writer *w, struct imap_range r)
 {
 	if (w->last && r.first == (uint64_t)w->last + 1) {

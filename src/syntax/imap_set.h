@@ -37,6 +37,11 @@ uint32_t imap_set_next(const struct imap_set *s, uint64_t from);
 /* What is in both. out->ranges has room for as many ranges as both have together. */
 void imap_set_intersect(const struct imap_set *a, const struct imap_set *b, struct imap_set *out);
 
+/* s without `gone` and with `come`, which are ascending; no member of s is in come. out->ranges has room for as many ranges as s has,
+   and one more for each number. */
+void imap_set_change(const struct imap_set *s, const uint32_t *gone, size_t n_gone, const uint32_t *come, size_t n_come,
+                     struct imap_set *out);
+
 /* Writes numbers one by one as a compact set: runs of successive numbers become ranges; order is kept. Start with
    { .b = buffer }. */
 struct imap_set_writer {

@@ -2,6 +2,7 @@
    them. They are gone through owner by owner in the order of the tree, one view open at a time. */
 #include <stdlib.h>
 
+#include "context.h"
 #include "fail.h"
 #include "imap_filter.h"
 #include "mailbox_name.h"
@@ -343,6 +344,8 @@ static enum imap_step start(struct command *c, struct esearch *e)
 		return nothing_saved(c, &e->what.returns);
 	}
 	c->resume = go_on;
+	if (e->what.returns.update)
+		context_refuse(c, c->tag, "Only results of SEARCH and SORT are kept up to date");
 	if (!e->personal && !e->subscribed && !e->n)
 		e->source = 1; /* none of the user's own but the selected one */
 	return !e->view || begin_mailbox(c, e) ? go_on(c) : nothing_saved(c, &e->what.returns);

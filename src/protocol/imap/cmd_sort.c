@@ -1,12 +1,11 @@
 /* SORT (RFC 5256, 5267, 5957): what SEARCH finds, in an order. The keys come from entries and summaries, read in one pass. */
 #include <stdlib.h>
 
-#include "clock.h"
+#include "context.h"
 #include "fail.h"
 #include "lines.h"
 #include "reply.h"
-#include "search_result.h"
-#include "sort_key.h"
+#include "sort_entry.h"
 
 enum { KEYS_MEMORY_MAX = 256 << 20 };
 
@@ -20,6 +19,7 @@ struct item {
 struct sort {
 	struct imap_search_query query;
 	struct imap_sort by;
+	struct imap_args text;
 	struct search_run run;
 	struct imap_set set; /* what was found */
 	struct lines lines;
@@ -49,12 +49,8 @@ static uint64_t head_of(const struct buffer *keys, size_t at)
 static void add_item(struct command *c, const struct entry *e)
 {
 	struct sort *s = c->job;
-	struct sort_message m = { .internal = e->date / SECOND_US, .size = e->size, .facts.sent = e->date / SECOND_US };
-	struct mime_summary summary;
 	struct item item = { .found = { e->uid, e->change }, .key = s->keys.n };
-	if (e->summary.p && mime_summary_open(e->summary, &summary) == OK) /* a damaged one is sorted by what else is known */
-		message_facts(&summary, e->date, &m.facts);
-	sort_key_put(&s->by, &m, &s->scratch, &s->keys);
+	sort_entry_key(&s->by, e, &s->scratch, &s->keys);
 	item.n = s->keys.n - item.key;
 	item.head = head_of(&s->keys, item.key);
 	buffer_put(&s->items, &item, sizeof item);
@@ -85,6 +81,8 @@ static enum imap_step put_sorted(struct command *c, struct sort *s)
 	for (size_t i = 0; i < n; i++)
 		f[i] = v[i].found;
 	struct search_result r = { .v = f, .n = n, .modseq = s->query.modseq, .returns = s->query.returns };
+	if (s->query.returns.update)
+		context_keep(c, &(struct context_request){ .text = s->text, .query = &s->query, .found = &s->set, .order = f, .n = n });
 	enum imap_step step = put_result(c, &r);
 	free(f);
 	return step;
@@ -119,11 +117,16 @@ enum imap_step cmd_sort(struct command *c)
 	struct sort *s = command_job(c, sizeof *s);
 	if (!s)
 		return IMAP_DONE;
-	if (!imap_sp(&c->args) || !imap_sort_parse(&c->args, &s->by, &s->query))
+	if (!imap_sp(&c->args))
 		return reply_bad_args(c);
+	s->text = c->args;
+	if (!imap_sort_parse(&c->args, &s->by, &s->query))
+		return reply_bad_args(c);
+	if (s->query.returns.update && context_has_tag(c->session, c->tag))
+		return reply_bad(c, "Tag reuse");
 	s->keys.limit = KEYS_MEMORY_MAX;
 	s->lines.walk = (struct entries){ .view = c->session->view, .uids = &s->set,
-		                          .depth = sort_needs_facts(&s->by) ? VIEW_SUMMARIES : VIEW_ENTRIES };
+		                          .depth = sort_entry_depth(&s->by) };
 	c->cleanup = end_sort;
 	c->resume = go_on;
 	return search_begin(c, &s->query, &s->run) ? go_on(c) : nothing_saved(c, &s->query.returns);

@@ -23,6 +23,7 @@ enum {
 static const struct command_entry commands[] = {
 	{ "APPEND", cmd_append, LOGGED_IN, 0 },
 	{ "AUTHENTICATE", cmd_authenticate, STATE_GREETED, COMMAND_SECRET },
+	{ "CANCELUPDATE", cmd_cancelupdate, STATE_SELECTED, 0 },
 	{ "CAPABILITY", cmd_capability, ANY, 0 },
 	{ "CHECK", cmd_check, STATE_SELECTED, 0 },
 	{ "CLOSE", cmd_close, STATE_SELECTED, COMMAND_NO_NEWS },

@@ -106,6 +106,7 @@ enum imap_step command_read_literal(struct command *c, void (*sink)(struct comma
 /* The handlers; one file each. */
 enum imap_step cmd_append(struct command *c);
 enum imap_step cmd_authenticate(struct command *c);
+enum imap_step cmd_cancelupdate(struct command *c);
 enum imap_step cmd_capability(struct command *c);
 enum imap_step cmd_check(struct command *c);
 enum imap_step cmd_close(struct command *c);

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "context.h"
 #include "entries.h"
 #include "fail.h"
 #include "log.h"
@@ -74,7 +75,7 @@ static bool is_told(const struct command *c, const struct entry *e)
 	return c->quiet_from <= e->change && e->change <= c->quiet_to && imap_set_contains(&c->quiet, e->uid);
 }
 
-/* Changed entries that are being told. */
+/* What is being told: entries that changed, and then what that changes in results. */
 struct news {
 	struct imap_set set;
 	struct arena sets;
@@ -83,6 +84,7 @@ struct news {
 
 void news_end(struct command *c)
 {
+	context_rest(c->session);
 	if (!c->news)
 		return;
 	arena_free(&c->news->sets);
@@ -93,17 +95,27 @@ void news_end(struct command *c)
 
 static int begin_changed(struct command *c, const struct view_delta *d)
 {
-	struct news *w = calloc(1, sizeof *w);
-	if (!w)
-		return fail_with(ERR_UNAVAILABLE, "no memory");
-	c->news = w;
+	struct news *w = c->news;
 	w->set.ranges = arena_alloc(&w->sets, d->n_changed * sizeof *w->set.ranges);
 	if (!w->set.ranges)
 		return fail_with(ERR_UNAVAILABLE, "no memory");
 	for (size_t i = 0; i < d->n_changed; i++)
 		w->set.ranges[w->set.n++] = (struct imap_range){ d->changed[i], d->changed[i] };
-	w->lines.walk = (struct entries){ .view = c->session->view, .uids = &w->set };
 	return OK;
+}
+
+/* What cannot be told at once. */
+static int begin_news(struct command *c, const struct view_delta *d)
+{
+	bool flags = d->n_changed && (notify_selected(c->session) & NOTIFY_FLAG_CHANGE);
+	if (!flags && !context_pending(c->session))
+		return OK;
+	struct news *w = calloc(1, sizeof *w);
+	if (!w)
+		return fail_with(ERR_UNAVAILABLE, "no memory");
+	c->news = w;
+	w->lines.walk = (struct entries){ .view = c->session->view, .uids = &w->set };
+	return flags ? begin_changed(c, d) : OK;
 }
 
 static void put_changed(struct command *c, const struct entry *e)
@@ -140,21 +152,28 @@ static int begin(struct command *c, bool expunges)
 	int rc = view_sync(c->session->view, expunges, &d);
 	if (rc)
 		return rc;
+	context_note(c, &d);
 	put_counts(c, &d);
-	rc = d.n_changed && (notify_selected(c->session) & NOTIFY_FLAG_CHANGE) ? begin_changed(c, &d) : OK;
+	rc = begin_news(c, &d);
 	view_delta_free(&d);
+	return rc == ERR_NOT_FOUND ? ERR_UNAVAILABLE : rc;
+}
+
+static int go_on(struct command *c)
+{
+	int rc = lines_put(c, &c->news->lines, put_changed);
+	if (!rc)
+		rc = context_tell(c);
 	return rc == ERR_NOT_FOUND ? ERR_UNAVAILABLE : rc;
 }
 
 int news_send(struct command *c, bool expunges)
 {
 	int rc = c->news ? OK : begin(c, expunges);
-	if (!rc && c->news) {
-		rc = lines_put(c, &c->news->lines, put_changed);
-		if (rc == NEWS_MORE)
-			return rc;
-		rc = rc == ERR_NOT_FOUND ? ERR_UNAVAILABLE : rc;
-	}
+	if (!rc && c->news)
+		rc = go_on(c);
+	if (rc == NEWS_MORE)
+		return rc;
 	news_end(c);
 	put_highest_if_ahead(c);
 	if (rc && rc != ERR_NOT_FOUND)

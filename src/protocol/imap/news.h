@@ -6,8 +6,8 @@
 
 enum { NEWS_MORE = LINES_MORE };
 
-/* Brings the view up to date and writes EXPUNGE or VANISHED (unless told to wait with those), EXISTS, RECENT and FETCH lines; what
-   the command told already (c->told, c->quiet) is left out. NEWS_MORE: give way (IMAP_DRAIN), then call again.
+/* Brings the view up to date and writes EXPUNGE or VANISHED (unless told to wait with those), EXISTS, RECENT and FETCH lines, and what
+   enters and leaves results that are kept up to date; what the command told already (c->told, c->quiet) is left out. NEWS_MORE: give way (IMAP_DRAIN), then call again.
    ERR_NOT_FOUND: the mailbox itself is gone. */
 int news_send(struct command *c, bool expunges);
 /* Forgets what was not told yet, at the end of the command. */

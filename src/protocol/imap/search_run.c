@@ -161,7 +161,7 @@ static int look_at_numbers(struct command *c, struct search_run *r)
 
 static bool is_numbers(const struct search_run *r)
 {
-	return search_last_round(r->root) == ROUND_NUMBER;
+	return !r->among && search_last_round(r->root) == ROUND_NUMBER;
 }
 
 int search_go_on(struct command *c, struct search_run *r)
@@ -194,11 +194,13 @@ static int plan(struct search_run *r, struct view *v)
 	for (const struct imap_search *k = and ? r->root->child : r->root; k && !rc; k = and ? k->next : NULL) {
 		if (k->op == SEARCH_UID)
 			r->uids = k->set;
-		if (k->op == SEARCH_MODSEQ)
+		if (k->op == SEARCH_MODSEQ && !r->among)
 			rc = plan_modseq(r, v, k);
 		if (search_last_round(k) == ROUND_ENTRY)
 			r->walk.depth = VIEW_ENTRIES;
 	}
+	if (r->among)
+		r->uids = *r->among;
 	return rc;
 }
 
@@ -207,35 +209,41 @@ static bool knows_charset(struct span name)
 	return name.n == 0 || span_ieq(name, SPAN("UTF-8")) || span_ieq(name, SPAN("US-ASCII"));
 }
 
-bool search_begin(struct command *c, const struct imap_search_query *q, struct search_run *r)
+int search_ready(struct command *c, const struct imap_search_query *q, struct search_run *r)
 {
 	struct view *v = r->view = r->view ? r->view : c->session->view;
-	if (q->numbers && c->session->uidonly) {
-		reply_uid_required(c);
-		return false;
-	}
-	if (q->modseq && view_info(v)->past) {
-		reply_bad(c, "This mailbox has no mod-sequences");
-		return false;
-	}
-	if (c->session->utf8_accept && q->charset.n && !span_ieq(q->charset, SPAN("UTF-8"))) {
-		reply_bad(c, "Only UTF-8 after ENABLE UTF8=ACCEPT");
-		return false;
-	}
-	if (!knows_charset(q->charset)) {
-		reply_no(c, "[BADCHARSET (UTF-8 US-ASCII)] Only these charsets are known");
-		return false;
-	}
 	r->root = q->root;
 	r->now = clock_now();
 	r->spoke = clock_mono();
 	r->subject = (struct search_subject){ .view = v, .round = ROUND_NUMBER, .number = 1 };
 	int rc = search_prepare(q->root, v, &c->session->saved, r->arena ? r->arena : &c->arena);
+	return rc || is_numbers(r) ? rc : plan(r, v);
+}
+
+/* False: the reply is set. */
+static bool may_search(struct command *c, const struct imap_search_query *q, const struct view *v)
+{
+	if (q->numbers && c->session->uidonly)
+		reply_uid_required(c);
+	else if (q->modseq && view_info(v)->past)
+		reply_bad(c, "This mailbox has no mod-sequences");
+	else if (c->session->utf8_accept && q->charset.n && !span_ieq(q->charset, SPAN("UTF-8")))
+		reply_bad(c, "Only UTF-8 after ENABLE UTF8=ACCEPT");
+	else if (!knows_charset(q->charset))
+		reply_no(c, "[BADCHARSET (UTF-8 US-ASCII)] Only these charsets are known");
+	else
+		return true;
+	return false;
+}
+
+bool search_begin(struct command *c, const struct imap_search_query *q, struct search_run *r)
+{
+	if (!may_search(c, q, r->view ? r->view : c->session->view))
+		return false;
+	int rc = search_ready(c, q, r);
 	if (!rc && q->modseq)
 		condstore_enable(c);
 	c->keeps_numbers = q->numbers; /* RFC 7162, 3.2.10.2 */
-	if (!rc && !is_numbers(r))
-		rc = plan(r, v);
 	if (rc)
 		reply_failure(c, rc);
 	return rc == OK;

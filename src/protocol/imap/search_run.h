@@ -20,6 +20,7 @@ struct search_run {
 	struct arena *arena; /* for what is made of the query */
 	struct imap_search *root;
 	bool one_is_enough;   /* the first match ends it */
+	const struct imap_set *among; /* where to look, resolved; NULL: in all of the view */
 	struct buffer found;  /* of struct found, ascending by UID */
 	/* Its place. */
 	struct imap_set uids; /* where to look */
@@ -37,6 +38,8 @@ struct search_run {
 
 /* Makes a query ready. False: the reply is set. Zero the run before; end it in any case. */
 bool search_begin(struct command *c, const struct imap_search_query *q, struct search_run *r);
+/* The same of a query that was allowed before: no reply is set. */
+int search_ready(struct command *c, const struct imap_search_query *q, struct search_run *r);
 /* OK: all are found; SEARCH_MORE: give way (IMAP_DRAIN), then call again; or a failure. */
 int search_go_on(struct command *c, struct search_run *r);
 void search_end(struct search_run *r);

@@ -5,6 +5,7 @@
 
 #include "clock.h"
 #include "command.h"
+#include "context.h"
 #include "log.h"
 #include "fail.h"
 #include "notify.h"
@@ -32,6 +33,7 @@ enum imap_step session_mailbox_gone(struct imap_session *s)
 
 void session_unselect(struct imap_session *s)
 {
+	contexts_free(s);
 	view_close(&s->view);
 	free(s->mailbox);
 	s->mailbox = NULL;
@@ -316,6 +318,7 @@ static void imap_close(struct conn *c)
 	if (!s)
 		return;
 	command_abort(s);
+	contexts_free(s);
 	view_close(&s->view);
 	forget_user(s);
 	free(s->mailbox);

@@ -9,6 +9,7 @@
 #include "view.h"
 
 struct command;
+struct contexts;
 struct notify;
 
 enum imap_state {
@@ -51,6 +52,7 @@ struct imap_session {
 	struct view *view;       /* of the selected mailbox */
 	char *mailbox;           /* its name when it was selected, in UTF-8 */
 	struct imap_set saved;   /* "$": UIDs in it that a search saved (search_result.h) */
+	struct contexts *contexts; /* results that are kept up to date (context.h); NULL: none */
 	struct notify *notify;   /* what the client asked to hear of, by NOTIFY or ENABLE; NULL: it never said */
 	struct command *running; /* the one that has not ended */
 	struct imap_frame frame; /* how far the next one was looked at */

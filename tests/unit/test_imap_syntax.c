@@ -18,6 +18,7 @@
 #include "imap_search.h"
 #include "imap_select.h"
 #include "imap_set.h"
+#include "imap_update.h"
 #include "imap_store.h"
 
 static void assert_text(const struct buffer *b, const char *want)
@@ -1058,6 +1059,35 @@ static void search_returns(void **state)
 	}
 }
 
+/* What decides whether a result can be kept up to date. */
+static void search_contexts(void **state)
+{
+	static const struct { const char *in; unsigned what; bool update, numbers, saved, ages, last; } cases[] = {
+		{ "RETURN (UPDATE) ALL", SEARCH_RETURN_ALL, true },
+		{ "RETURN (CONTEXT) ALL", SEARCH_RETURN_ALL, false },
+		{ "return (context update Update count) ALL", SEARCH_RETURN_COUNT, true },
+		{ "RETURN (UPDATE SAVE) NOT $", SEARCH_RETURN_SAVE, true, .saved = true },
+		{ "RETURN (PARTIAL 1:2 UPDATE) 1:*", SEARCH_RETURN_PARTIAL, true, .numbers = true },
+		{ "RETURN (UPDATE) (SEEN NOT OLDER 5)", SEARCH_RETURN_ALL, true, .ages = true },
+		{ "RETURN (UPDATE) OR SEEN YOUNGER 5", SEARCH_RETURN_ALL, true, .ages = true },
+		{ "RETURN (UPDATE) UID 1:5", SEARCH_RETURN_ALL, true },
+		{ "RETURN (UPDATE) UID 5,7:*", SEARCH_RETURN_ALL, true, .last = true },
+		{ "RETURN (UPDATE) NOT UID *:9", SEARCH_RETURN_ALL, true, .last = true },
+		{ "UPDATE" }, { "RETURN (UPDATED) ALL" }, { "RETURN (UPDATE 5) ALL" }, { "RETURN (CONTEXT=SEARCH) ALL" }, { "RETURN (\"UPDATE\") ALL" },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct arena arena = { 0 };
+		struct imap_args a = { .rest = span_of(cases[i].in), .arena = &arena };
+		struct imap_search_query q = { 0 };
+		if (imap_search_parse(&a, &q) != (cases[i].what > 0))
+			fail_msg("%s: %s", cases[i].in, cases[i].what ? a.bad : "taken");
+		if (q.returns.what != cases[i].what || q.returns.update != cases[i].update || q.numbers != cases[i].numbers ||
+		    q.saved != cases[i].saved || q.ages != cases[i].ages || q.last != cases[i].last)
+			fail_msg("%s is taken for something else", cases[i].in);
+		arena_free(&arena);
+	}
+}
+
 static void partial_lists(void **state)
 {
 	static const struct { const char *in; size_t n, from, count; } cases[] = {
@@ -1075,6 +1105,69 @@ static void partial_lists(void **state)
 		assert_int_equal(from, cases[i].from);
 		imap_partial_put(&b, &p);
 		assert_true(span_eq(buffer_span(&b), span_of(cases[i].in)));
+		buffer_free(&b);
+	}
+}
+
+/* Numbers one by one, ascending. */
+static size_t parse_numbers(struct arena *arena, const char *text, uint32_t *out)
+{
+	struct imap_set s = { 0 };
+	size_t n = 0;
+	if (*text)
+		assert_int_equal(imap_set_parse(arena, span_of(text), &s), OK);
+	imap_set_resolve(&s, 0);
+	for (uint32_t v = imap_set_next(&s, 0); v; v = imap_set_next(&s, (uint64_t)v + 1))
+		out[n++] = v;
+	return n;
+}
+
+static void set_changes(void **state)
+{
+	static const struct { const char *set, *gone, *come, *out; } cases[] = {
+		{ "1:10", "5", "", "1:4,6:10" }, { "1:10", "1", "", "2:10" }, { "1:10", "10", "", "1:9" }, { "1:3", "1:3", "", "" },
+		{ "1:10", "2,4:5,9", "", "1,3,6:8,10" }, { "5,7", "6", "", "5,7" }, { "5,7", "1:9", "", "" }, { "5,7", "5", "6", "6:7" },
+		{ "5,7", "", "6", "5:7" }, { "", "", "3:4,9", "3:4,9" }, { "5:6", "", "1,4,7,20", "1,4:7,20" }, { "5:9", "6:7", "3,11", "3,5,8:9,11" },
+		{ "1:4294967295", "4294967295", "", "1:4294967294" }, { "4294967294", "", "4294967295", "4294967294:4294967295" },
+		{ "2:3,6:7,10:11", "3,6,11", "4,8,12", "2,4,7:8,10,12" },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct arena arena = { 0 };
+		struct imap_range room[40];
+		struct imap_set s = { 0 }, out = { .ranges = room };
+		uint32_t gone[20], come[20];
+		struct buffer text = { 0 };
+		if (cases[i].set[0])
+			assert_int_equal(imap_set_parse(&arena, span_of(cases[i].set), &s), OK);
+		imap_set_resolve(&s, 0);
+		size_t g = parse_numbers(&arena, cases[i].gone, gone), c = parse_numbers(&arena, cases[i].come, come);
+		imap_set_change(&s, gone, g, come, c, &out);
+		assert_true(out.n <= s.n + g + c);
+		put_set(&text, "", &out);
+		assert_true(span_eq(span_sub(buffer_span(&text), 2, text.n), span_of(cases[i].out)));
+		buffer_free(&text);
+		arena_free(&arena);
+	}
+}
+
+static void updates(void **state)
+{
+	static const struct { bool removes; uint32_t v[5][2]; const char *out; } cases[] = {
+		{ false, { { 0 } }, "" },
+		{ false, { { 0, 7 } }, "0 7" }, { false, { { 0, 7 }, { 0, 8 }, { 0, 10 } }, "0 7:8,10" }, { true, { { 0, 7 }, { 0, 9 } }, "0 7,9" },
+		/* the next one follows what was put in, or comes to stand where something was taken out */
+		{ false, { { 1, 5 }, { 2, 6 }, { 3, 4 } }, "1 5:6,4" }, { false, { { 1, 5 }, { 1, 6 } }, "1 5 1 6" },
+		{ true, { { 1, 5 }, { 1, 6 }, { 1, 4 } }, "1 5:6,4" }, { true, { { 1, 5 }, { 2, 6 } }, "1 5 2 6" },
+		{ false, { { 3, 9 }, { 4, 8 }, { 1, 10 }, { 2, 11 } }, "3 9,8 1 10:11" },
+		{ true, { { 3, 9 }, { 3, 10 }, { 5, 11 } }, "3 9:10 5 11" },
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct buffer b = { 0 };
+		struct imap_update_writer w = { .set.b = &b, .removes = cases[i].removes };
+		for (size_t k = 0; k < COUNT(cases[i].v) && cases[i].v[k][1]; k++)
+			imap_update_add(&w, cases[i].v[k][0], cases[i].v[k][1]);
+		imap_update_finish(&w);
+		assert_true(span_eq(buffer_span(&b), span_of(cases[i].out)));
 		buffer_free(&b);
 	}
 }
@@ -1199,11 +1292,11 @@ int main(void)
 		cmocka_unit_test(set_walks), cmocka_unit_test(fetches), cmocka_unit_test(fetch_limits), cmocka_unit_test(stores),
 		cmocka_unit_test(searches), cmocka_unit_test(search_limits), 
 		cmocka_unit_test(notify_groups), cmocka_unit_test(notify_bounds), cmocka_unit_test(metadata_queries), cmocka_unit_test(metadata_depths),
-		cmocka_unit_test(metadata_values), cmocka_unit_test(metadata_bounds), cmocka_unit_test(search_returns), cmocka_unit_test(partial_lists),
+		cmocka_unit_test(metadata_values), cmocka_unit_test(metadata_bounds), cmocka_unit_test(search_returns), cmocka_unit_test(search_contexts), cmocka_unit_test(partial_lists),
 		cmocka_unit_test(selects),
 		cmocka_unit_test(select_matches),
 		cmocka_unit_test(lists),
-		cmocka_unit_test(set_intersections), cmocka_unit_test(quoting),
+		cmocka_unit_test(set_intersections), cmocka_unit_test(set_changes), cmocka_unit_test(updates), cmocka_unit_test(quoting),
 	};
 	return cmocka_run_group_tests_name("imap_syntax", tests, NULL, NULL);
 }

@@ -28,7 +28,6 @@
 enum {
 	CONTEXTS_MAX = 8,                /* of a session */
 	CONTEXTS_MEMORY_MAX = 1 << 20,   /* bytes of all of them */
-	CONTEXT_QUERY_MAX = 1 << 20,     /* of what is made of one's text while it is asked */
 	CONTEXT_PENDING_RANGES = 20000,  /* what is more scattered is asked for as one range */
 	CONTEXT_MORE = SEARCH_MORE,
 };

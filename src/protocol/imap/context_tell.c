@@ -80,6 +80,8 @@ static void bound_pending(struct imap_set *p)
 		return;
 	p->ranges[0].last = p->ranges[p->n - 1].last;
 	p->n = 1;
+	void *less = realloc(p->ranges, sizeof *p->ranges);
+	p->ranges = less ? less : p->ranges;
 }
 
 void context_note(struct command *c, const struct view_delta *d)
@@ -147,7 +149,7 @@ void context_rest(struct imap_session *s)
 static int begin(struct command *c, struct asking *a)
 {
 	struct imap_args text = a->of->text;
-	a->memory.limit = CONTEXT_QUERY_MAX;
+	a->memory.limit = COMMAND_MEMORY_MAX; /* as when it was asked first */
 	text.arena = &a->memory;
 	if (!(a->of->sorted ? imap_sort_parse(&text, &a->by, &a->query) : imap_search_parse(&text, &a->query)))
 		return fail_with(ERR_LIMIT, "the search is too large");

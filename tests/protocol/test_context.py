@@ -5,6 +5,9 @@ import time
 
 import pytest
 from imap_client import folder, login, mail
+from node import PopulatedNode
+from stores import looks_into_packs
+from test_imap_8_faults import damage, noise
 
 FLAGS = ['\\Seen', '\\Flagged', '\\Deleted', 'blue', '\\Answered']
 QUERIES = [
@@ -216,3 +219,26 @@ def test_silence(node):
         other.ok('STORE 1 +FLAGS (\\Seen)')
         while r.list != [2]:
             client.take(m.response()[2:])
+
+
+@looks_into_packs
+def test_only_what_changed_is_read(tmp_path):
+    """A body that is damaged once the result is kept is not missed until that message changes; then it matches no more."""
+    with PopulatedNode(tmp_path) as node, login(node, select='INBOX') as m, login(node, select='INBOX') as other:
+        for i in range(5):
+            m.append('INBOX', mail(f's{i}', body=noise(3000) + 'needle\r\n'))
+        m.ok('NOOP')
+        r = Result(m, True, 'SEARCH', 'BODY needle')
+        client = Client(m, [r])
+        assert r.list == [1, 2, 3, 4, 5]
+        damage(node, 0)
+        other.append('INBOX', mail('new', body='needle\r\n'))
+        client.ask('NOOP')
+        assert r.list == [1, 2, 3, 4, 5, 6] and 'imap-search-damaged' not in node.log_text()
+        other.ok('STORE 3 +FLAGS (\\Seen)')
+        client.ask('NOOP')
+        assert r.list == [1, 2, 4, 5, 6] and node.log_text().count('imap-search-damaged') == 1
+        other.ok('STORE 4 +FLAGS.SILENT (\\Deleted)')
+        other.ok('EXPUNGE')
+        client.ask('NOOP')
+        assert r.list == [1, 2, 5, 6]

@@ -46,8 +46,6 @@ enum imap_step cmd_search(struct command *c)
 	s->text = c->args;
 	if (!imap_search_parse(&c->args, &s->query))
 		return reply_bad_args(c);
-	if (s->query.returns.update && context_has_tag(c->session, c->tag))
-		return reply_bad(c, "Tag reuse");
 	if (c->session->utf8_accept && s->query.charset.n) /* it would say what is known (RFC 9755, 3) */
 		return reply_bad(c, "No CHARSET after ENABLE UTF8=ACCEPT");
 	if (c->session->rev2 && !s->query.returns.what) /* RFC 9051, 6.4.4 */

@@ -122,8 +122,6 @@ enum imap_step cmd_sort(struct command *c)
 	s->text = c->args;
 	if (!imap_sort_parse(&c->args, &s->by, &s->query))
 		return reply_bad_args(c);
-	if (s->query.returns.update && context_has_tag(c->session, c->tag))
-		return reply_bad(c, "Tag reuse");
 	s->keys.limit = KEYS_MEMORY_MAX;
 	s->lines.walk = (struct entries){ .view = c->session->view, .uids = &s->set,
 		                          .depth = sort_entry_depth(&s->by) };

@@ -1,6 +1,7 @@
 #include "search_run.h"
 
 #include "clock.h"
+#include "context.h"
 #include "fail.h"
 #include "log.h"
 #include "modseq.h"
@@ -229,6 +230,8 @@ static bool may_search(struct command *c, const struct imap_search_query *q, con
 		reply_bad(c, "This mailbox has no mod-sequences");
 	else if (c->session->utf8_accept && q->charset.n && !span_ieq(q->charset, SPAN("UTF-8")))
 		reply_bad(c, "Only UTF-8 after ENABLE UTF8=ACCEPT");
+	else if (q->returns.update && context_has_tag(c->session, c->tag))
+		reply_bad(c, "A result is kept up to date under this tag already");
 	else if (!knows_charset(q->charset))
 		reply_no(c, "[BADCHARSET (UTF-8 US-ASCII)] Only these charsets are known");
 	else

@@ -7,14 +7,22 @@ import sys
 import tempfile
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / 'protocol'))
+from certificates import Authority  # noqa: E402
 from node import PASSWORD, PATIENCE, Node, wait_until  # noqa: E402
+
+
+def certificate(folder):
+    return Authority(folder).make('mail', 'localhost')
 
 
 class Perdura:
     name = 'perdura'
 
     def __enter__(self):
-        self.node = Node().start()
+        self.node = Node()
+        cert, key = certificate(self.node.dir / 'ca')
+        self.node.settings.update({'tls.cert': str(cert), 'tls.key': str(key)})
+        self.node.start()
         self.address = self.node.tcp('listen.imap')
         return self
 
@@ -34,7 +42,9 @@ state_dir = {dir}/state
 log_path = {dir}/log
 protocols = imap
 listen = 127.0.0.1
-ssl = no
+ssl = yes
+ssl_cert = <{cert}
+ssl_key = <{key}
 disable_plaintext_auth = no
 auth_mechanisms = plain login
 auth_failure_delay = 0
@@ -100,7 +110,9 @@ class Dovecot:
         shutil.chown(self.dir / 'mail', 'mail', 'mail')
         with socket.create_server(('127.0.0.1', 0)) as s:
             self.address = s.getsockname()
-        (self.dir / 'conf').write_text(DOVECOT.format(dir=self.dir, password=PASSWORD.replace(' ', '-'), port=self.address[1]))
+        cert, key = certificate(self.dir / 'ca')
+        (self.dir / 'conf').write_text(DOVECOT.format(dir=self.dir, cert=cert, key=key, port=self.address[1],
+                                                      password=PASSWORD.replace(' ', '-')))
         with open(self.dir / 'out', 'wb') as out:
             self.process = subprocess.Popen([self.program, '-F', '-c', str(self.dir / 'conf')], stdin=subprocess.DEVNULL,
                                             stdout=out, stderr=out)

@@ -20,14 +20,17 @@ static void one_chunk(unsigned char *p, size_t n, uint64_t index, size_t raw)
 	unsigned char *to = malloc(raw);
 	if (n >= CHUNK_HEADER) {
 		memcpy(&stored, p + 4, sizeof stored);
-		stored = le32toh(stored);
+		stored = le32toh(stored) & INT32_MAX;
 		if (stored <= n - CHUNK_HEADER)
 			put(p + 8, chunk_checksum(p, stored, index));
 	}
 	if (!chunk_get(p, n, index, raw, &c)) {
 		assert(c.p >= p && c.n <= raw && c.p + c.n <= p + n);
 		ZSTD_DCtx *z = ZSTD_createDCtx();
-		chunk_expand(z, &c, to, raw);
+		unsigned char *scratch = malloc(raw);
+		if (c.kind != CHUNK_PLAIN)
+			chunk_expand(z, &c, scratch, to, raw);
+		free(scratch);
 		ZSTD_freeDCtx(z);
 	}
 	free(to);
@@ -41,7 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		return 0;
 	unsigned char *p = malloc(n);
 	memcpy(p, data, n);
-	memcpy(p, "PREC\1\1\0\0\0\0\0\0\0\0\0\0", 16);
+	memcpy(p, "PREC\1\2\0\0\0\0\0\0\0\0\0\0", 16);
 	put(p + RECORD_HEADER - 8, record_checksum(p, PACK, OFFSET));
 	if (!record_header_get(p, PACK, OFFSET, &h) && h.chunks) {
 		uint64_t index = p[RECORD_HEADER - 9] % h.chunks;

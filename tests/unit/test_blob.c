@@ -63,13 +63,21 @@ static void place_end(struct place *p)
 }
 
 /* Bytes that only depend on seed; text compresses, noise does not. */
+/* Of texts every second is base64 in lines. */
+static char letter(uint64_t x, size_t i, uint64_t seed)
+{
+	if (seed & 2)
+		return i % 62 < 60 ? "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[x >> 11 & 63] : "\r\n"[i % 62 - 60];
+	return "etaoin shrdlu\r\n"[x % 15 * (x >> 20 & 1)];
+}
+
 static char *body_of(size_t n, uint64_t seed, bool text)
 {
 	char *p = malloc(n + 1);
 	uint64_t x = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
 	for (size_t i = 0; i < n; i++) {
 		x ^= x << 13, x ^= x >> 7, x ^= x << 17;
-		p[i] = text ? "etaoin shrdlu\r\n"[x % 15 * (x >> 20 & 1)] : (char)(x >> 11);
+		p[i] = text ? letter(x, i, seed) : (char)(x >> 11);
 	}
 	return p;
 }

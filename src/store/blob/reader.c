@@ -47,6 +47,20 @@ static int read_row(struct blob_store *s, const struct blob_location *at, unsign
 	return e ? e : record_verify(at, span_from(to, (size_t)at->stored), h, &end);
 }
 
+static int expand(struct blob_reader *r, const struct chunk *c, size_t raw)
+{
+	struct pool *pool = &r->store->pool;
+	if (!r->raw && !(r->raw = pool_take(pool)))
+		return fail_with(ERR_UNAVAILABLE, "out of memory");
+	unsigned char *scratch = pool_take(pool);
+	ZSTD_DCtx *z = scratch ? pool_take_expand(pool) : NULL;
+	int e = z ? chunk_expand(z, c, scratch, r->raw, raw) : fail_with(ERR_UNAVAILABLE, "out of memory");
+	if (z)
+		pool_give_expand(pool, z);
+	pool_give(pool, &scratch);
+	return e;
+}
+
 static int chunk_load(struct blob_reader *r, uint64_t index);
 
 static bool is_small(const struct blob_location *at)
@@ -242,18 +256,11 @@ static int chunk_load(struct blob_reader *r, uint64_t index)
 		e = chunk_get(p, n, index, raw, &c);
 	if (e)
 		return e;
-	if (!c.plain) {
-		if (!r->raw && !(r->raw = pool_take(&r->store->pool)))
-			return fail_with(ERR_UNAVAILABLE, "out of memory");
-		ZSTD_DCtx *z = pool_take_expand(&r->store->pool);
-		if (!z)
-			return fail_with(ERR_UNAVAILABLE, "out of memory");
-		e = chunk_expand(z, &c, r->raw, raw);
-		pool_give_expand(&r->store->pool, z);
-	}
+	if (c.kind != CHUNK_PLAIN)
+		e = expand(r, &c, raw);
 	if (e)
 		return e;
-	r->chunk = span_from(c.plain ? c.p : r->raw, raw);
+	r->chunk = span_from(c.kind == CHUNK_PLAIN ? c.p : r->raw, raw);
 	r->index = index;
 	return OK;
 }

@@ -62,15 +62,14 @@ static int stage_broken(struct blob_stage *st, int r)
 static int chunk_pack(struct blob_stage *st, size_t *stored)
 {
 	struct pool *pool = &st->store->pool;
-	unsigned char *packed = pool_take(pool);
-	ZSTD_CCtx *z = packed ? pool_take_compress(pool) : NULL;
-	if (!z) {
-		pool_give(pool, &packed);
-		return fail_with(ERR_UNAVAILABLE, "out of memory");
+	unsigned char *packed = pool_take(pool), *scratch = pool_take(pool);
+	ZSTD_CCtx *z = packed && scratch ? pool_take_compress(pool) : NULL;
+	enum chunk_kind kind = CHUNK_PLAIN;
+	if (z) {
+		*stored = chunk_compress(z, packed + RECORD_HEADER, scratch, st->chunk + RECORD_BODY, st->filled, &kind);
+		pool_give_compress(pool, z);
 	}
-	*stored = chunk_compress(z, packed + RECORD_HEADER, POOL_BUFFER - RECORD_HEADER, st->chunk + RECORD_BODY, st->filled);
-	pool_give_compress(pool, z);
-	if (*stored) {
+	if (kind != CHUNK_PLAIN) {
 		unsigned char *plain = st->chunk;
 		st->chunk = packed;
 		packed = plain;
@@ -78,7 +77,10 @@ static int chunk_pack(struct blob_stage *st, size_t *stored)
 		*stored = st->filled;
 	}
 	pool_give(pool, &packed);
-	chunk_header_put(st->chunk + RECORD_HEADER, st->filled, *stored, st->chunks++);
+	pool_give(pool, &scratch);
+	if (!z)
+		return fail_with(ERR_UNAVAILABLE, "out of memory");
+	chunk_header_put(st->chunk + RECORD_HEADER, st->filled, *stored, kind, st->chunks++);
 	return OK;
 }
 

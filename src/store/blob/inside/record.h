@@ -18,7 +18,7 @@ enum {
 	RECORD_SMALL = RECORD_BODY + BLOB_CHUNK,    /* no one-chunk record is longer */
 };
 
-enum { CODEC_ZSTD = 1 };
+enum { CODEC_CHUNKS = 2 };
 
 #define RECORD_RAW_MAX (UINT64_C(1) << 44)
 
@@ -54,21 +54,28 @@ static inline size_t record_chunk_raw(const struct record_header *h, uint64_t in
 	return index + 1 < h->chunks ? (size_t)BLOB_CHUNK : (size_t)(h->raw - index * BLOB_CHUNK);
 }
 
-/* Compresses n bytes to the place after the header of the chunk at `to`: their length there, or 0 when it is not worth it. */
-size_t chunk_compress(ZSTD_CCtx *z, unsigned char *to, size_t cap, const unsigned char *raw, size_t n);
+/* How the bytes of a chunk are stored: as they are; as a zstd frame; or parted into text and what base64 stands for
+   (base64_runs.h), each for itself as it is or as a zstd frame. */
+enum chunk_kind { CHUNK_PLAIN, CHUNK_ZSTD, CHUNK_PARTED };
+
+/* Compresses n bytes to the place after the header of the chunk at `to`: their length there, or 0 with CHUNK_PLAIN when it is not
+   worth it. to and scratch: POOL_BUFFER - RECORD_HEADER bytes each (pool.h). */
+size_t chunk_compress(ZSTD_CCtx *z, unsigned char *to, unsigned char *scratch, const unsigned char *raw, size_t n,
+                      enum chunk_kind *kind);
 /* Over the lengths in a chunk's header and the `stored` bytes behind it. */
 uint64_t chunk_checksum(const unsigned char *chunk, size_t stored, uint64_t index);
 /* Puts the header of a chunk whose `stored` bytes follow at to + CHUNK_HEADER. */
-void chunk_header_put(unsigned char *to, size_t raw, size_t stored, uint64_t index);
+void chunk_header_put(unsigned char *to, size_t raw, size_t stored, enum chunk_kind kind, uint64_t index);
 
 struct chunk {
 	const unsigned char *p;
 	size_t n;
-	bool plain; /* not compressed */
+	enum chunk_kind kind;
 };
 /* Takes chunk number `index` of `raw` bytes off the front of n bytes and verifies it. */
 int chunk_get(const unsigned char *from, size_t n, uint64_t index, size_t raw, struct chunk *out);
-int chunk_expand(ZSTD_DCtx *z, const struct chunk *c, unsigned char *to, size_t raw);
+/* One that is not plain. scratch: as many bytes as `to`, raw. */
+int chunk_expand(ZSTD_DCtx *z, const struct chunk *c, unsigned char *scratch, unsigned char *to, size_t raw);
 
 void table_entry_put(unsigned char *to, uint64_t at);
 uint64_t table_entry_get(const unsigned char *from);

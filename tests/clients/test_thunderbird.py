@@ -60,6 +60,10 @@ class Screen:
     def has_window(self, title):
         return run("xdotool", "search", "--name", title, ok=False, env=self.env).stdout
 
+    def windows(self):
+        found = run("xdotool", "search", "--name", ".", ok=False, env=self.env).stdout.split()
+        return [run("xdotool", "getwindowname", w, ok=False, env=self.env).stdout.strip() for w in found]
+
     def close(self):
         self.server.terminate()
         self.server.wait(10)
@@ -68,7 +72,7 @@ class Screen:
 class Thunderbird:
     def __init__(self, person, scratch, screen):
         self.profile, host, port = scratch / "profile", *person.server
-        self.profile.mkdir()
+        self.profile.mkdir(parents=True)
 
         def line(name, value):
             value = value.format(user=person.address, host=host, port=port) if isinstance(value, str) else value
@@ -89,6 +93,22 @@ class Thunderbird:
         self.process.wait(60)
 
 
+def begin(person, scratch, screen):
+    """One that asks for the password. Of a program that shows no window at all, another one is started: that is not ours."""
+    for attempt in range(3):
+        program = Thunderbird(person, scratch / str(attempt), screen)
+        try:
+            wait_until(lambda: screen.has_window("Password"), 120, every=0.5,
+                       told=lambda: f"no question for a password, exit {program.process.poll()}, windows {screen.windows()}")
+            return program
+        except AssertionError:
+            screen.shot(scratch / f"start-{attempt}.png")
+            shown = screen.has_window("Thunderbird")
+            program.close()
+            if shown or attempt == 2:
+                raise
+
+
 def flagged(look, folder, flag):
     return {id for id, flags in look.contents(folder) if flag in flags}
 
@@ -101,9 +121,9 @@ def sessions_rest(node, person):
 
 def test_thunderbird(node, person, tmp_path):
     look, screen = person.look(), Screen()
-    program = Thunderbird(person, tmp_path, screen)
+    program = None
     try:
-        wait_until(lambda: screen.has_window("Password"), 120)
+        program = begin(person, tmp_path, screen)
         time.sleep(1)
         screen.do("type", "--delay", "30", person.password)
         screen.do("key", "Return")
@@ -131,5 +151,6 @@ def test_thunderbird(node, person, tmp_path):
         look.do(look.append("INBOX", None, None, message("new", 1).replace("\n", "\r\n").encode()))
         wait_until(lambda: "<new.1@example.org>" in program.fetched("INBOX"), 120)
     finally:
-        program.close()
+        if program:
+            program.close()
         screen.close()
